@@ -1,0 +1,24 @@
+"""Exports a checkpoint as MINDIR, ONNX or AIR. `python export.py --help` lists every option."""
+
+import sys
+
+from src import device
+from src.config import load_config
+from src.errors import run_command
+from src.runlog import start_log
+
+
+def main(arguments: list) -> int:
+    """Configuration -> device -> export."""
+    config = load_config(arguments)
+    start_log()
+    platform = device.prepare(config)
+
+    from src.exporting.export import export  # imports MindSpore, which `prepare` must precede
+
+    export(config, platform)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv[1:]))

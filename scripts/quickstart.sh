@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# From nothing to a trained, evaluated and exported network on a CPU: set-up, data, train, eval, export, predict.
+# Everything is written under outputs/quickstart; each command is printed, to be repeated by hand.
+#
+# Usage: bash scripts/quickstart.sh
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+unset PYTHONPATH PYTHONHOME  # packages from outside .venv must not decide the result
+
+readonly PY=.venv/bin/python
+readonly CONFIG=configs/quickstart.yaml
+readonly OUT=outputs/quickstart
+readonly CKPT=$OUT/run/last.ckpt
+
+# step <name> <command...>: prints and runs the command; ends the script with its exit code when it fails.
+step() {
+  local name=$1 status=0
+  shift
+  printf '$'
+  printf ' %q' "$@"
+  printf '\n'
+  "$@" || status=$?
+  ((status == 0)) || {
+    echo "quickstart: $name: got exit code $status; expected 0. The lines above say why." >&2
+    exit "$status"
+  }
+}
+
+step "set-up" bash scripts/setup_env.sh
+step "clean" rm -rf "$OUT" # nothing of an earlier run may end up in summary.json
+step "data" "$PY" -m src.data.digits --output "$OUT/data"
+step "train" "$PY" train.py --config_path "$CONFIG"
+step "eval ckpt" "$PY" eval.py --config_path "$CONFIG" --pretrained "$CKPT" --result_json "$OUT/eval_ckpt.json"
+
+for format in MINDIR ONNX; do
+  kind=${format,,}
+  file=$OUT/resnext.$kind
+  step "export $kind" "$PY" export.py --config_path "$CONFIG" --ckpt_file "$CKPT" \
+    --file_format "$format" --file_name "$file"
+  step "eval $kind" "$PY" eval.py --config_path "$CONFIG" --pretrained "$file" --result_json "$OUT/eval_$kind.json"
+done
+
+# One image from each of the first three class folders.
+predicted=0
+for folder in "$OUT"/data/val/*/; do
+  images=("$folder"*)
+  [[ -f "${images[0]}" ]] || continue
+  step "predict" "$PY" eval.py --predict "${images[0]}" --pretrained "$OUT/resnext.onnx"
+  predicted=$((predicted + 1))
+  ((predicted < 3)) || break
+done
+((predicted == 3)) || {
+  echo "quickstart: predict: got images of $predicted classes in $OUT/data/val; expected 3. See the data step above." >&2
+  exit 1
+}
+
+step "summary" "$PY" scripts/quickstart_summary.py

@@ -1,0 +1,133 @@
+"""Checkpoints: a network's weights and all that is needed to use them, in one MindSpore `.ckpt` file.
+
+Beside the weights a file holds `metadata` (JSON: configuration, class names, preprocessing, epoch, step, metrics) and
+`sha256`, over weights and metadata. Files of other programs have neither; they are read without that check.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn
+
+from src.errors import UserError, describe_os_error
+from src.files import replacing
+
+log = logging.getLogger("resnet_zoo")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory. `metadata` is empty for files that another program wrote."""
+
+    path: Path
+    weights: dict
+    metadata: dict
+
+
+def save(network: nn.Cell, path: Path, metadata: dict) -> None:
+    """Writes a checkpoint; after a kill at any moment the path holds the old file or the new one, whole.
+
+    Raises:
+        UserError: a weight is not finite, or the file cannot be written (the old one is kept).
+    """
+    weights = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
+    for name, values in weights.items():
+        if not np.isfinite(values).all():
+            raise UserError(f"{path}: not written, because weight {name} holds NaN or Inf")
+    text = json.dumps(metadata)
+    with replacing(path, suffix=".ckpt") as temporary, _quiet_mindspore():
+        ms.save_checkpoint(
+            [{"name": name, "data": ms.Tensor(values)} for name, values in weights.items()],
+            str(temporary),
+            append_dict={"metadata": text, "sha256": _digest(weights, text)},
+        )
+
+
+def load(path: Path) -> Checkpoint:
+    """Reads and checks a checkpoint.
+
+    Raises:
+        UserError: no such file, not a checkpoint, truncated, or changed since it was written.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint file")
+    try:
+        with _quiet_mindspore():
+            content = ms.load_checkpoint(str(path))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {describe_os_error(error)}") from None
+    except (ValueError, RuntimeError, TypeError, KeyError):
+        raise UserError(f"{path}: not a MindSpore checkpoint, or truncated or damaged; use another one") from None
+    text, digest = content.pop("metadata", None), content.pop("sha256", None)
+    if (text is None) != (digest is None):
+        raise UserError(f"{path}: damaged: its metadata or its checksum is gone; use another one")
+    if text is None:
+        log.info("%s: written by another program, no checksum to verify", path)
+        return Checkpoint(path, content, {})
+    weights = {name: parameter.asnumpy() for name, parameter in content.items()}
+    if _digest(weights, str(text)) != str(digest):
+        raise UserError(f"{path}: damaged: the checksum does not match its content; use another one")
+    return Checkpoint(path, content, json.loads(str(text)))
+
+
+def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
+    """Copies the weights into a network whose parameters have the same names and shapes.
+
+    Raises:
+        UserError: names missing from or unknown to the network, or shapes that differ; the first of each are named.
+    """
+    expected = {parameter.name: tuple(parameter.shape) for parameter in network.get_parameters()}
+    found = {name: tuple(parameter.shape) for name, parameter in checkpoint.weights.items()}
+    differences = {
+        "missing": [name for name in expected if name not in found],
+        "unknown": [name for name in found if name not in expected],
+        "of another shape": [
+            f"{name} {found[name]} instead of {shape}"
+            for name, shape in expected.items()
+            if name in found and found[name] != shape
+        ],
+    }
+    problems = [f"{len(names)} {kind} ({_first(names)})" for kind, names in differences.items() if names]
+    if problems:
+        raise UserError(f"{checkpoint.path}: does not fit the network: {'; '.join(problems)}; check backbone and num_classes")
+    ms.load_param_into_net(network, checkpoint.weights)
+
+
+def newest_first(folder: Path) -> list:
+    """The `.ckpt` files of a folder, the newest first."""
+    return sorted(folder.glob("[!.]*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def _digest(weights: dict, text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(weights):
+        values = np.ascontiguousarray(weights[name])
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(values.data)
+    return digest.hexdigest()
+
+
+def _first(names: list, limit: int = 3) -> str:
+    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
+
+
+@contextlib.contextmanager
+def _quiet_mindspore() -> Iterator[None]:
+    """Keeps MindSpore's own log of a failure off the screen; ours is one line."""
+    logger: Optional[logging.Logger] = getattr(ms.log, "_get_logger", lambda: None)()
+    level = logger.level if logger else 0
+    if logger:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        if logger:
+            logger.setLevel(level)

@@ -1,0 +1,300 @@
+"""The configuration of a run: one flat, typed set of keys.
+
+Precedence: `default_config.yaml` < recipe (`--config_path`) < command line (`--key value`). The defaults, the help texts
+and the order of the keys live in `default_config.yaml` alone; types, ranges and contradictions are checked here.
+"""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from src.errors import UserError
+
+DEFAULTS_FILE = Path(__file__).resolve().parent.parent / "default_config.yaml"
+ALIASES = {"device_target": "platform"}
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """'224,224' or [224, 224] -> a list; pydantic then checks the items."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",")] if value.strip() else []
+    return value
+
+
+Integer = Annotated[int, BeforeValidator(_number)]
+Count = Annotated[Integer, Field(ge=0)]
+PositiveCount = Annotated[Integer, Field(ge=1)]
+Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Positive = Annotated[Real, Field(gt=0)]
+Fraction = Annotated[Real, Field(ge=0, le=1)]
+ImageSize = Annotated[tuple[PositiveCount, PositiveCount], BeforeValidator(_numbers)]
+Range = Annotated[tuple[Positive, Positive], BeforeValidator(_numbers)]
+PerChannel = Annotated[tuple[Real, Real, Real], BeforeValidator(_numbers)]
+
+
+class Config(BaseModel):
+    """A checked configuration; never changed after it was loaded. Each key is explained in `default_config.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backbone: str
+    num_classes: PositiveCount
+    image_size: ImageSize
+
+    platform: Literal["auto", "Ascend", "GPU", "CPU"]
+    device_id: Count
+    seed: Annotated[Count, Field(lt=2**31)]
+    num_parallel_workers: PositiveCount
+    is_distributed: bool
+    rank: Count
+    group_size: PositiveCount
+    is_save_on_master: bool
+
+    data_dir: str
+    eval_data_dir: str
+    label_file: str
+    scan: Literal["full", "headers", "off"]
+    bad_images: Literal["stop", "skip"]
+    cache_dir: str
+
+    eval_resize: Count
+    eval_resize_mode: Literal["shorter", "square"]
+    eval_antialias: bool
+    mean: PerChannel
+    std: Annotated[tuple[Positive, Positive, Positive], BeforeValidator(_numbers)]
+
+    crop_scale: Range
+    crop_ratio: Range
+    hflip_prob: Fraction
+    color_jitter: Fraction
+
+    per_batch_size: PositiveCount
+    max_epoch: PositiveCount
+    lr: Positive
+    lr_scheduler: Literal["cosine_annealing", "step", "exponential"]
+    lr_epochs: Annotated[tuple[PositiveCount, ...], BeforeValidator(_numbers)]
+    lr_gamma: Annotated[Positive, Field(le=1)]
+    eta_min: NonNegative
+    T_max: Count
+    warmup_epochs: NonNegative
+    momentum: Annotated[Fraction, Field(lt=1)]
+    weight_decay: NonNegative
+    decay_norm_and_bias: bool
+    label_smooth: bool
+    label_smooth_factor: Annotated[Fraction, Field(lt=1)]
+    loss_scale: Positive
+    is_dynamic_loss_scale: bool
+
+    pretrained: str
+    ckpt_path: str
+    ckpt_interval: Count
+    ckpt_interval_epochs: Count
+    keep_checkpoint_max: PositiveCount
+    eval_interval: Count
+    log_interval: PositiveCount
+
+    eval_batch_size: PositiveCount
+    result_json: str
+    predict: str
+    predict_json: bool
+    top_k: PositiveCount
+
+    ckpt_file: str
+    file_format: Literal["MINDIR", "ONNX", "AIR"]
+    file_name: str
+
+    _given: frozenset = PrivateAttr(default=frozenset())
+
+    @property
+    def given(self) -> frozenset:
+        """The keys that the recipe or the command line set, as opposed to defaults."""
+        return self._given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, values: dict) -> dict:
+        """Fills in the values that are defined by another key."""
+        values = dict(values)
+        if str(values.get("T_max")) == "0":
+            values["T_max"] = values.get("max_epoch")
+        if values.get("backbone") == "resnext152":
+            values["backbone"] = "resnext152_64x4d"
+        return values
+
+    @model_validator(mode="after")
+    def _check_contradictions(self) -> "Config":
+        from src.models.registry import find_model
+
+        find_model(self.backbone)
+        if self.warmup_epochs > self.max_epoch:
+            raise UserError(f"warmup_epochs: {self.warmup_epochs:g} is longer than the run, max_epoch {self.max_epoch}")
+        if self.lr_scheduler == "cosine_annealing":
+            if self.T_max < self.warmup_epochs:
+                raise UserError(f"T_max: {self.T_max} lies inside the warm-up, warmup_epochs {self.warmup_epochs:g}")
+            if self.eta_min > self.lr:
+                raise UserError(f"eta_min: {self.eta_min:g} is above the base rate, lr {self.lr:g}")
+        if any(b <= a for a, b in zip(self.lr_epochs, self.lr_epochs[1:])):
+            raise UserError(f"lr_epochs: must increase, got {_plain(self.lr_epochs)!r}")
+        for key in ("crop_scale", "crop_ratio"):
+            low, high = getattr(self, key)
+            if low > high:
+                raise UserError(f"{key}: the first number must not exceed the second, got {_plain((low, high))!r}")
+        if self.crop_scale[1] > 1:
+            raise UserError(f"crop_scale: a crop cannot cover more than 1.0 of the image, got {self.crop_scale[1]:g}")
+        if 0 < self.eval_resize < max(self.image_size):
+            raise UserError(
+                f"eval_resize: {self.eval_resize} is smaller than the crop, image_size {_plain(self.image_size)}; "
+                f"pass {max(self.image_size)} or more, or 0"
+            )
+        if self.is_distributed or self.group_size > 1 or self.rank > 0:
+            raise UserError("is_distributed: training on several devices is not available yet; pass --is_distributed 0")
+        if self.is_dynamic_loss_scale:
+            raise UserError("is_dynamic_loss_scale: not available yet; pass 0 and a fixed loss_scale (1024)")
+        return self
+
+
+def load_config(arguments: list) -> Config:
+    """Reads defaults, recipe and command line.
+
+    Args:
+        arguments: the command line without the program's name: `--key value` or `--key=value`, `--config_path FILE`,
+            `--dry_run` (prints the resolved configuration and exits), `--help`.
+
+    Raises:
+        UserError: unknown key, wrong type, value out of range or contradicting another; names key and value.
+    """
+    given = _parse_arguments(arguments)
+    if "help" in given:
+        print(help_text())
+        raise SystemExit(0)
+    dry_run = given.pop("dry_run", False)
+    recipe_path = given.pop("config_path", None)
+    recipe = _read_yaml(Path(recipe_path)) if recipe_path else {}
+    config = build_config({**_canonical(recipe, recipe_path), **_canonical(given, "the command line")})
+    if dry_run:
+        print(to_yaml(config), end="")
+        raise SystemExit(0)
+    return config
+
+
+def build_config(values: Optional[dict] = None) -> Config:
+    """The defaults with `values` on top, checked. Raises UserError as `load_config` does."""
+    values = values or {}
+    defaults = _read_yaml(DEFAULTS_FILE)
+    try:
+        config = Config(**{**defaults, **values})
+    except ValidationError as error:
+        raise UserError(_describe(error, defaults)) from None
+    config._given = frozenset(values)
+    return config
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved configuration as YAML that `--config_path` reads back."""
+    values = {key: _plain(value) for key, value in config.model_dump().items()}
+    return yaml.safe_dump(values, sort_keys=False)
+
+
+def help_text() -> str:
+    """`--help`: every key with the comment that stands behind it in `default_config.yaml`."""
+    lines = ["Options (defaults in brackets); --config_path FILE reads a recipe, --dry_run shows the result and stops.", ""]
+    for line in DEFAULTS_FILE.read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"(\w+): +(\S+(?: \S+)*?) +# (.*)", line):
+            key, default, text = match.groups()
+            lines.append(f"  --{key:<22} {text} [{default}]")
+        elif line.startswith("# ----"):
+            lines += ["", line.strip("# -").capitalize()]
+    return "\n".join(lines)
+
+
+def _parse_arguments(arguments: list) -> dict:
+    given: dict = {}
+    position = 0
+    while position < len(arguments):
+        argument = arguments[position]
+        position += 1
+        if argument in ("-h", "--help"):
+            return {"help": True}
+        if argument == "--dry_run":
+            given["dry_run"] = True
+            continue
+        if not argument.startswith("--"):
+            raise UserError(f"'{argument}': not an option; options are written --key value")
+        key, separator, value = argument[2:].partition("=")
+        if key != "config_path":
+            _check_key(key, "the command line")
+        if not separator:
+            if position < len(arguments) and not arguments[position].startswith("--"):
+                value = arguments[position]
+                position += 1
+            elif key in Config.model_fields and Config.model_fields[key].annotation is bool:
+                value = "true"
+            else:
+                raise UserError(f"--{key}: a value is missing; write --{key} VALUE")
+        given[key] = value
+    return given
+
+
+def _canonical(values: dict, source: Optional[str]) -> dict:
+    """Checks the keys and replaces aliases by the keys they stand for."""
+    for key in values:
+        _check_key(str(key), str(source))
+    return {ALIASES.get(key, key): value for key, value in values.items() if key != "expected"}
+
+
+def _check_key(key: str, source: str) -> None:
+    known = [*Config.model_fields, *ALIASES]
+    if key in known or key == "expected":  # `expected:` is a recipe's note of what it should reach
+        return
+    near = difflib.get_close_matches(key, [*known, "config_path", "dry_run"], n=1)
+    hint = f"did you mean {near[0]}?" if near else "default_config.yaml lists every key"
+    raise UserError(f"{key}: unknown key in {source}; {hint}")
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = ", ".join(sorted(str(p) for p in Path("configs").glob("*.yaml"))) or "none in configs/"
+        raise UserError(f"config_path: no such file '{path}'; recipes here: {near}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"config_path: cannot read '{path}': {error}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"config_path: '{path}' is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"config_path: '{path}' must hold 'key: value' lines")
+    return values
+
+
+def _describe(error: ValidationError, defaults: dict) -> str:
+    """The first problem as one line: key, what is wrong, the value, the default as an example."""
+    first = error.errors()[0]
+    if not first["loc"]:
+        return first["msg"].replace("Value error, ", "")
+    key, value = str(first["loc"][0]), first["input"]
+    message = first["msg"].replace("Value error, ", "")
+    if first["type"] in ("missing", "too_short", "too_long", "tuple_type"):
+        message = "expected as many numbers as the default has, separated by commas"
+    message = message[0].lower() + message[1:]
+    line = f"{key}: {message}, got {_plain(value)!r} (default {defaults.get(key)!r})"
+    if first["type"] == "literal_error":
+        choices = re.findall(r"'(\w+)'", first["ctx"]["expected"])
+        near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.4)
+        line += f"; did you mean {near[0]}?" if near else ""
+    return line
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as the comma-separated text that users write, everything else as it is."""
+    return ",".join(str(item) for item in value) if isinstance(value, (tuple, list)) else value

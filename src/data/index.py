@@ -1,0 +1,200 @@
+"""Which images there are and what they show: a folder of class folders, or a flat folder with a label file."""
+
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from src.errors import UserError
+
+log = logging.getLogger("resnet_zoo")
+
+# What MindSpore decodes. WebP and GIF, which it does not, count as other files.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class ImageIndex:
+    """Image files with their labels, in a fixed order.
+
+    Attributes:
+        root: the folder that `files` are relative to.
+        files: paths, one per image.
+        labels: class numbers, int32, one per image; -1 where there is none.
+        class_names: the name of class i at place i; empty where a label file gives bare numbers.
+    """
+
+    root: Path
+    files: list
+    labels: np.ndarray
+    class_names: tuple
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def path(self, position: int) -> Path:
+        """Full path of an image."""
+        return self.root / self.files[position]
+
+    def without(self, bad: set) -> "ImageIndex":
+        """The same images but those at the positions in `bad`."""
+        kept = [i for i in range(len(self)) if i not in bad]
+        return replace(self, files=[self.files[i] for i in kept], labels=self.labels[kept])
+
+    def with_classes(self, class_names: tuple, allow_fewer: bool) -> "ImageIndex":
+        """Renumbers the labels after another list of class names, for example a checkpoint's.
+
+        Raises:
+            UserError: a class that the list lacks, or (unless `allow_fewer`) one of the list that is not here.
+        """
+        if not self.class_names:
+            check_label_range(self, len(class_names))
+            return replace(self, class_names=class_names)
+        unknown = sorted(set(self.class_names) - set(class_names))
+        missing = sorted(set(class_names) - set(self.class_names))
+        if unknown or (missing and not allow_fewer):
+            parts = [f"not in the training classes: {_some(unknown)}"] * bool(unknown)
+            parts += [f"missing here: {_some(missing)}"] * bool(missing)
+            raise UserError(f"{self.root}: the class folders differ from the network's classes; {'; '.join(parts)}")
+        if missing:
+            log.info("%s: %d of the network's %d classes have no images here", self.root, len(missing), len(class_names))
+        number = {name: i for i, name in enumerate(class_names)}
+        table = np.array([number[name] for name in self.class_names], np.int32)
+        return replace(self, labels=table[self.labels], class_names=class_names)
+
+
+def index_folder(root: Path) -> ImageIndex:
+    """Reads a folder of class folders; classes are numbered in the order of their names.
+
+    Images are found at any depth below their class folder. Hidden files and folders and class folders without images
+    count for nothing; what else was passed over is logged.
+
+    Raises:
+        UserError: no such folder, not a folder, or no images in it.
+    """
+    _check_folder(root)
+    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    files, labels, class_names, empty, ignored = [], [], [], [], 0
+    for folder in folders:
+        images, others = _images_below(root, folder)
+        ignored += others
+        if not images:
+            empty.append(folder)
+            continue
+        labels += [len(class_names)] * len(images)
+        files += images
+        class_names.append(folder)
+    if not files:
+        raise UserError(f"data_dir: no images in class folders below '{root}'; expected {root}/<class>/<image>.jpg")
+    if empty:
+        log.info("%s: %d folders without images are no classes: %s", root, len(empty), _some(empty))
+    if ignored:
+        log.info("%s: %d files that are no images (by their extension) were passed over", root, ignored)
+    return ImageIndex(root, files, np.array(labels, np.int32), tuple(class_names))
+
+
+def index_flat(root: Path, label_file: Path) -> ImageIndex:
+    """Reads a flat folder whose labels stand in a file, one `image-name label` a line.
+
+    A label is a class number from 0, or, when not all of them are numbers, a class name.
+
+    Raises:
+        UserError: a line that cannot be read, a name that stands twice or whose file is missing, images without a label.
+    """
+    _check_folder(root)
+    labels = read_labels(label_file)
+    missing = [name for name in labels if not (root / name).is_file()]
+    if missing:
+        raise UserError(f"label_file: {len(missing)} files of '{label_file}' are not in '{root}': {_some(missing)}")
+    unlabelled = sorted(set(flat_images(root)) - set(labels))
+    if unlabelled:
+        raise UserError(f"label_file: '{label_file}' has no label for {len(unlabelled)} images: {_some(unlabelled)}")
+    files = sorted(labels)
+    if all(isinstance(labels[name], int) for name in files):
+        return ImageIndex(root, files, np.array([labels[name] for name in files], np.int32), ())
+    names = tuple(sorted({str(label) for label in labels.values()}))
+    number = {name: i for i, name in enumerate(names)}
+    return ImageIndex(root, files, np.array([number[str(labels[name])] for name in files], np.int32), names)
+
+
+def index_unlabelled(path: Path) -> ImageIndex:
+    """One image, or the images of a folder at any depth; all labels are -1. Raises UserError where there are none."""
+    if path.is_file():
+        return ImageIndex(path.parent, [path.name], np.array([-1], np.int32), ())
+    _check_folder(path)
+    files, _ = _images_below(path, "")
+    if not files:
+        raise UserError(f"predict: no images in '{path}' (looked for {', '.join(EXTENSIONS)})")
+    return ImageIndex(path, files, np.full(len(files), -1, np.int32), ())
+
+
+def read_labels(label_file: Path) -> dict:
+    """Image name -> label, an int when the text is a whole number. Raises UserError naming the line that is wrong."""
+    try:
+        lines = label_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"label_file: cannot read '{label_file}': {getattr(error, 'strerror', None) or error}") from None
+    labels: dict = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        name, _, label = line.strip().rpartition(" ")
+        if not name or label.startswith("-"):
+            raise UserError(f"label_file: '{label_file}' line {number}: expected 'image-name label', got '{line.strip()}'")
+        if name.strip() in labels:
+            raise UserError(f"label_file: '{label_file}' line {number}: '{name.strip()}' has a label already")
+        labels[name.strip()] = int(label) if label.isdecimal() else label
+    if not labels:
+        raise UserError(f"label_file: '{label_file}' holds no labels")
+    return labels
+
+
+def check_label_range(index: ImageIndex, num_classes: int) -> None:
+    """Raises UserError for the first label that is `num_classes` or more."""
+    beyond = np.flatnonzero(index.labels >= num_classes)
+    if len(beyond):
+        first = beyond[0]
+        raise UserError(
+            f"num_classes: {index.files[first]} has label {index.labels[first]}, but the network has {num_classes} classes"
+        )
+
+
+def flat_images(folder: Path) -> list:
+    """Names of the images directly in a folder, hidden ones aside, in order."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and _is_image(entry.name))
+
+
+def _images_below(root: Path, folder: str) -> tuple:
+    """Images below root/folder, as sorted paths relative to root, and the number of other files."""
+    images, others, visited = [], 0, set()
+    for directory, folders, names in os.walk(root / folder, followlinks=True):
+        real = os.path.realpath(directory)
+        if real in visited:  # a link back to a folder above
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        relative = os.path.relpath(directory, root)
+        for name in names:
+            if _is_image(name):
+                images.append(name if relative == "." else os.path.join(relative, name))
+            elif not name.startswith("."):
+                others += 1
+    return sorted(images), others
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+
+
+def _check_folder(root: Path) -> None:
+    if not root.exists():
+        raise UserError(f"data_dir: no such folder '{root}'")
+    if not root.is_dir():
+        raise UserError(f"data_dir: '{root}' is a file; expected a folder of class folders")
+
+
+def _some(names: list, limit: int = 5) -> str:
+    return ", ".join(map(str, names[:limit])) + (f", ... ({len(names)} in all)" if len(names) > limit else "")

@@ -1,0 +1,87 @@
+"""The device of a run: platform, threads, seed. The only module that reads or sets environment variables.
+
+Call `prepare` before anything imports MindSpore: some of its settings are read at import.
+"""
+
+import importlib.metadata
+import logging
+import os
+import random
+from pathlib import Path
+
+from src.config import Config
+from src.errors import UserError
+
+log = logging.getLogger("resnet_zoo")
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which a container or taskset can limit below the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_count(requested: int) -> int:
+    """`requested` limited to the cores there are; MindSpore refuses more."""
+    return min(requested, available_cores())
+
+
+def prepare(config: Config) -> str:
+    """Chooses the platform, seeds everything and sets MindSpore to graph mode.
+
+    Returns:
+        The platform in use: "Ascend", "GPU" or "CPU".
+
+    Raises:
+        UserError: the platform asked for is not there.
+    """
+    _set_environment(config)
+    import mindspore as ms
+    from mindspore import dataset
+
+    platform = _choose_platform(config.platform)
+    if platform == "CPU":
+        ms.set_device("CPU")
+        ms.device_context.cpu.op_tuning.threads_num(available_cores())
+    else:
+        ms.set_device(platform, config.device_id)
+    ms.set_context(mode=ms.GRAPH_MODE)
+    random.seed(config.seed)
+    ms.set_seed(config.seed)
+    dataset.config.set_seed(config.seed)
+    if config.num_parallel_workers > available_cores() and "num_parallel_workers" in config.given:
+        log.info("num_parallel_workers: %d asked for, %d cores here", config.num_parallel_workers, available_cores())
+    return platform
+
+
+def _set_environment(config: Config) -> None:
+    os.environ.setdefault("GLOG_v", "3")  # errors only; the user's own setting wins
+    if config.platform in ("auto", "CPU") and _has_slow_convolutions():
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+
+
+def _has_slow_convolutions() -> bool:
+    """Whether MindSpore would send 3x3 and grouped convolutions to a reference kernel, about 100 times too slow.
+
+    It does from 2.9 on, on CPUs with AVX-512: it asks its oneDNN 3 for plain weight layouts, which the AVX-512 kernels
+    refuse. With oneDNN held to AVX2 they go to a blocked matrix product (benchmarks/train_throughput.py measures both).
+    """
+    version = importlib.metadata.version("mindspore").split(".")
+    if (int(version[0]), int(version[1])) < (2, 9):
+        return False
+    try:
+        return " avx512f " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def _choose_platform(requested: str) -> str:
+    import mindspore as ms
+
+    if requested == "auto":
+        return next((name for name in ("Ascend", "GPU") if ms.hal.is_available(name)), "CPU")
+    if requested != "CPU" and not ms.hal.is_available(requested):
+        raise UserError(
+            f"platform: {requested} is not available to MindSpore {ms.__version__} on this machine; "
+            "pass --platform CPU or --platform auto"
+        )
+    return requested

@@ -1,0 +1,35 @@
+"""Errors that a user can mend, and how the commands report them."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(ValueError):
+    """Wrong input or environment: the message says what is wrong, with which value, and what to do."""
+
+
+def run_command(main: Callable[[list], int], argv: list) -> int:
+    """Runs a command; what the user can mend becomes one line on stderr, without a traceback.
+
+    Returns:
+        The exit code: `main`'s own, 2 for a `UserError`, 1 for a failing disk or file system, 130 after Ctrl-C.
+    """
+    try:
+        return main(argv)
+    except UserError as error:
+        message, code = str(error), 2
+    except KeyboardInterrupt:
+        message, code = "interrupted", 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away: nothing left to tell it
+        return 1
+    except OSError as error:
+        message, code = describe_os_error(error), 1
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def describe_os_error(error: OSError) -> str:
+    """One line naming the file and the reason, for example `outputs/a.ckpt: No space left on device`."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason

@@ -1,0 +1,1 @@
+"""Evaluation: exact counts over every image, whatever the format of the network's file."""

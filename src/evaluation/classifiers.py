@@ -1,0 +1,126 @@
+"""Turns a file into a classifier: `.ckpt`, `.mindir` or `.onnx`, told apart by the ending."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn
+
+from src import checkpoint
+from src.config import Config
+from src.data.preprocessing import Preprocessing, preprocessing_for
+from src.device import available_cores
+from src.errors import UserError
+from src.evaluation.evaluate import Classifier
+from src.exporting.meta import meta_path, read_meta
+from src.models import create_model
+from src.runlog import log
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """A network ready to classify.
+
+    Attributes:
+        classify: images float32 (N, 3, H, W) -> logits float32 (N, num_classes).
+        class_names: name of every class; empty where the file does not tell.
+        num_classes: number of logits.
+        preprocessing: what the images must have gone through.
+        metadata: all that the file says of itself.
+    """
+
+    classify: Classifier
+    class_names: tuple
+    num_classes: int
+    preprocessing: Preprocessing
+    metadata: dict
+
+
+def load_classifier(path: Path, config: Config) -> LoadedClassifier:
+    """Loads a network.
+
+    Raises:
+        UserError: unknown ending, no such file, damaged, or not what `backbone` and `num_classes` ask for.
+    """
+    loaders = {".ckpt": _load_checkpoint, ".mindir": _load_mindir, ".onnx": _load_onnx}
+    if path.suffix not in loaders:
+        raise UserError(f"pretrained: '{path}' must end in {', '.join(loaders)} or be a folder of checkpoints")
+    if not path.is_file():
+        raise UserError(f"pretrained: no such file '{path}'")
+    classify, metadata = loaders[path.suffix](path, config)
+    num_classes = metadata.get("num_classes", config.num_classes)
+    return LoadedClassifier(
+        classify, tuple(metadata.get("class_names", ())), num_classes, preprocessing_for(config, metadata), metadata
+    )
+
+
+def restore_network(path: Path, config: Config) -> tuple:
+    """The network of a checkpoint, in evaluation mode, and the checkpoint's metadata.
+
+    Name and number of classes come from the checkpoint; for a file without metadata, from the configuration.
+    """
+    saved = checkpoint.load(path)
+    _check_as_asked(path, config, saved.metadata)
+    name = saved.metadata.get("backbone", config.backbone)
+    network = create_model(name, saved.metadata.get("num_classes", config.num_classes))
+    checkpoint.load_into(network, saved)
+    return network.set_train(False), saved.metadata
+
+
+def _check_as_asked(path: Path, config: Config, metadata: dict) -> None:
+    for key in ("backbone", "num_classes"):
+        asked = getattr(config, key)
+        if key in config.given and metadata.get(key, asked) != asked:
+            raise UserError(f"{key}: {asked} was asked for, but {path} holds {metadata[key]}")
+
+
+def _load_checkpoint(path: Path, config: Config) -> tuple:
+    network, metadata = restore_network(path, config)
+    return lambda images: network(ms.Tensor(images)).asnumpy(), metadata
+
+
+def _load_mindir(path: Path, config: Config) -> tuple:
+    metadata = _meta_of(path, config)
+    return open_mindir(path), metadata
+
+
+def _load_onnx(path: Path, config: Config) -> tuple:
+    metadata = _meta_of(path, config)
+    return open_onnx(path), metadata
+
+
+def _meta_of(path: Path, config: Config) -> dict:
+    metadata = read_meta(path)
+    if not metadata:
+        log.info("%s: no %s beside it; preprocessing and classes are those of the configuration", path, meta_path(path).name)
+    _check_as_asked(path, config, metadata)
+    return metadata
+
+
+def open_mindir(path: Path) -> Classifier:
+    """Runs a MINDIR file. Raises UserError where MindSpore cannot load it."""
+    try:
+        network = nn.GraphCell(ms.load(str(path)))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: not a usable MINDIR file: {_first_line(error)}") from None
+    return lambda images: network(ms.Tensor(images)).asnumpy()
+
+
+def open_onnx(path: Path) -> Classifier:
+    """Runs an ONNX file on the CPU with onnxruntime. Raises UserError where it cannot load it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cores()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise UserError(f"{path}: not a usable ONNX file: {_first_line(error)}") from None
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: np.ascontiguousarray(images)})[0]
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

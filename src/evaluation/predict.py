@@ -1,0 +1,58 @@
+"""Classifies single images or a folder and prints the most likely classes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from src.config import Config
+from src.data.index import index_unlabelled
+from src.data.scan import find_problems
+from src.device import worker_count
+from src.evaluation.classifiers import LoadedClassifier
+from src.evaluation.evaluate import classified_batches
+from src.runlog import log
+
+
+def predict(classifier: LoadedClassifier, config: Config) -> int:
+    """Prints the `top_k` classes of every image below `config.predict`, as text or as JSON lines.
+
+    Returns:
+        Exit code: 0, or 3 when some files could not be read; those are named, the others are classified.
+    """
+    workers = worker_count(config.num_parallel_workers)
+    index = index_unlabelled(Path(config.predict))
+    problems = find_problems(index, "full" if config.scan == "off" else config.scan, Path(config.cache_dir), workers)
+    for position, problem in problems.items():
+        log.warning("cannot be used: %s: %s", index.path(position), problem)
+        if config.predict_json:
+            print(json.dumps({"image": str(index.path(position)), "error": problem}))
+    usable = index.without(set(problems))
+    position = 0
+    if len(usable):
+        batches = classified_batches(
+            classifier.classify, usable, classifier.preprocessing, config.eval_batch_size, workers
+        )
+        for logits, _ in batches:
+            for row in logits:
+                _print(usable.path(position), top_classes(row, classifier.class_names, config.top_k), config.predict_json)
+                position += 1
+    return 3 if problems else 0
+
+
+def top_classes(logits: np.ndarray, class_names: tuple, k: int) -> list:
+    """The `k` most likely classes as (name or number, number, probability), the likeliest first. logits: (classes,)."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max())
+    probabilities = exponentials / exponentials.sum()
+    order = np.argsort(-probabilities, kind="stable")[:k]
+    return [(class_names[i] if class_names else str(i), int(i), float(probabilities[i])) for i in order]
+
+
+def _print(image: Path, classes: list, as_json: bool) -> None:
+    if as_json:
+        predictions = [{"class": name, "index": i, "probability": round(p, 6)} for name, i, p in classes]
+        print(json.dumps({"image": str(image), "predictions": predictions}, ensure_ascii=False))
+        return
+    print(image)
+    for name, _, probability in classes:
+        print(f"  {probability:8.2%}  {name}")

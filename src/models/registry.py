@@ -1,0 +1,121 @@
+"""Names of networks and what they stand for. Needs no MindSpore, so that configurations can be checked without it."""
+
+import difflib
+from dataclasses import dataclass
+
+from src.errors import UserError
+
+
+@dataclass(frozen=True)
+class ResNetSpec:
+    """What distinguishes one network of the family from another.
+
+    Attributes:
+        block: "basic" (two 3x3 convolutions) or "bottleneck" (1x1, 3x3, 1x1).
+        stage_sizes: blocks per stage; each stage but the first halves height and width.
+        reference: the paper, and where in it the network is defined.
+        groups: groups of the 3x3 convolution, the cardinality of ResNeXt.
+        base_width: width per group of a bottleneck whose stage is 64 channels wide.
+        stem: "imagenet" (7x7 convolution of stride 2, max-pool) or "cifar" (3x3 convolution).
+        width: channels of the stem and of the first stage.
+        shortcut: "projection" (1x1 convolution, option B of He et al. 2015) or "pad" (zero channels, option A).
+        image_size: height and width that the published network takes, in pixels.
+    """
+
+    block: str
+    stage_sizes: tuple
+    reference: str
+    groups: int = 1
+    base_width: int = 64
+    stem: str = "imagenet"
+    width: int = 64
+    shortcut: str = "projection"
+    image_size: int = 224
+
+
+ALIASES = {"resnext152": "resnext152_64x4d"}
+_MODELS: dict = {}
+
+
+def register(name: str, spec: ResNetSpec) -> None:
+    """Adds a network; a name that is taken already is a programming error."""
+    if name in _MODELS or name in ALIASES:
+        raise ValueError(f"network '{name}' is registered twice")
+    _MODELS[name] = spec
+
+
+def list_models() -> list:
+    """Names of all networks, in the order of their families and depths."""
+    return list(_MODELS)
+
+
+def find_model(name: str) -> ResNetSpec:
+    """The description of a network. Raises UserError with the nearest names for an unknown one."""
+    spec = _MODELS.get(ALIASES.get(name, name))
+    if spec is None:
+        near = difflib.get_close_matches(name, [*_MODELS, *ALIASES], n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "python -m src.models lists them"
+        raise UserError(f"backbone: unknown network '{name}'; {hint}")
+    return spec
+
+
+def create_model(name: str, num_classes: int = 1000):
+    """Builds a network with freshly initialised weights.
+
+    Args:
+        name: one of `list_models()` or an alias ("resnext152").
+        num_classes: number of logits, 1 or more.
+
+    Returns:
+        A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).
+
+    Raises:
+        UserError: unknown name.
+    """
+    from src.models.resnet import ResNet
+
+    return ResNet(find_model(name), num_classes)
+
+
+_HE = "He et al. 2015, arXiv 1512.03385"
+_XIE = "Xie et al. 2016, arXiv 1611.05431"
+_STAGES = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+register("resnet18", ResNetSpec("basic", (2, 2, 2, 2), f"{_HE}, table 1"))
+register("resnet34", ResNetSpec("basic", (3, 4, 6, 3), f"{_HE}, table 1"))
+for _depth, _sizes in _STAGES.items():
+    register(f"resnet{_depth}", ResNetSpec("bottleneck", _sizes, f"{_HE}, table 1"))
+
+for _depth, _groups, _width in [(50, 32, 4), (101, 32, 4), (101, 32, 8), (101, 64, 4), (152, 64, 4)]:
+    register(
+        f"resnext{_depth}_{_groups}x{_width}d",
+        ResNetSpec("bottleneck", _STAGES[_depth], f"{_XIE}, section 5.1", groups=_groups, base_width=_width),
+    )
+
+for _depth in (20, 32, 44, 56, 110):  # 6n + 2 layers
+    register(
+        f"resnet{_depth}",
+        ResNetSpec(
+            "basic", ((_depth - 2) // 6,) * 3, f"{_HE}, section 4.2", stem="cifar", width=16, shortcut="pad", image_size=32
+        ),
+    )
+
+for _groups in (8, 16):
+    register(
+        f"resnext29_{_groups}x64d",
+        ResNetSpec("bottleneck", (3, 3, 3), f"{_XIE}, section 5.3", groups=_groups, stem="cifar", image_size=32),
+    )
+
+register(
+    "resnext11_8x16d",
+    ResNetSpec(
+        "bottleneck",
+        (1, 1, 1),
+        f"after {_XIE}, section 5.3: one block per stage, a quarter of the width; for the quickstart",
+        groups=8,
+        base_width=16,
+        stem="cifar",
+        width=32,
+        image_size=32,
+    ),
+)

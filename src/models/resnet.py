@@ -1,0 +1,127 @@
+"""ResNet and ResNeXt: one trunk, two blocks.
+
+References:
+    He et al. 2015, arXiv 1512.03385 (ResNet); Xie et al. 2016, arXiv 1611.05431 (ResNeXt, form (c) of figure 3).
+
+Deviation from the first paper, shared with torchvision: in a bottleneck that halves the image the stride sits on the 3x3
+convolution, not on the first 1x1 ("v1.5"). Parameters bear torchvision's names (`layer1.0.bn1.running_mean`), so weights
+move between the two by name.
+
+Shapes: N images, C channels, H x W pixels.
+"""
+
+from mindspore import nn, ops
+
+from src.models.layers import batch_norm, conv, dense, shortcut
+from src.models.registry import ResNetSpec
+
+_TORCH_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+
+
+class BasicBlock(nn.Cell):
+    """Two 3x3 convolutions around a shortcut (He et al. 2015, figure 5 left). `channels` in and out of the second."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec):
+        super().__init__()
+        self.conv1 = conv(in_channels, channels, 3, stride)
+        self.bn1 = batch_norm(channels)
+        self.conv2 = conv(channels, channels, 3)
+        self.bn2 = batch_norm(channels)
+        self.relu = nn.ReLU()
+        self.downsample = shortcut(spec.shortcut, in_channels, channels, stride)
+
+    def construct(self, x):
+        identity = x if self.downsample is None else self.downsample(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return self.relu(identity + y)
+
+
+class Bottleneck(nn.Cell):
+    """1x1, grouped 3x3, 1x1 around a shortcut (He et al. 2015, figure 5 right; Xie et al. 2016, figure 3c).
+
+    `channels` is the stage's width; the 3x3 convolution has channels * base_width / 64 * groups, the output 4 * channels.
+    """
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec):
+        super().__init__()
+        width = channels * spec.base_width // 64 * spec.groups
+        out_channels = channels * self.expansion
+        self.conv1 = conv(in_channels, width, 1)
+        self.bn1 = batch_norm(width)
+        self.conv2 = conv(width, width, 3, stride, spec.groups)
+        self.bn2 = batch_norm(width)
+        self.conv3 = conv(width, out_channels, 1)
+        self.bn3 = batch_norm(out_channels)
+        self.relu = nn.ReLU()
+        self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride)
+
+    def construct(self, x):
+        identity = x if self.downsample is None else self.downsample(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return self.relu(identity + y)
+
+
+_BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
+
+
+class ResNet(nn.Cell):
+    """The trunk: stem, stages of blocks, global average pooling, linear classifier.
+
+    Args:
+        spec: which network of the family.
+        num_classes: number of logits.
+
+    Inputs: images (N, 3, H, W), float32, normalised; H and W are 32 or more with the imagenet stem, 4 or more with cifar's.
+    Outputs: logits (N, num_classes), float32.
+    """
+
+    def __init__(self, spec: ResNetSpec, num_classes: int):
+        super().__init__()
+        block = _BLOCKS[spec.block]
+        if spec.stem == "imagenet":
+            self.conv1 = conv(3, spec.width, 7, 2)
+            self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="pad", padding=1)
+        else:
+            self.conv1 = conv(3, spec.width, 3)
+            self.maxpool = None
+        self.bn1 = batch_norm(spec.width)
+        self.relu = nn.ReLU()
+
+        stages = []
+        in_channels = spec.width
+        for stage, size in enumerate(spec.stage_sizes):
+            channels = spec.width * 2**stage
+            blocks = []
+            for index in range(size):
+                stride = 2 if stage > 0 and index == 0 else 1
+                blocks.append(block(in_channels, channels, stride, spec))
+                in_channels = channels * block.expansion
+            stages.append(nn.SequentialCell(blocks))
+            setattr(self, f"layer{stage + 1}", stages[-1])
+        self.num_stages = len(stages)
+        self.fc = dense(in_channels, num_classes)
+        name_parameters_like_torch(self)
+
+    def construct(self, x):
+        x = self.relu(self.bn1(self.conv1(x)))  # (N, width, H/2, W/2), or (N, width, H, W) with cifar's stem
+        if self.maxpool is not None:
+            x = self.maxpool(x)
+        x = self.layer3(self.layer2(self.layer1(x)))
+        if self.num_stages == 4:
+            x = self.layer4(x)
+        x = ops.mean(x, (2, 3))  # (N, C)
+        return self.fc(x)
+
+
+def name_parameters_like_torch(network: nn.Cell) -> None:
+    """Gives batch-norm parameters their names in PyTorch; those of convolutions and linear layers are the same in both."""
+    for path, parameter in network.parameters_and_names():
+        owner, _, name = path.rpartition(".")
+        parameter.name = f"{owner}.{_TORCH_NAMES.get(name, name)}"

@@ -1,0 +1,60 @@
+"""What a run says: plain lines on the screen and in a file, events in metrics.jsonl."""
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Optional
+
+from tqdm import tqdm
+
+from src.errors import UserError
+
+log = logging.getLogger("resnet_zoo")
+
+
+class _ScreenHandler(logging.Handler):
+    """Writes lines above a progress bar, where there is one: results to stdout, warnings to stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stream = sys.stderr if record.levelno >= logging.WARNING or self.everything_to_stderr else sys.stdout
+        tqdm.write(self.format(record), file=stream)
+        stream.flush()
+
+    def __init__(self, everything_to_stderr: bool):
+        super().__init__()
+        self.everything_to_stderr = everything_to_stderr
+
+
+def start_log(file: Optional[Path] = None, stdout_is_data: bool = False) -> None:
+    """Sends log lines to the screen, and with date and time to `file`.
+
+    Args:
+        stdout_is_data: keeps stdout for JSON lines; all log lines go to stderr.
+    """
+    log.handlers.clear()
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(_ScreenHandler(stdout_is_data))
+    if file:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handler = logging.FileHandler(file, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"ckpt_path: cannot write '{file}': {error.strerror}; choose another folder") from None
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(handler)
+
+
+class Metrics:
+    """Appends events to a file of JSON lines; every line is complete when `write` returns."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def write(self, event: str, **values) -> None:
+        """Adds one line: the event's name, the time in seconds since 1970, and the values."""
+        line = json.dumps({"event": event, "time": round(time.time(), 3), **values})
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")

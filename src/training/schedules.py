@@ -1,0 +1,48 @@
+"""Learning rate as a pure function of the step."""
+
+import numpy as np
+
+from src.config import Config
+
+
+def learning_rates(config: Config, steps_per_epoch: int) -> np.ndarray:
+    """The rate of every step of the run, float32 (max_epoch * steps_per_epoch,)."""
+    total = config.max_epoch * steps_per_epoch
+    epochs = np.arange(total) / steps_per_epoch  # position of each step in epochs
+    if config.lr_scheduler == "cosine_annealing":
+        rates = cosine_annealing(epochs, config.lr, config.eta_min, config.warmup_epochs, config.T_max)
+    elif config.lr_scheduler == "step":
+        rates = step(epochs, config.lr, config.lr_gamma, config.lr_epochs)
+    else:
+        rates = exponential(epochs, config.lr, config.lr_gamma, config.warmup_epochs)
+    return warm_up(rates, config.lr, round(config.warmup_epochs * steps_per_epoch)).astype(np.float32)
+
+
+def cosine_annealing(epochs: np.ndarray, lr: float, eta_min: float, start: float, end: float) -> np.ndarray:
+    """Half a cosine from `lr` at epoch `start` to `eta_min` at epoch `end`, then constant.
+
+    Reference: Loshchilov and Hutter 2016, arXiv 1608.03983, equation 5, without restarts.
+    """
+    progress = np.clip((epochs - start) / (end - start), 0, 1) if end > start else np.ones_like(epochs)
+    return eta_min + (lr - eta_min) * (1 + np.cos(np.pi * progress)) / 2
+
+
+def step(epochs: np.ndarray, lr: float, gamma: float, milestones: tuple) -> np.ndarray:
+    """`lr` times `gamma` for every one of the epochs `milestones` that has begun."""
+    return lr * gamma ** np.searchsorted(np.array(milestones, float), epochs, side="right")
+
+
+def exponential(epochs: np.ndarray, lr: float, gamma: float, start: float) -> np.ndarray:
+    """`lr` times `gamma` to the power of the epochs, in fractions, since epoch `start`."""
+    return lr * gamma ** np.maximum(epochs - start, 0)
+
+
+def warm_up(rates: np.ndarray, lr: float, steps: int) -> np.ndarray:
+    """Replaces the first `steps` rates by a straight line that reaches `lr` with the last of them.
+
+    Reference: Goyal et al. 2017, arXiv 1706.02677, section 2.2, starting from `lr` / `steps` instead of a base rate.
+    """
+    rates = np.array(rates, float)
+    steps = min(steps, len(rates))
+    rates[:steps] = lr * np.arange(1, steps + 1) / max(steps, 1)
+    return rates

@@ -1,0 +1,24 @@
+"""Trains a network. `python train.py --help` lists every option."""
+
+import sys
+
+from src import device
+from src.config import load_config
+from src.errors import run_command
+from src.runlog import start_log
+
+
+def main(arguments: list) -> int:
+    """Configuration -> device -> training."""
+    config = load_config(arguments)
+    start_log()
+    platform = device.prepare(config)
+
+    from src.training.train import train  # imports MindSpore, which `prepare` must precede
+
+    train(config, platform)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv[1:]))
