@@ -85,19 +85,20 @@ def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
         UserError: names missing from or unknown to the network, or shapes that differ; the first of each are named.
     """
     expected = {parameter.name: tuple(parameter.shape) for parameter in network.get_parameters()}
-    found = {name: tuple(parameter.shape) for name, parameter in checkpoint.weights.items()}
+    actual = {name: tuple(parameter.shape) for name, parameter in checkpoint.weights.items()}
     differences = {
-        "missing": [name for name in expected if name not in found],
-        "unknown": [name for name in found if name not in expected],
+        "missing": [name for name in expected if name not in actual],
+        "unknown": [name for name in actual if name not in expected],
         "of another shape": [
-            f"{name} {found[name]} instead of {shape}"
+            f"{name} {actual[name]} instead of {shape}"
             for name, shape in expected.items()
-            if name in found and found[name] != shape
+            if name in actual and actual[name] != shape
         ],
     }
     problems = [f"{len(names)} {kind} ({_first(names)})" for kind, names in differences.items() if names]
     if problems:
-        raise UserError(f"{checkpoint.path}: does not fit the network: {'; '.join(problems)}; check backbone and num_classes")
+        found = "; ".join(problems)
+        raise UserError(f"{checkpoint.path}: does not fit the network: {found}; check backbone and num_classes")
     ms.load_param_into_net(network, checkpoint.weights)
 
 

@@ -3,6 +3,7 @@
 Call `prepare` before anything imports MindSpore: some of its settings are read at import.
 """
 
+import contextlib
 import importlib.metadata
 import logging
 import os
@@ -41,7 +42,8 @@ def prepare(config: Config) -> str:
     platform = _choose_platform(config.platform)
     if platform == "CPU":
         ms.set_device("CPU")
-        ms.device_context.cpu.op_tuning.threads_num(available_cores())
+        with contextlib.suppress(RuntimeError):  # it can be set once in a process
+            ms.device_context.cpu.op_tuning.threads_num(available_cores())
     else:
         ms.set_device(platform, config.device_id)
     ms.set_context(mode=ms.GRAPH_MODE)

@@ -75,8 +75,7 @@ def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: i
 
 def read_batches(pipeline: ds.Dataset) -> Iterator[tuple]:
     """The batches of one pass as NumPy arrays (images, labels)."""
-    for images, labels in pipeline.create_tuple_iterator(num_epochs=1, output_numpy=True):
-        yield images, labels
+    yield from pipeline.create_tuple_iterator(num_epochs=1, output_numpy=True)
 
 
 class PillowCrop:

@@ -24,7 +24,7 @@ class Counts:
 
 
 def label_ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Place of each image's label when its classes are sorted by falling logit, from 0; of equal logits the first class wins."""
+    """Place of each image's label, from 0, when classes are sorted by falling logit; of equal ones the first wins."""
     if not np.isfinite(logits).all():
         raise UserError("the network's output holds NaN or Inf; its weights are unusable")
     rows = np.arange(len(labels))

@@ -54,9 +54,8 @@ def labels_for(classifier: LoadedClassifier, index: ImageIndex) -> ImageIndex:
     if classifier.class_names:
         return index.with_classes(classifier.class_names, allow_fewer=True)
     if index.class_names and len(index.class_names) != classifier.num_classes:
-        raise UserError(
-            f"num_classes: the network has {classifier.num_classes}, '{index.root}' has {len(index.class_names)} class folders"
-        )
+        found = len(index.class_names)
+        raise UserError(f"num_classes: the network has {classifier.num_classes}, '{index.root}' has {found} class folders")
     check_label_range(index, classifier.num_classes)
     return index
 

@@ -76,13 +76,20 @@ class Progress(ms.Callback):
 
 
 class Checkpoints(ms.Callback):
-    """Calls `save` every `interval` steps. Comes after `Progress`, whose step it shares."""
+    """Calls `save` every `interval` steps, but at the end of an epoch, whose evaluation comes first.
+
+    Must come after `Progress`, which counts the steps.
+    """
 
     def __init__(self, progress: Progress, interval: int, save):
         self.progress = progress
         self.interval = interval
         self.save = save
 
+    def due(self) -> bool:
+        """Whether a checkpoint belongs to the present step."""
+        return bool(self.interval) and self.progress.step % self.interval == 0
+
     def on_train_step_end(self, run_context) -> None:
-        if self.interval and self.progress.step % self.interval == 0:
+        if self.due() and self.progress.step % self.progress.steps_per_epoch:
             self.save()

@@ -106,15 +106,16 @@ class _Run:
 
     def epochs(self, model: ms.Model, train_index: ImageIndex, eval_index) -> Path:
         config = self.config
-        callbacks = [self.progress, Checkpoints(self.progress, config.ckpt_interval, self.save)]
+        by_steps = Checkpoints(self.progress, config.ckpt_interval, self.save)
         started = time.perf_counter()
         for epoch in range(config.max_epoch):
             pipeline = train_pipeline(train_index, config, epoch, self.workers)
-            model.train(1, pipeline, callbacks=callbacks, dataset_sink_mode=False)
+            model.train(1, pipeline, callbacks=[self.progress, by_steps], dataset_sink_mode=False)
             last = epoch + 1 == config.max_epoch
             if eval_index is not None and (last or (epoch + 1) % config.eval_interval == 0):
                 self.evaluate(eval_index)
-            if last or (config.ckpt_interval_epochs and (epoch + 1) % config.ckpt_interval_epochs == 0):
+            by_epochs = config.ckpt_interval_epochs and (epoch + 1) % config.ckpt_interval_epochs == 0
+            if last or by_epochs or by_steps.due():
                 self.save()
         seconds = time.perf_counter() - started
         images = self.progress.step * config.per_batch_size

@@ -1,0 +1,78 @@
+import json
+
+import mindspore as ms
+import numpy as np
+import onnx
+import pytest
+
+import export as export_command
+from src import checkpoint
+from src.evaluation.classifiers import open_mindir, open_onnx
+from src.exporting import export as exporting
+from src.models import create_model
+
+
+def network_with_random_statistics(name: str):
+    """A network whose batch norms do something, so that a wrong fold shows."""
+    network, generator = create_model(name, 10), np.random.default_rng(0)
+    for parameter in network.get_parameters():
+        if "running" in parameter.name or "bn" in parameter.name or "downsample.1" in parameter.name:
+            low, high = (0.5, 1.5) if parameter.name.endswith(("var", "weight")) else (-0.2, 0.2)
+            parameter.set_data(ms.Tensor(generator.uniform(low, high, parameter.shape).astype(np.float32)))
+    return network.set_train(False)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet20", "resnext50_32x4d", "resnext11_8x16d"])
+@pytest.mark.parametrize("kind", ["MINDIR", "ONNX"])
+def test_every_block_exports_with_any_batch(name, kind, tmp_path, command):
+    network = network_with_random_statistics(name)
+    checkpoint.save(network, tmp_path / "a.ckpt", {"backbone": name, "num_classes": 10, "class_names": list("abcdefghij")})
+    code, out, err = command(
+        export_command.main, "--ckpt_file", tmp_path / "a.ckpt", "--file_format", kind, "--image_size", "64,64"
+    )
+    assert code == 0, err
+    assert "logits within" in out
+    path = tmp_path / f"a.{kind.lower()}"
+    classify = {"MINDIR": open_mindir, "ONNX": open_onnx}[kind](path)
+    for batch_size in (1, 5):
+        images = np.random.default_rng(batch_size).standard_normal((batch_size, 3, 64, 64), np.float32)
+        expected = network(ms.Tensor(images)).asnumpy()
+        assert np.abs(expected).max() > 0.1 and expected.std(1).min() > 0.01  # a dead network would agree with anything
+        np.testing.assert_allclose(classify(images), expected, atol=1e-4 * np.abs(expected).max())
+    meta = json.loads((tmp_path / f"a.{kind.lower()}.meta.json").read_text())
+    assert meta["backbone"] == name and meta["max_abs_diff"] < 1e-3 and meta["compared_batch_sizes"] == [1, 3]
+    assert meta["preprocessing"]["image_size"] == [64, 64] and meta["class_names"][0] == "a"
+
+
+def test_the_onnx_file_is_what_other_programs_expect(trained, tmp_path, command):
+    command(export_command.main, "--ckpt_file", trained["ckpt"], "--file_format", "ONNX", "--file_name", tmp_path / "a.onnx")
+    model = onnx.load(str(tmp_path / "a.onnx"))
+    onnx.checker.check_model(model, full_check=True)
+    (image,), (logits,) = model.graph.input, model.graph.output
+    assert (image.name, logits.name) == ("input", "output1")
+    assert [d.dim_param or d.dim_value for d in image.type.tensor_type.shape.dim] == ["N", 3, 16, 16]
+    assert [d.dim_param or d.dim_value for d in logits.type.tensor_type.shape.dim] == ["N", 3]
+    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}  # folded
+
+
+def test_an_export_that_answers_differently_is_not_written(trained, tmp_path, refused, monkeypatch):
+    monkeypatch.setattr(exporting, "open_onnx", lambda path: lambda images: open_onnx(path)(images) + 0.002)
+    line = refused(
+        export_command.main, "--ckpt_file", trained["ckpt"], "--file_format", "ONNX", "--file_name", tmp_path / "a.onnx"
+    )
+    assert "differ from the network's by 0.002" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ([], ["ckpt_file: no value"]),
+        (["--ckpt_file", "nowhere.ckpt"], ["nowhere.ckpt: no such checkpoint file"]),
+        (["--ckpt_file", "nowhere.ckpt", "--file_format", "AIR"], ["AIR can be written on Ascend only"]),
+        (["--file_format", "OMM"], ["file_format", "'OMM'"]),
+    ],
+)
+def test_bad_input_is_one_line(refused, arguments, parts):
+    line = refused(export_command.main, "--platform", "CPU", *arguments)
+    assert all(part in line for part in parts), line

@@ -1,0 +1,211 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+import train
+from conftest import CLASSES, ROOT, TINY, write_image
+from src import checkpoint
+
+
+def events(run_folder) -> list:
+    return [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def arguments(data, tmp_path, **values) -> list:
+    settings = {
+        "data_dir": data, "ckpt_path": tmp_path / "run", "cache_dir": tmp_path / "cache", "per_batch_size": 4,
+        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, **values,
+    }  # fmt: skip
+    return [*TINY, *[text for key, value in settings.items() for text in (f"--{key}", str(value))]]
+
+
+def test_a_run_learns_and_leaves_what_it_promises(trained):
+    run = trained["run"]
+    # 36 images in batches of 8: 4 steps an epoch, 8 epochs; checkpoints every 3 steps and every epoch, the newest 2 kept
+    names = sorted(path.name for path in run.iterdir())
+    assert names == [
+        "best.ckpt", "config.yaml", "last.ckpt", "metrics.jsonl", "resnext11_8x16d-8_30.ckpt", "resnext11_8x16d-8_32.ckpt",
+        "train.log",
+    ]  # fmt: skip
+    written = [(event["epoch"], event["step"]) for event in events(run) if event["event"] == "checkpoint"]
+    assert written[:6] == [(1, 3), (1, 4), (2, 6), (2, 8), (3, 9), (3, 12)] and written[-2:] == [(8, 30), (8, 32)]
+    metadata = checkpoint.load(trained["ckpt"]).metadata
+    assert (metadata["epoch"], metadata["step"], metadata["class_names"]) == (8, 32, list(CLASSES))
+    assert metadata["config"]["lr"] == 0.05 and metadata["preprocessing"]["image_size"] == [16, 16]
+    evaluations = [event for event in events(run) if event["event"] == "eval"]
+    assert [event["epoch"] for event in evaluations] == list(range(1, 9))
+    assert all(event["images"] == 33 for event in evaluations)
+    best = max(event["top1"] for event in evaluations)
+    assert best >= 0.9  # three colours are easy
+    assert checkpoint.load(run / "best.ckpt").metadata["evaluation"]["top1"] == best
+    assert yaml.safe_load((run / "config.yaml").read_text())["per_batch_size"] == 8
+
+
+def test_log_lines_and_events_name_epoch_step_loss_rate_and_speed(trained):
+    steps = [event for event in events(trained["run"]) if event["event"] == "train"]
+    assert [event["step"] for event in steps] == list(range(2, 33, 2))
+    assert all(np.isfinite(event["loss"]) and event["img_per_s"] > 0 and event["ms_per_step"] > 0 for event in steps)
+    assert steps[0]["lr"] == pytest.approx(0.05 / 2) and steps[1]["lr"] == pytest.approx(0.05)  # warm-up of one epoch
+    log = (trained["run"] / "train.log").read_text()
+    assert "epoch 1 step 2/32 loss " in log and "img/s" in log and "ms/step" in log
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(data_set, tmp_path, command):
+    def weights(name, seed):
+        run = tmp_path / name
+        assert command(train.main, *arguments(data_set, tmp_path, ckpt_path=run, seed=seed, color_jitter=0.4))[0] == 0
+        loaded = checkpoint.load(run / "last.ckpt").weights
+        return {key: value.asnumpy() for key, value in loaded.items()}
+
+    first, again, other = weights("a", 5), weights("b", 5), weights("c", 6)
+    assert all((first[name] == again[name]).all() for name in first)
+    assert any((first[name] != other[name]).any() for name in first)
+
+
+def test_a_run_can_start_from_a_checkpoint(trained, tmp_path, command):
+    code, out, _ = command(
+        train.main, *arguments(trained["data"], tmp_path, pretrained=trained["ckpt"], lr=1e-6, warmup_epochs=0)
+    )
+    assert code == 0
+    before, after = checkpoint.load(trained["ckpt"]), checkpoint.load(tmp_path / "run/last.ckpt")
+    for name, value in before.weights.items():
+        if "running" not in name:
+            np.testing.assert_allclose(after.weights[name].asnumpy(), value.asnumpy(), atol=1e-4)
+
+
+def test_files_of_an_earlier_run_are_kept_aside(trained, tmp_path, command):
+    run = tmp_path / "run"
+    shutil.copytree(trained["run"], run)
+    earlier = (run / "metrics.jsonl").read_text()
+    code, out, _ = command(train.main, *arguments(trained["data"], tmp_path))
+    assert code == 0 and "earlier run" in out
+    (aside,) = (run / "previous").iterdir()
+    assert (aside / "metrics.jsonl").read_text() == earlier
+    assert {path.name for path in aside.glob("*.ckpt")} == {path.name for path in trained["run"].glob("*.ckpt")}
+    assert events(run)[-1]["event"] == "end"
+
+
+def test_data_dir_may_be_the_train_folder_itself(trained, tmp_path, command):
+    code, out, _ = command(train.main, *arguments(trained["data"] / "train", tmp_path))
+    assert code == 0 and "33 for evaluation" in out
+
+
+def test_bad_images_can_be_skipped(data_set, tmp_path, command):
+    (data_set / "train" / "red" / "broken.jpg").write_bytes(b"broken")
+    code, out, err = command(train.main, *arguments(data_set, tmp_path, bad_images="skip"))
+    assert code == 0 and "18 training images" in out
+    assert "red/broken.jpg: is not an image" in err and "1 of 19 images are left out" in err
+
+
+
+
+def remove_data(data):
+    return {"data_dir": data / "nowhere"}
+
+
+def file_as_data(data):
+    return {"data_dir": write_image(data / "a.png", 0, 0)}
+
+
+def empty_class(data):
+    shutil.rmtree(data / "train" / "red")
+    (data / "train" / "red").mkdir()
+    return {}
+
+
+def other_classes(data):
+    os.rename(data / "val" / "red", data / "val" / "crimson")
+    return {}
+
+
+def truncated(data):
+    path = data / "train" / "red" / "red1.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+    return {}
+
+
+def cut_header(data):
+    path = data / "val" / "red" / "red1.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    return {}
+
+
+def text_as_jpeg(data):
+    (data / "train" / "red" / "text.JPEG").write_text("this is a text")
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "parts"),
+    [
+        (lambda data: {"data_dir": ""}, ["data_dir: no value"]),
+        (remove_data, ["data_dir: no such folder", "nowhere"]),
+        (file_as_data, ["data_dir", "a.png' is a file"]),
+        (empty_class, ["num_classes: 3, but", "has 2 class folders", "--num_classes 2"]),
+        (other_classes, ["val", "not in the training classes: crimson", "missing here: red"]),
+        (truncated, ["1 of 18 images", "red1.jpg", "truncated", "--bad_images skip"]),
+        (cut_header, ["1 of 15 images", "red1.jpg"]),
+        (text_as_jpeg, ["1 of 19 images", "text.JPEG (is not an image)"]),
+        (lambda data: {"per_batch_size": 64}, ["per_batch_size: 64", "18 training images"]),
+        (lambda data: {"num_classes": 4}, ["num_classes: 4", "--num_classes 3"]),
+        (lambda data: {"ckpt_path": data / "val" / "red" / "red1.jpg" / "run"}, ["ckpt_path: cannot write", "red1.jpg/run"]),
+        (lambda data: {"pretrained": data / "a.ckpt"}, ["a.ckpt: no such checkpoint file"]),
+    ],
+)
+def test_bad_input_is_one_line(data_set, tmp_path, refused, spoil, parts):
+    values = spoil(data_set)
+    line = refused(train.main, *arguments(data_set, tmp_path, **values))
+    assert all(part in line for part in parts), line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_folder_is_one_line(data_set, tmp_path, refused):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "Permission denied" in refused(train.main, *arguments(data_set, tmp_path, ckpt_path=tmp_path / "locked"))
+
+
+def test_a_checkpoint_of_another_network_is_refused(trained, data_set, tmp_path, refused):
+    line = refused(train.main, *arguments(data_set, tmp_path, pretrained=trained["ckpt"], backbone="resnet20"))
+    assert "does not fit the network" in line
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(data_set, tmp_path, refused):
+    line = refused(train.main, *arguments(data_set, tmp_path, lr=1e30, warmup_epochs=0, max_epoch=20))
+    assert "the loss became" in line and "at step" in line and "lower lr" in line
+    for path in (tmp_path / "run").glob("*.ckpt"):
+        checkpoint.load(path)  # what was written before is usable
+
+
+@pytest.mark.slow
+def test_a_full_disk_while_saving_is_one_line(data_set, tmp_path):
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"  # a checkpoint needs 2 MB
+        "import train; from src.errors import run_command; sys.exit(run_command(train.main, sys.argv[1:]))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments(data_set, tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert ".ckpt: cannot be written" in line and "free space" in line
+    assert not list((tmp_path / "run").glob("*.ckpt")) and not list((tmp_path / "run").glob(".*"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_one_line(trained, tmp_path):
+    import signal
+
+    command = [sys.executable, "train.py", *arguments(trained["data"], tmp_path, max_epoch=10_000)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()  # the run has begun
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1] == "error: interrupted" and "Traceback" not in err

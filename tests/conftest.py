@@ -1,0 +1,89 @@
+"""Shared set-up: MindSpore prepared as the commands do it, a small data set, a trained network."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from src import device  # noqa: E402
+from src.config import build_config  # noqa: E402
+
+device.prepare(build_config({"platform": "CPU"}))  # before any test module imports MindSpore
+
+from src.errors import run_command  # noqa: E402
+
+CLASSES = ("blue", "green", "red")
+TINY = ["--backbone", "resnext11_8x16d", "--num_classes", "3", "--image_size", "16,16", "--platform", "CPU"]
+
+
+def write_image(path: Path, color: int, seed: int, size: tuple = (24, 20)) -> Path:
+    """A noisy image whose channel `color` is bright; the ending decides the format. `size`: width, height."""
+    pixels = np.random.default_rng(seed).integers(0, 100, (size[1], size[0], 3), np.uint8)
+    pixels[:, :, color] += 120
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, quality=95)
+    return path
+
+
+def write_data_set(root: Path, per_class: int) -> Path:
+    """root/{train,val}/{blue,green,red}/*.{jpg,png}."""
+    for part, count in (("train", per_class), ("val", per_class - 1)):
+        for color, name in zip((2, 1, 0), CLASSES):
+            for i in range(count):
+                ending = "jpg" if i % 2 else "PNG"
+                write_image(root / part / name / f"{name}{i}.{ending}", color, seed=100 * color + i + 10 * len(part))
+    return root
+
+
+@pytest.fixture
+def data_set(tmp_path: Path) -> Path:
+    """A data set of its own for a test that changes it: 3 classes, 6 training and 5 validation images each."""
+    return write_data_set(tmp_path / "data", per_class=6)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> dict:
+    """A tiny network trained by the command: paths of the data, the run and its newest checkpoint. Not to be changed."""
+    import train
+
+    root = tmp_path_factory.mktemp("trained")
+    data = write_data_set(root / "data", per_class=12)
+    arguments = [
+        "--data_dir", str(data), "--ckpt_path", str(root / "run"), "--cache_dir", str(root / "cache"), *TINY,
+        "--per_batch_size", "8", "--max_epoch", "8", "--lr", "0.05", "--log_interval", "2", "--color_jitter", "0",
+        "--ckpt_interval", "3", "--keep_checkpoint_max", "2", "--eval_batch_size", "7",
+    ]  # fmt: skip
+    assert run_command(train.main, arguments) == 0
+    return {"root": root, "data": data, "run": root / "run", "ckpt": root / "run" / "last.ckpt", "arguments": arguments}
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs a command in this process; returns exit code, stdout and stderr."""
+
+    def run(main, *arguments) -> tuple:
+        capsys.readouterr()
+        code = run_command(main, [str(argument) for argument in arguments])
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Runs a command that must fail with exactly one line on stderr, and returns that line."""
+
+    def run(main, *arguments, code: int = 2) -> str:
+        status, _, err = command(main, *arguments)
+        errors = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert status == code, err
+        assert len(errors) == 1 and "Traceback" not in err, err
+        return errors[0]
+
+    return run

@@ -1,0 +1,152 @@
+"""Writes reference.npz: what torchvision's networks answer to two images with the weights of weights.py.
+
+Usage: python tests/parity/make_reference.py, with what benchmarks/requirements.txt lists.
+
+The file holds `versions`, the images `inputs_32` and `inputs_64` (2, 3, size, size) and for every network `<name>.logits`
+(2, classes), `<name>.parameters` (how many are trainable) and `<name>.shapes` (`weights.digest`).
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+FOLDER = Path(__file__).resolve().parent
+sys.path[:0] = [str(FOLDER), str(FOLDER.parents[1])]
+
+from weights import digest, draw_weights  # noqa: E402
+
+from src.models import list_models  # noqa: E402
+
+# What torchvision has no constructor for. Stage sizes, groups, width per group of its ResNet:
+LARGER = {
+    "resnext101_32x4d": ([3, 4, 23, 3], 32, 4),
+    "resnext152_64x4d": ([3, 8, 36, 3], 64, 4),
+}
+# Arguments of CifarResNet, the block by its name in torchvision:
+CIFAR = {
+    **{f"resnet{6 * n + 2}": {"block": "BasicBlock", "blocks": n, "channels": 16} for n in (3, 5, 7, 9, 18)},
+    "resnext29_8x64d": {"block": "Bottleneck", "blocks": 3, "channels": 64, "groups": 8, "width_per_group": 64},
+    "resnext29_16x64d": {"block": "Bottleneck", "blocks": 3, "channels": 64, "groups": 16, "width_per_group": 64},
+    "resnext11_8x16d": {"block": "Bottleneck", "blocks": 1, "channels": 32, "groups": 8, "width_per_group": 16},
+}
+
+
+def import_torchvision():
+    """torchvision, also where its compiled operators, which no network here needs, do not load.
+
+    Those on PyPI are built for PyTorch with CUDA. Beside a PyTorch without it torchvision 0.28 does not import unless the
+    operators that it registers shapes for are declared.
+    """
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::nms does not exist" not in str(error):
+            raise
+        for module in [module for module in sys.modules if module.partition(".")[0] == "torchvision"]:
+            del sys.modules[module]
+        for operator in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+    return torchvision
+
+
+def reference_network(name: str) -> nn.Module:
+    """torchvision's network of that name, or the one that its blocks make up."""
+    models = import_torchvision().models
+    if name in CIFAR:
+        return CifarResNet(**{**CIFAR[name], "block": getattr(models.resnet, CIFAR[name]["block"])})
+    if name in LARGER:
+        stage_sizes, groups, width_per_group = LARGER[name]
+        return models.resnet.ResNet(models.resnet.Bottleneck, stage_sizes, groups=groups, width_per_group=width_per_group)
+    return models.get_model(name)
+
+
+def network_with_drawn_weights(name: str) -> nn.Module:
+    """`reference_network` for inference, with the weights of weights.py."""
+    network = reference_network(name).eval()
+    state = network.state_dict()
+    drawn = draw_weights({name: value.shape for name, value in state.items()})
+    network.load_state_dict({**state, **{name: torch.from_numpy(value) for name, value in drawn.items()}})
+    return network
+
+
+class CifarResNet(nn.Module):
+    """The CIFAR networks of He et al. 2015, arXiv 1512.03385, section 4.2, and Xie et al. 2016, arXiv 1611.05431, 5.3."""
+
+    def __init__(self, block: type, blocks: int, channels: int, groups: int = 1, width_per_group: int = 64):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, channels, kernel_size=3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU()
+        inputs = channels
+        for stage in range(3):
+            planes = channels * 2**stage
+            outputs = planes * block.expansion
+            layers = []
+            for index in range(blocks):
+                stride = 2 if stage > 0 and index == 0 else 1
+                downsample = None
+                if inputs != outputs and block.expansion == 1:
+                    downsample = ZeroPadding(outputs - inputs)
+                elif inputs != outputs:
+                    downsample = nn.Sequential(
+                        nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+                    )
+                layers.append(block(inputs, planes, stride, downsample, groups, width_per_group))
+                inputs = outputs
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
+        self.fc = nn.Linear(inputs, 10)
+
+    def forward(self, x):
+        """Images (N, 3, H, W) -> logits (N, 10)."""
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(x.mean((2, 3)))
+
+
+class ZeroPadding(nn.Module):
+    """The shortcut without parameters, option A of He et al. 2015, section 3.3: every second pixel, zero channels."""
+
+    def __init__(self, added_channels: int):
+        super().__init__()
+        self.half = added_channels // 2
+
+    def forward(self, x):
+        """(N, C, H, W) -> (N, C + added_channels, H / 2, W / 2)."""
+        return nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.half, self.half))
+
+
+def draw_images(size: int) -> np.ndarray:
+    """Two images of coloured squares under noise, the second of twice the contrast; float32 (2, 3, size, size)."""
+    generator = np.random.default_rng(size)
+    squares = np.kron(generator.standard_normal((2, 3, 8, 8)), np.ones((size // 8, size // 8)))
+    noise = 0.5 * generator.standard_normal((2, 3, size, size))
+    return ((squares + noise) * np.reshape([1, 2], (2, 1, 1, 1))).astype(np.float32)
+
+
+def main() -> None:
+    """Computes and writes the file, and prints a line per network."""
+    images = {size: draw_images(size) for size in (32, 64)}
+    content = {f"inputs_{size}": values for size, values in images.items()}
+    content["versions"] = np.array(f"torch {torch.__version__}, torchvision {import_torchvision().__version__}")
+    print(content["versions"])
+    for name in list_models():
+        network = network_with_drawn_weights(name)
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(images[32 if name in CIFAR else 64])).numpy()
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        content[f"{name}.logits"] = logits
+        content[f"{name}.parameters"] = np.array(parameters)
+        content[f"{name}.shapes"] = np.array(digest({name: value.shape for name, value in network.state_dict().items()}))
+        print(
+            f"{name}: {parameters:,} parameters, logits' standard deviation {logits.std():.2f}, "
+            f"between the two images {np.std(logits[0] - logits[1]):.2f}"
+        )
+    np.savez_compressed(FOLDER / "reference.npz", **content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+import pytest
+import yaml
+
+from conftest import ROOT
+from src.config import Config, build_config, help_text, load_config, to_yaml
+from src.errors import UserError
+
+
+def test_the_defaults_are_the_resnext152_recipe():
+    config = build_config()
+    assert config.backbone == "resnext152_64x4d"
+    assert config.image_size == (224, 224)
+    assert config.T_max == config.max_epoch == 150  # 0 stands for the whole run
+    assert config.given == frozenset()
+
+
+def test_default_config_lists_exactly_the_keys_of_the_schema_in_order():
+    values = yaml.safe_load((ROOT / "default_config.yaml").read_text(encoding="utf-8"))
+    assert list(values) == list(Config.model_fields)
+
+
+def test_the_command_line_overrides_the_recipe_and_the_recipe_the_defaults(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("lr: 0.5\nmomentum: 0.8\nexpected: {top1: 0.7}\n")
+    config = load_config(["--config_path", str(recipe), "--lr=0.25", "--image_size", "64,96"])
+    assert (config.lr, config.momentum, config.weight_decay, config.image_size) == (0.25, 0.8, 1e-4, (64, 96))
+    assert config.given == {"lr", "momentum", "image_size"}
+
+
+def test_the_resolved_configuration_reads_back_equal(tmp_path):
+    config = build_config({"lr": "1e-3", "image_size": "32,48", "lr_epochs": "", "crop_ratio": "0.7,1.4142135"})
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    again = load_config(["--config_path", str(tmp_path / "config.yaml")])
+    assert again.model_dump() == config.model_dump()
+
+
+def test_device_target_is_an_alias_of_platform_and_booleans_need_no_value():
+    config = load_config(["--device_target", "CPU", "--predict_json", "--is_distributed", "0"])
+    assert config.platform == "CPU" and config.predict_json and not config.is_distributed
+
+
+def test_dry_run_prints_the_configuration_and_stops(capsys):
+    with pytest.raises(SystemExit) as stop:
+        load_config(["--backbone", "resnet18", "--dry_run"])
+    assert stop.value.code == 0
+    assert yaml.safe_load(capsys.readouterr().out)["backbone"] == "resnet18"
+
+
+def test_help_explains_every_key():
+    text = help_text()
+    assert all(f"--{key} " in text for key in Config.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--per_batchsize", "8"], ["per_batchsize", "unknown key", "did you mean per_batch_size?"]),
+        (["--lr", "fast"], ["lr", "'fast'", "valid number"]),
+        (["--lr", "nan"], ["lr", "'nan'", "finite"]),
+        (["--lr", "-1"], ["lr", "'-1'", "greater than 0"]),
+        (["--per_batch_size", "0"], ["per_batch_size", "'0'", "greater than or equal to 1"]),
+        (["--per_batch_size", "2.5"], ["per_batch_size", "'2.5'", "integer"]),
+        (["--image_size", "224"], ["image_size", "'224'", "as many numbers"]),
+        (["--image_size", "224,224,3"], ["image_size", "'224,224,3'"]),
+        (["--image_size", "a,b"], ["image_size", "'a'", "integer"]),
+        (["--momentum", "1.5"], ["momentum", "'1.5'"]),
+        (["--label_smooth", "maybe"], ["label_smooth", "'maybe'", "boolean"]),
+        (["--warmup_epochs", "151"], ["warmup_epochs", "151", "longer than the run", "max_epoch 150"]),
+        (["--T_max", "3", "--warmup_epochs", "5"], ["T_max", "3", "inside the warm-up"]),
+        (["--eta_min", "1"], ["eta_min", "1", "lr 0.05"]),
+        (["--lr_epochs", "30,60,60"], ["lr_epochs", "must increase", "'30,60,60'"]),
+        (["--lr_scheduler", "cosin"], ["lr_scheduler", "'cosin'", "did you mean cosine_annealing?"]),
+        (["--backbone", "resnet51"], ["backbone", "'resnet51'", "resnet50"]),
+        (["--crop_scale", "0.9,0.1"], ["crop_scale", "'0.9,0.1'"]),
+        (["--eval_resize", "100"], ["eval_resize", "100", "224"]),
+        (["--is_distributed", "1"], ["is_distributed", "not available yet"]),
+        (["--is_dynamic_loss_scale", "1"], ["is_dynamic_loss_scale", "not available yet"]),
+        (["--lr"], ["--lr", "a value is missing"]),
+        (["resnet50"], ["'resnet50'", "not an option"]),
+        (["--config_path", "configs/quikstart.yaml"], ["config_path", "no such file", "quikstart"]),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_key_and_value(arguments, parts):
+    with pytest.raises(UserError) as error:
+        load_config(arguments)
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("lr: true", "lr: "),
+        ("learning_rate: 1", "unknown key"),
+        ("lr: [1", "not valid YAML"),
+        ("- 1", "key: value"),
+        ("lr_epochs: [30, x]", "lr_epochs: "),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(tmp_path, text, part):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_config(["--config_path", str(recipe)])
+    assert part in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_recipe_loads_and_says_what_it_should_reach(recipe):
+    load_config(["--config_path", str(recipe)])
+    expected = yaml.safe_load(recipe.read_text(encoding="utf-8"))["expected"]
+    assert expected["status"] in ("reproduced", "cited", "untested")

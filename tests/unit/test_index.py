@@ -1,0 +1,87 @@
+import os
+
+import numpy as np
+import pytest
+
+from conftest import CLASSES, write_image
+from src.data.index import index_flat, index_folder
+from src.errors import UserError
+
+
+def test_a_folder_of_class_folders(data_set):
+    index = index_folder(data_set / "train")
+    assert index.class_names == CLASSES
+    assert len(index) == 18 and list(np.bincount(index.labels)) == [6, 6, 6]
+    assert index.files[:2] == [os.path.join("blue", "blue0.PNG"), os.path.join("blue", "blue1.jpg")]
+
+
+def test_hidden_and_empty_folders_are_no_classes_and_other_files_no_images(data_set, caplog):
+    root = data_set / "train"
+    write_image(root / ".hidden" / "a.png", 0, 0)
+    write_image(root / "red" / ".thumbnail.png", 0, 0)
+    (root / "empty").mkdir()
+    (root / "blue" / "notes.txt").write_text("x")
+    write_image(root / "green" / "more" / "deep.JpEg", 1, 0)
+    index = index_folder(root)
+    assert index.class_names == CLASSES
+    assert list(np.bincount(index.labels)) == [6, 7, 6]
+    assert os.path.join("green", "more", "deep.JpEg") in index.files
+
+
+def test_a_link_back_to_a_folder_above_does_not_loop(data_set):
+    os.symlink(data_set / "train" / "red", data_set / "train" / "red" / "loop")
+    assert len(index_folder(data_set / "train")) == 18
+
+
+@pytest.mark.parametrize(("name", "part"), [("nowhere", "no such folder"), ("file", "is a file"), ("empty", "no images")])
+def test_unusable_folders(tmp_path, name, part):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty" / "class").mkdir(parents=True)
+    with pytest.raises(UserError, match=f"data_dir: .*{part}|data_dir: {part}"):
+        index_folder(tmp_path / name)
+
+
+def test_labels_follow_the_networks_order_of_classes(data_set):
+    index = index_folder(data_set / "val").with_classes(("red", "green", "blue"), allow_fewer=False)
+    assert [index.labels[i] for i, name in enumerate(index.files) if name.startswith("blue")] == [2] * 5
+
+
+def test_classes_that_differ_are_named(data_set):
+    index = index_folder(data_set / "val")
+    with pytest.raises(UserError, match="missing here: yellow"):
+        index.with_classes((*CLASSES, "yellow"), allow_fewer=False)
+    assert index.with_classes((*CLASSES, "yellow"), allow_fewer=True).class_names[-1] == "yellow"
+    with pytest.raises(UserError, match="not in the training classes: blue"):
+        index.with_classes(("green", "red"), allow_fewer=True)
+
+
+def flat_folder(tmp_path, lines):
+    for i in range(3):
+        write_image(tmp_path / "flat" / f"ILSVRC2012_val_{i:08}.JPEG", i, i)
+    labels = tmp_path / "val_label.txt"
+    labels.write_text("\n".join(lines) + "\n")
+    return tmp_path / "flat", labels
+
+
+def test_a_flat_folder_with_numbers_and_with_names(tmp_path):
+    names = [f"ILSVRC2012_val_{i:08}.JPEG" for i in range(3)]
+    index = index_flat(*flat_folder(tmp_path, [f"{names[2]} 0", f"{names[0]} 65", f"{names[1]} 7"]))
+    assert index.files == names and list(index.labels) == [65, 7, 0] and index.class_names == ()
+    index = index_flat(*flat_folder(tmp_path, [f"{names[0]} n02", f"{names[1]} n01", f"{names[2]} n02"]))
+    assert index.class_names == ("n01", "n02") and list(index.labels) == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "part"),
+    [
+        (["ILSVRC2012_val_00000000.JPEG 1"], "no label for 2 images: ILSVRC2012_val_00000001.JPEG"),
+        (["a.JPEG 1"], "are not in .*a.JPEG"),
+        (["alone"], "line 1: expected 'image-name label', got 'alone'"),
+        (["a.JPEG -1"], "line 1"),
+        (["a.JPEG 1", "a.JPEG 2"], "line 2: 'a.JPEG' has a label already"),
+        ([""], "holds no labels"),
+    ],
+)
+def test_wrong_label_files(tmp_path, lines, part):
+    with pytest.raises(UserError, match=part):
+        index_flat(*flat_folder(tmp_path, lines))

@@ -1,0 +1,58 @@
+import mindspore as ms
+import numpy as np
+import pytest
+
+from src.errors import UserError
+from src.models import create_model, list_models
+from src.models.complexity import count_multiply_adds, count_parameters
+from src.models.registry import find_model, register
+
+# As torchvision's documentation of its weights states them, in G.
+PUBLISHED_MULTIPLY_ADDS = {"resnet18": 1.814, "resnet50": 4.089, "resnext50_32x4d": 4.230}
+
+
+def test_resnext152_is_an_alias():
+    assert find_model("resnext152") is find_model("resnext152_64x4d")
+    assert "resnext152" not in list_models()
+
+
+def test_a_duplicate_name_fails():
+    for name in ("resnet50", "resnext152"):
+        with pytest.raises(ValueError, match="registered twice"):
+            register(name, find_model("resnet50"))
+
+
+def test_an_unknown_name_lists_near_ones():
+    with pytest.raises(UserError, match=r"unknown network 'resnext50_32x4'; did you mean resnext50_32x4d"):
+        create_model("resnext50_32x4")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet20", "resnext11_8x16d", "resnet50"])
+def test_every_weight_gets_a_gradient(name):
+    network = create_model(name, 5).set_train()
+    weights = network.trainable_params()
+    images = ms.Tensor(np.random.default_rng(0).standard_normal((2, 3, 64, 64), np.float32))
+
+    def loss(images):
+        return (network(images) ** 2).sum()
+
+    gradients = ms.value_and_grad(loss, None, ms.ParameterTuple(weights))(images)[1]
+    silent = [weight.name for weight, gradient in zip(weights, gradients) if not np.abs(gradient.asnumpy()).max() > 0]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet20"])
+def test_logits_have_one_column_per_class_at_any_image_size(name):
+    network = create_model(name, 7).set_train(False)
+    for size in ((32, 32), (48, 64)):
+        assert network(ms.Tensor(np.zeros((2, 3, *size), np.float32))).shape == (2, 7)
+
+
+@pytest.mark.parametrize(("name", "published"), PUBLISHED_MULTIPLY_ADDS.items())
+def test_multiply_adds_equal_the_published_ones(name, published):
+    counted = count_multiply_adds(create_model(name), (224, 224))
+    assert counted / 1e9 == pytest.approx(published, rel=0.005)
+
+
+def test_resnet20_has_the_papers_parameters():
+    assert count_parameters(create_model("resnet20", 10)) == 269_722  # 0.27 M, He et al. 2015, table 6

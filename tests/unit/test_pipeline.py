@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from mindspore.dataset import vision
+from PIL import Image
+
+from conftest import write_image
+from src.config import build_config
+from src.data.index import index_folder
+from src.data.pipeline import PillowCrop, decode_rgb, eval_pipeline, read_batches, train_pipeline
+from src.data.preprocessing import Preprocessing, preprocessing_for, preprocessing_from
+
+NEUTRAL = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # pixel values as they are
+
+
+def evaluation_pixels(path, **values) -> np.ndarray:
+    """Pixels that the network sees of one image, (H, W, 3)."""
+    settings = {"image_size": (32, 32), "resize": 40, "resize_mode": "shorter", "antialias": False, **NEUTRAL, **values}
+    index = index_folder(path.parent.parent)
+    images, _ = next(read_batches(eval_pipeline(index, Preprocessing(**settings), 1, 1)))
+    return images[0].transpose(1, 2, 0)
+
+
+def test_every_image_comes_once_and_in_order_whatever_the_batch_size(data_set):
+    index = index_folder(data_set / "val")
+    preprocessing = preprocessing_from(build_config({"image_size": "16,16"}))
+    passes = {}
+    for batch_size in (1, 4, 15, 100):
+        batches = list(read_batches(eval_pipeline(index, preprocessing, batch_size, 2)))
+        images, labels = (np.concatenate(parts) for parts in zip(*batches))
+        assert images.dtype == np.float32 and labels.dtype == np.int32
+        assert (labels == index.labels).all()
+        passes[batch_size] = images
+    assert all((images == passes[1]).all() for images in passes.values())
+
+
+def test_an_epoch_can_be_repeated_and_differs_from_the_next(data_set):
+    index = index_folder(data_set / "train")
+    config = build_config({"image_size": "16,16", "per_batch_size": 4})
+
+    def epoch(number):
+        images, labels = (np.concatenate(parts) for parts in zip(*read_batches(train_pipeline(index, config, number, 2))))
+        return images, labels
+
+    first, again, second = epoch(0), epoch(0), epoch(1)
+    assert first[0].shape == (16, 3, 16, 16)  # 18 images, the last incomplete batch is left out
+    assert (first[0] == again[0]).all() and (first[1] == again[1]).all()
+    assert (first[1] != second[1]).any() and (first[0] != second[0]).any()
+
+
+def test_normalisation(tmp_path):
+    path = tmp_path / "d" / "c" / "a.png"
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (50, 50), (255, 0, 51)).save(path)
+    pixels = evaluation_pixels(path, mean=(0.5, 0.5, 0.5), std=(0.25, 0.5, 0.1))
+    np.testing.assert_allclose(pixels[0, 0], [2, -1, -3], rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(60, 90), (100, 44), (200, 50)])
+@pytest.mark.parametrize("mode", ["shorter", "square"])
+def test_pillows_resize_equals_mindspores_use_of_it(tmp_path, size, mode):
+    path = write_image(tmp_path / "d" / "c" / "a.png", 0, 3, size)
+    image = Image.open(path)
+    expected = vision.Resize(40 if mode == "shorter" else (40, 40), vision.Inter.BILINEAR)(image)
+    width, height = expected.size
+    left, top = round((width - 32) / 2), round((height - 32) / 2)
+    expected = np.asarray(expected)[top : top + 32, left : left + 32]
+    assert (evaluation_pixels(path, antialias=True, resize_mode=mode).round() == expected).all()
+
+
+def test_the_two_resizes_differ_when_they_shrink(tmp_path):
+    path = write_image(tmp_path / "d" / "c" / "a.png", 0, 3, (300, 200))
+    assert np.abs(evaluation_pixels(path, antialias=True) - evaluation_pixels(path)).mean() > 1
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize(
+    "kind", ["CMYK.jpg", "L.jpg", "L.png", "P.png", "RGBA.png", "LA.png", "1.png", "I;16.png", "RGB.bmp"]
+)
+def test_every_kind_of_image_becomes_rgb(tmp_path, kind, antialias):
+    mode, path = kind.split(".")[0], tmp_path / "d" / "c" / f"a.{kind.split('.')[1]}"
+    path.parent.mkdir(parents=True)
+    gray = np.tile(np.linspace(0, 255, 60).astype(np.uint8), (60, 1))
+    if mode == "I;16":
+        Image.fromarray(gray.astype(np.uint16) * 257).save(path)
+    else:
+        Image.fromarray(np.stack([gray] * 3, -1)).convert(mode).save(path)
+    pixels = evaluation_pixels(path, antialias=antialias, resize=60)
+    expected = np.asarray(decode_rgb(path.read_bytes()))[14:46, 14:46]
+    assert np.abs(pixels - expected).max() <= 3  # Pillow and MindSpore may round CMYK differently
+    assert pixels[0, 0, 0] < pixels[0, -1, 0]
+
+
+def test_a_pillow_crop_has_the_asked_size_for_odd_images(tmp_path):
+    crop = PillowCrop(Preprocessing((32, 24), 33, "shorter", True, **NEUTRAL))
+    for size in ((1, 1), (7, 100), (33, 33)):
+        path = write_image(tmp_path / "a.png", 0, 0, size)
+        assert crop(np.fromfile(path, np.uint8)).shape == (32, 24, 3)
+
+
+def test_preprocessing_travels_with_the_weights_unless_the_user_says_otherwise():
+    stored = preprocessing_from(build_config({"image_size": "32,32", "mean": "0.1,0.2,0.3", "eval_antialias": 1}))
+    metadata = {"preprocessing": stored.to_dict()}
+    assert preprocessing_for(build_config(), metadata) == stored
+    changed = preprocessing_for(build_config({"image_size": "64,64"}), metadata)
+    assert (changed.image_size, changed.resize, changed.mean, changed.antialias) == ((64, 64), 73, (0.1, 0.2, 0.3), True)
+    assert preprocessing_from(build_config()).resize == 256

@@ -1,0 +1,104 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import write_image
+from src.data import scan
+from src.data.index import index_folder
+from src.errors import UserError
+
+
+def break_files(root) -> dict:
+    """Adds files that cannot be decoded; name -> part of what the full scan says of it."""
+    photo = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 90, 3), np.uint8)).save(photo, "JPEG")
+    content = photo.getvalue()
+    broken = {
+        "half.jpg": (content[: len(content) // 2], "truncated"),
+        "no_end.jpg": (content[:-10], "truncated"),
+        "header.jpg": (content[:300], ""),
+        "text.JPEG": (b"this is not an image", "is not an image"),
+        "empty.png": (b"", "is empty"),
+    }
+    for name, (data, _) in broken.items():
+        (root / "red" / name).write_bytes(data)
+    Image.new("RGB", (8, 8)).save(root / "red" / "gif.jpg", "GIF")
+    (root / "red" / "link.jpg").symlink_to("nowhere.jpg")
+    return {**{name: part for name, (_, part) in broken.items()}, "gif.jpg": "GIF", "link.jpg": "No such file"}
+
+
+def names_of(index, problems) -> dict:
+    return {index.files[i].split("/")[1]: problem for i, problem in problems.items()}
+
+
+def test_a_full_scan_finds_every_file_that_cannot_be_decoded(data_set, tmp_path):
+    expected = break_files(data_set / "train")
+    index = index_folder(data_set / "train")
+    found = names_of(index, scan.find_problems(index, "full", tmp_path, workers=1))
+    assert set(found) == set(expected)
+    for name, part in expected.items():
+        assert part in found[name]
+
+
+def test_a_headers_scan_finds_those_that_end_the_process(data_set, tmp_path):
+    expected = break_files(data_set / "train")
+    index = index_folder(data_set / "train")
+    found = names_of(index, scan.find_problems(index, "headers", tmp_path, workers=1))
+    assert set(found) == set(expected) - {"half.jpg", "no_end.jpg"}  # their data is cut, their headers are whole
+
+
+def test_stop_lists_all_and_skip_leaves_them_out(data_set, tmp_path):
+    break_files(data_set / "train")
+    index = index_folder(data_set / "train")
+    with pytest.raises(UserError, match="7 of 25 images cannot be decoded.*--bad_images skip"):
+        scan.usable_images(index, "full", "stop", tmp_path, 1)
+    usable = scan.usable_images(index, "full", "skip", tmp_path, 1)
+    assert len(usable) == 18 and list(np.bincount(usable.labels)) == [6, 6, 6]
+    assert scan.usable_images(index, "off", "stop", tmp_path, 1) is index
+
+
+def test_only_files_that_changed_are_looked_at_again(data_set, tmp_path, monkeypatch):
+    index = index_folder(data_set / "train")
+    looked_at = []
+    real = scan.check_image
+    monkeypatch.setattr(scan, "check_image", lambda path, kind: looked_at.append(path) or real(path, kind))
+    scan.find_problems(index, "full", tmp_path, 1)
+    assert len(looked_at) == 18
+    looked_at.clear()
+    assert scan.find_problems(index, "full", tmp_path, 1) == {}
+    assert looked_at == []
+    index.path(4).write_bytes(b"broken now")
+    assert list(scan.find_problems(index, "full", tmp_path, 1)) == [4]
+    assert looked_at == [str(index.path(4))]
+    cache = next(tmp_path.glob("scan-full-*.json"))
+    json.loads(cache.read_text())
+    cache.write_text("{ damaged")
+    looked_at.clear()
+    assert list(scan.find_problems(index, "full", tmp_path, 1)) == [4]
+    assert len(looked_at) == 18
+
+
+def test_many_files_are_checked_by_several_processes_in_order(tmp_path):
+    for i in range(600):
+        write_image(tmp_path / "data" / "red" / f"{i:04}.png", 0, i, (4, 4))
+    (tmp_path / "data" / "red" / "0300.png").write_bytes(b"broken")
+    index = index_folder(tmp_path / "data")
+    assert list(scan.find_problems(index, "full", tmp_path, workers=2)) == [300]
+
+
+def test_decoding_at_an_eighth_finds_what_decoding_whole_finds(tmp_path):
+    photo = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)).save(photo, "JPEG", quality=70)
+    content = photo.getvalue()
+    for cut in range(0, len(content), 97):
+        path = tmp_path / "cut.jpg"
+        path.write_bytes(content[:cut])
+        try:
+            Image.open(path).convert("RGB")
+            whole_decodes = True
+        except Exception:
+            whole_decodes = False
+        assert (scan.check_image(str(path), "full") is None) == whole_decodes, cut
