@@ -2,14 +2,15 @@
 
 import sys
 
-from src import device
-from src.config import load_config
 from src.errors import run_command
-from src.runlog import start_log
 
 
 def main(arguments: list) -> int:
     """Configuration -> device -> export."""
+    from src import device
+    from src.config import load_config
+    from src.runlog import start_log
+
     config = load_config(arguments)
     start_log()
     platform = device.prepare(config)

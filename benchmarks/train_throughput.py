@@ -1,9 +1,9 @@
 """Training throughput on the CPU: MindSpore with and without src/device.py's fast path, and PyTorch.
 
-A step is forward, backward and momentum update in float32 on one batch that stays in memory; MindSpore runs the step and the
-optimizer of train.py, PyTorch (eager) the network of the same name that the parity tests compare with. Every contender runs in
-a process of its own, which compiles and warms up first. Then all of them take turns, so that a disturbance from outside
-hits each one alike.
+A step is forward, backward and momentum update in float32 on one batch that stays in memory. MindSpore runs the step and
+the optimizer of train.py, PyTorch (eager) the network of the same name that the parity tests compare with. Every contender
+runs in a process of its own, which compiles and warms up first. Then all of them take turns, so that a disturbance from
+outside hits each one alike.
 
 Usage: python benchmarks/train_throughput.py [--models resnet50,resnext50_32x4d] [--output FILE]; --help lists the rest.
 """
@@ -44,7 +44,8 @@ def main() -> None:
     if missing:
         contenders = [contender for contender in contenders if contender in (FAST, SLOW)]
         print(f"PyTorch is left out: {' and '.join(missing)} not installed (benchmarks/requirements.txt)")
-    report = {"cores": available_cores(), "load_before": os.getloadavg()[0], **vars(arguments), "results": {}}
+    settings = {key: value for key, value in vars(arguments).items() if key not in ("worker", "output")}
+    report = {"cores": available_cores(), "load_before": os.getloadavg()[0], **settings, "results": {}}
     print(f"{report['cores']} cores, load {report['load_before']:.2f}, batch {arguments.batch_size}, "
           f"{arguments.image_size}x{arguments.image_size}, float32")  # fmt: skip
     for name in arguments.models.split(","):

@@ -55,7 +55,7 @@ def trained(tmp_path_factory) -> dict:
     data = write_data_set(root / "data", per_class=12)
     arguments = [
         "--data_dir", str(data), "--ckpt_path", str(root / "run"), "--cache_dir", str(root / "cache"), *TINY,
-        "--per_batch_size", "8", "--max_epoch", "8", "--lr", "0.05", "--log_interval", "2", "--color_jitter", "0",
+        "--per_batch_size", "8", "--max_epoch", "8", "--lr", "0.02", "--log_interval", "2", "--color_jitter", "0",
         "--ckpt_interval", "3", "--keep_checkpoint_max", "2", "--eval_batch_size", "7",
     ]  # fmt: skip
     assert run_command(train.main, arguments) == 0

@@ -11,8 +11,18 @@ from src.device import worker_count
 from src.errors import UserError
 from src.evaluation.classifiers import LoadedClassifier, load_classifier
 from src.evaluation.evaluate import evaluate, report_lines
+from src.evaluation.predict import predict
 from src.files import write_text
 from src.runlog import log
+
+
+def run(config: Config) -> int:
+    """Classifies `config.predict`, or else evaluates `config.pretrained` on the data set; returns the exit code."""
+    if not config.pretrained:
+        raise UserError("pretrained: no value; pass --pretrained FILE (.ckpt, .mindir, .onnx) or a folder of checkpoints")
+    if config.predict:
+        return predict(load_classifier(Path(config.pretrained), config), config)
+    return evaluate_file(config)
 
 
 def evaluate_file(config: Config) -> int:

@@ -37,7 +37,7 @@ def test_a_run_learns_and_leaves_what_it_promises(trained):
     assert written[:6] == [(1, 3), (1, 4), (2, 6), (2, 8), (3, 9), (3, 12)] and written[-2:] == [(8, 30), (8, 32)]
     metadata = checkpoint.load(trained["ckpt"]).metadata
     assert (metadata["epoch"], metadata["step"], metadata["class_names"]) == (8, 32, list(CLASSES))
-    assert metadata["config"]["lr"] == 0.05 and metadata["preprocessing"]["image_size"] == [16, 16]
+    assert metadata["config"]["lr"] == 0.02 and metadata["preprocessing"]["image_size"] == [16, 16]
     evaluations = [event for event in events(run) if event["event"] == "eval"]
     assert [event["epoch"] for event in evaluations] == list(range(1, 9))
     assert all(event["images"] == 33 for event in evaluations)
@@ -51,7 +51,7 @@ def test_log_lines_and_events_name_epoch_step_loss_rate_and_speed(trained):
     steps = [event for event in events(trained["run"]) if event["event"] == "train"]
     assert [event["step"] for event in steps] == list(range(2, 33, 2))
     assert all(np.isfinite(event["loss"]) and event["img_per_s"] > 0 and event["ms_per_step"] > 0 for event in steps)
-    assert steps[0]["lr"] == pytest.approx(0.05 / 2) and steps[1]["lr"] == pytest.approx(0.05)  # warm-up of one epoch
+    assert steps[0]["lr"] == pytest.approx(0.01) and steps[1]["lr"] == pytest.approx(0.02)  # warm-up of one epoch
     log = (trained["run"] / "train.log").read_text()
     assert "epoch 1 step 2/32 loss " in log and "img/s" in log and "ms/step" in log
 
