@@ -23,7 +23,8 @@ def run_command(main: Callable[[list], int], argv: list) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "src").startswith("src"):
             raise  # ours: a mistake in this package
-        message, code = f"the Python package '{error.name}' is missing; run bash scripts/setup_env.sh, use .venv/bin/python", 2
+        message = f"the Python package '{error.name}' is missing; run bash scripts/setup_env.sh and use .venv/bin/python"
+        code = 2
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away: nothing left to tell it
         return 1

@@ -6,9 +6,8 @@ from conftest import ROOT, TINY
 
 
 def run(folder, script, *arguments):
-    return subprocess.run(
-        ["bash", str(ROOT / "scripts" / script), *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False
-    )
+    command = ["bash", str(ROOT / "scripts" / script), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
