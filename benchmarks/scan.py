@@ -77,9 +77,10 @@ def draw_photo(generator: np.random.Generator) -> Image.Image:
     """Soft shapes, gradients and noise, which compress about as well as a photo does."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH] / HEIGHT
     slopes = generator.uniform(-80, 80, (2, 3))
-    coarse = Image.fromarray(generator.integers(0, 256, (24, 32, 3), np.uint8)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-    pixels = 0.6 * np.asarray(coarse, float) + 50 + x[..., None] * slopes[0] + y[..., None] * slopes[1]
-    pixels += generator.normal(0, 7, pixels.shape[:2])[..., None]
+    shapes = Image.fromarray(generator.integers(0, 256, (24, 32, 3), np.uint8))
+    shapes = shapes.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    pixels = 0.6 * np.asarray(shapes, float) + 50 + x[..., None] * slopes[0] + y[..., None] * slopes[1]
+    pixels += generator.normal(0, 4.5, pixels.shape[:2])[..., None]
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
@@ -94,7 +95,7 @@ def measure(index, scan: str, processes: int, cache: Path, repeats: int) -> list
             seconds[cached].append(time.perf_counter() - before)
             cpu_seconds[cached].append(used_cpu_seconds() - cpu_before)
             if problems:
-                raise RuntimeError(f"{len(problems)} of the files count as bad, the first as: {next(iter(problems.values()))}")
+                raise RuntimeError(f"{len(problems)} good files count as bad: {next(iter(problems.values()))}")
     return [
         {
             "scan": scan,

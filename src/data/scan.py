@@ -5,12 +5,14 @@ found is kept by file size and time of change, so that a second scan of the same
 benchmarks/scan.py measures the cost per million files.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from multiprocessing import get_context
@@ -45,19 +47,31 @@ def usable_images(index: ImageIndex, scan: str, bad_images: str, cache_dir: Path
     if scan == "off":
         return index
     problems = find_problems(index, scan, cache_dir, workers)
-    for position, problem in problems.items():
-        log.warning("cannot be used: %s: %s", index.path(position), problem)
-    if problems and bad_images == "stop":
-        first = min(problems)
-        raise UserError(
-            f"{index.root}: {len(problems)} of {len(index)} images cannot be decoded, first {index.path(first)} "
-            f"({problems[first]}); repair or remove them, or pass --bad_images skip"
-        )
+    if not problems:
+        return index
+    summary = _report(index, problems)
+    if bad_images == "stop":
+        raise UserError(f"{summary}; repair or remove them, or pass --bad_images skip")
     if len(problems) == len(index):
-        raise UserError(f"{index.root}: none of the {len(index)} images can be decoded")
-    if problems:
-        log.warning("%s: %d of %d images are left out", index.root, len(problems), len(index))
+        raise UserError(f"{summary}; none is left")
+    log.warning("%s: %d of %d images are left out", index.root, len(problems), len(index))
     return index.without(set(problems))
+
+
+@contextlib.contextmanager
+def naming_bad_images(index: ImageIndex) -> Iterator[None]:
+    """When MindSpore's pipeline fails inside the block: raises UserError naming the files of the index that are bad.
+
+    MindSpore's own error does not name the file. Where no file is bad its error goes on.
+    """
+    try:
+        yield
+    except RuntimeError:
+        problems = {i: check_image(str(index.path(i)), "full") for i in range(len(index))}
+        problems = {i: problem for i, problem in problems.items() if problem}
+        if not problems:
+            raise
+        raise UserError(_report(index, problems) + "; repair or remove them, or pass --scan full") from None
 
 
 def find_problems(index: ImageIndex, scan: str, cache_dir: Path, workers: int) -> dict:
@@ -100,6 +114,16 @@ def check_image(path: str, scan: str) -> Optional[str]:
     except Exception as error:  # Pillow raises SyntaxError, ValueError, struct.error and more on broken files
         return f"cannot be decoded ({error})"
     return None
+
+
+def _report(index: ImageIndex, problems: dict) -> str:
+    """Logs every bad file and returns a summary."""
+    for position, problem in problems.items():
+        log.warning("cannot be used: %s: %s", index.path(position), problem)
+    first = min(problems)
+    return (
+        f"{index.root}: {len(problems)} of {len(index)} images cannot be decoded, first {index.path(first)} ({problems[first]})"
+    )
 
 
 def _check_all(paths: list, scan: str, workers: int) -> list:

@@ -13,7 +13,7 @@ from src.data.preprocessing import Preprocessing, preprocessing_for
 from src.device import available_cores
 from src.errors import UserError
 from src.evaluation.evaluate import Classifier
-from src.exporting.meta import meta_path, read_meta
+from src.meta import meta_path, read_meta
 from src.models import create_model
 from src.runlog import log
 

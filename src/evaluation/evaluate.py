@@ -10,6 +10,7 @@ from tqdm import tqdm
 from src.data.index import ImageIndex
 from src.data.pipeline import eval_pipeline, read_batches
 from src.data.preprocessing import Preprocessing
+from src.data.scan import naming_bad_images
 from src.evaluation.metrics import Counts
 
 Classifier = Callable[[np.ndarray], np.ndarray]  # images float32 (N, 3, H, W) -> logits float32 (N, classes)
@@ -48,7 +49,7 @@ def classified_batches(classify, index: ImageIndex, preprocessing: Preprocessing
     """Yields (logits, labels) of every batch, in the order of the index."""
     batch_size = min(batch_size, len(index))
     progress = tqdm(total=len(index), unit="img", leave=False, disable=not sys.stderr.isatty())
-    with progress:
+    with progress, naming_bad_images(index):
         for images, labels in read_batches(eval_pipeline(index, preprocessing, batch_size, workers)):
             # The last batch is filled up, because another shape would be compiled anew, and its surplus cut off again.
             filled = np.concatenate([images, np.repeat(images[-1:], batch_size - len(images), axis=0)])

@@ -12,8 +12,8 @@ from src.errors import UserError
 from src.evaluation.classifiers import open_mindir, open_onnx, restore_network
 from src.evaluation.evaluate import Classifier
 from src.exporting.deploy import prepare_for_inference
-from src.exporting.meta import write_meta
 from src.files import replacing
+from src.meta import write_meta
 from src.runlog import log
 
 BATCH_SIZES = (1, 3)  # what the comparison runs with: the exports take any

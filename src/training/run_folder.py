@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -31,10 +32,8 @@ class RunFolder:
         self.prefix = config.backbone
         self.keep = config.keep_checkpoint_max
         self.saved: list = []
-        try:
-            moved = self._set_earlier_run_aside()
-        except OSError as error:
-            raise UserError(f"ckpt_path: cannot write '{self.path}': {error.strerror}; choose another folder") from None
+        check_writable(self.path)
+        moved = self._set_earlier_run_aside()
         start_log(self.path / "train.log")
         if moved:
             log.info("files of the earlier run in %s are now in %s", self.path, moved)
@@ -58,9 +57,6 @@ class RunFolder:
         checkpoint.save(network, self.path / "best.ckpt", metadata)
 
     def _set_earlier_run_aside(self) -> str:
-        self.path.mkdir(parents=True, exist_ok=True)
-        if not os.access(self.path, os.W_OK):
-            raise PermissionError(13, "Permission denied", str(self.path))
         earlier = [self.path / name for name in _FILES if (self.path / name).exists()]
         earlier += checkpoint.newest_first(self.path)
         if not earlier:
@@ -72,6 +68,15 @@ class RunFolder:
         for file in earlier:
             os.replace(file, aside / file.name)
         return str(aside)
+
+
+def check_writable(folder: Path) -> None:
+    """Makes the folder. Raises UserError where that fails or no file can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"ckpt_path: cannot write '{folder}': {error.strerror}; choose another folder") from None
 
 
 def _point(name: Path, target: Path) -> None:

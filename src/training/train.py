@@ -13,14 +13,14 @@ from src.config import Config
 from src.data.index import ImageIndex, index_folder
 from src.data.pipeline import train_pipeline
 from src.data.preprocessing import preprocessing_from
-from src.data.scan import usable_images
+from src.data.scan import naming_bad_images, usable_images
 from src.device import worker_count
 from src.errors import UserError
 from src.evaluation.evaluate import evaluate
 from src.models import create_model
 from src.runlog import log
 from src.training.callbacks import Checkpoints, Progress
-from src.training.run_folder import RunFolder
+from src.training.run_folder import RunFolder, check_writable
 from src.training.schedules import learning_rates
 from src.training.step import TrainStep, create_optimizer
 
@@ -34,7 +34,7 @@ def train(config: Config, platform: str) -> Path:
     Raises:
         UserError: data, checkpoint or folder cannot be used, or the loss stopped being finite.
     """
-    folder = RunFolder(config)
+    check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long
     workers = worker_count(config.num_parallel_workers)
     train_index, eval_index = load_data(config, workers)
     steps_per_epoch = len(train_index) // config.per_batch_size
@@ -44,6 +44,7 @@ def train(config: Config, platform: str) -> Path:
     network = create_model(config.backbone, config.num_classes)
     if config.pretrained:
         checkpoint.load_into(network, checkpoint.load(Path(config.pretrained)))
+    folder = RunFolder(config)
     rates = learning_rates(config, steps_per_epoch)
     label_smoothing = config.label_smooth_factor if config.label_smooth else 0.0
     step = TrainStep(network, create_optimizer(network, rates, config), label_smoothing, config.loss_scale)
@@ -64,6 +65,8 @@ def load_data(config: Config, workers: int) -> tuple:
     """Training images, and the evaluation images or None, both checked and with the same class numbers."""
     if not config.data_dir:
         raise UserError("data_dir: no value; pass --data_dir FOLDER with one folder of images per class")
+    if config.label_file:
+        raise UserError("label_file: train.py reads class folders; make them with python -m src.data.prepare to_folders")
     train_root, eval_root = Path(config.data_dir), Path(config.eval_data_dir) if config.eval_data_dir else None
     if (train_root / "train").is_dir() and (train_root / "val").is_dir():
         train_root, eval_root = train_root / "train", eval_root or train_root / "val"
@@ -110,7 +113,8 @@ class _Run:
         started = time.perf_counter()
         for epoch in range(config.max_epoch):
             pipeline = train_pipeline(train_index, config, epoch, self.workers)
-            model.train(1, pipeline, callbacks=[self.progress, by_steps], dataset_sink_mode=False)
+            with naming_bad_images(train_index):
+                model.train(1, pipeline, callbacks=[self.progress, by_steps], dataset_sink_mode=False)
             last = epoch + 1 == config.max_epoch
             if eval_index is not None and (last or (epoch + 1) % config.eval_interval == 0):
                 self.evaluate(eval_index)

@@ -152,6 +152,8 @@ def text_as_jpeg(data):
         (truncated, ["1 of 18 images", "red1.jpg", "truncated", "--bad_images skip"]),
         (cut_header, ["1 of 15 images", "red1.jpg"]),
         (text_as_jpeg, ["1 of 19 images", "text.JPEG (is not an image)"]),
+        (lambda data: {"scan": "off", **text_as_jpeg(data)}, ["1 of 19 images", "text.JPEG", "--scan full"]),
+        (lambda data: {"label_file": "labels.txt"}, ["label_file", "to_folders"]),
         (lambda data: {"per_batch_size": 64}, ["per_batch_size: 64", "18 training images"]),
         (lambda data: {"num_classes": 4}, ["num_classes: 4", "--num_classes 3"]),
         (lambda data: {"ckpt_path": data / "val" / "red" / "red1.jpg" / "run"}, ["ckpt_path: cannot write", "red1.jpg/run"]),
