@@ -121,9 +121,8 @@ def _report(index: ImageIndex, problems: dict) -> str:
     for position, problem in problems.items():
         log.warning("cannot be used: %s: %s", index.path(position), problem)
     first = min(problems)
-    return (
-        f"{index.root}: {len(problems)} of {len(index)} images cannot be decoded, first {index.path(first)} ({problems[first]})"
-    )
+    count = f"{len(problems)} of {len(index)} images cannot be decoded"
+    return f"{index.root}: {count}, first {index.path(first)} ({problems[first]})"
 
 
 def _check_all(paths: list, scan: str, workers: int) -> list:
