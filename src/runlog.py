@@ -36,6 +36,7 @@ def start_log(file: Optional[Path] = None, stdout_is_data: bool = False) -> None
     log.handlers.clear()
     log.setLevel(logging.INFO)
     log.propagate = False
+    logging.raiseExceptions = False  # a log file on a full disk must not add tracebacks to the error
     log.addHandler(_ScreenHandler(stdout_is_data))
     if file:
         try:

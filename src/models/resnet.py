@@ -13,7 +13,7 @@ Shapes: N images, C channels, H x W pixels.
 from mindspore import nn, ops
 
 from src.models.layers import batch_norm, conv, dense, shortcut
-from src.models.registry import ResNetSpec
+from src.models.spec import ResNetSpec
 
 _TORCH_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
