@@ -33,6 +33,9 @@ def start_log(file: Optional[Path] = None, stdout_is_data: bool = False) -> None
     Args:
         stdout_is_data: keeps stdout for JSON lines; all log lines go to stderr.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be text
     log.handlers.clear()
     log.setLevel(logging.INFO)
     log.propagate = False

@@ -76,7 +76,8 @@ def _evaluate(path: Path, index: ImageIndex, config: Config) -> dict:
     index = labels_for(classifier, index)
     workers = worker_count(config.num_parallel_workers)
     result = evaluate(classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers)
-    return {"model": str(path), "data_dir": str(index.root), **result}
+    used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.model_dump()}
+    return {"model": str(path), "data_dir": str(index.root), **result, **used}
 
 
 def _evaluate_folder(folder: Path, index: ImageIndex, config: Config) -> tuple:

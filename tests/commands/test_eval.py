@@ -43,6 +43,7 @@ def test_every_format_counts_every_image_once_whatever_the_batch_size(trained, e
         assert f"acc={correct / 33:.2%}(TOP1)" in out.splitlines() and "acc=100.00%(TOP5)" in out.splitlines()
         assert "Inference Performance: " in out and " img/sec" in out
     assert {result["images"] for result in results} == {33}
+    assert results[0]["preprocessing"]["image_size"] == [16, 16] and results[0]["config"]["eval_batch_size"] == 1
     assert len({result["top1_correct"] for result in results}) == 1
 
 

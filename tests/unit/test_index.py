@@ -28,6 +28,19 @@ def test_hidden_and_empty_folders_are_no_classes_and_other_files_no_images(data_
     assert os.path.join("green", "more", "deep.JpEg") in index.files
 
 
+def test_names_that_are_no_text(data_set, tmp_path, command):
+    import train
+    from conftest import TINY
+
+    name = os.fsencode(data_set / "train" / "red") + b"/caf\xe9.jpg"
+    with open(name, "wb") as file:
+        file.write(b"broken")
+    code, _, err = command(
+        train.main, *TINY, "--data_dir", data_set, "--ckpt_path", tmp_path / "run", "--cache_dir", tmp_path / "cache"
+    )
+    assert code == 2 and "1 of 19 images" in err
+
+
 def test_a_link_back_to_a_folder_above_does_not_loop(data_set):
     os.symlink(data_set / "train" / "red", data_set / "train" / "red" / "loop")
     assert len(index_folder(data_set / "train")) == 18
