@@ -18,7 +18,7 @@ def main(arguments: list) -> int:
     print("| --- | --- | ---: | ---: | --- |")
     for name in arguments or list_models():
         spec = find_model(name)
-        network = create_model(name, 1000 if spec.stem == "imagenet" else 10)
+        network = create_model(name, 10 if spec.stem == "cifar" else 1000)
         multiply_adds = count_multiply_adds(network, (spec.image_size, spec.image_size))
         size = f"{spec.image_size} x {spec.image_size}"
         print(f"| `{name}` | {size} | {count_parameters(network):,} | {multiply_adds / 1e9:.3f} G | {spec.reference} |")

@@ -67,10 +67,127 @@ class ConvBatchNorm(nn.SequentialCell):
         super().__init__(conv(in_channels, out_channels, 1, stride), batch_norm(out_channels))
 
 
+class CeilAveragePool(nn.Cell):
+    """2x2 average pool of stride 2; of an odd number of rows or columns the last is averaged by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool = nn.AvgPool2d(kernel_size=2, stride=2)
+
+    def construct(self, x):
+        # Repeating the last row or column has the same effect as an incomplete window, and exports to ONNX.
+        if x.shape[2] % 2:
+            x = ops.concat((x, x[:, :, -1:, :]), 2)
+        if x.shape[3] % 2:
+            x = ops.concat((x, x[:, :, :, -1:]), 3)
+        return self.pool(x)
+
+
+class PaddedAveragePool(nn.Cell):
+    """3x3 average pool with padding 1; padded zeros count. In a form that exports to ONNX."""
+
+    def __init__(self, stride: int):
+        super().__init__()
+        self.pad = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1)))
+        self.pool = nn.AvgPool2d(kernel_size=3, stride=stride)
+
+    def construct(self, x):
+        return self.pool(self.pad(x))
+
+
+class PooledConvBatchNorm(nn.SequentialCell):
+    """Average pool, 1x1 convolution and batch norm: the shortcut of ResNet-D (He et al. 2018, arXiv 1812.01187)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        pool = nn.Identity() if stride == 1 else CeilAveragePool()
+        super().__init__(pool, conv(in_channels, out_channels, 1), batch_norm(out_channels))
+
+
+class SqueezeExcitation(nn.Cell):
+    """Weighs the channels by what is seen in the whole image (Hu et al. 2017, arXiv 1709.01507, section 3; ratio 16).
+
+    x: (N, C, H, W) -> (N, C, H, W).
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.fc1 = pointwise(channels, max(channels // 16 // 8 * 8, 8))
+        self.relu = nn.ReLU()
+        self.fc2 = pointwise(max(channels // 16 // 8 * 8, 8), channels)
+        self.sigmoid = nn.Sigmoid()
+
+    def construct(self, x):
+        weights = ops.mean(x, (2, 3), True)  # (N, C, 1, 1)
+        return x * self.sigmoid(self.fc2(self.relu(self.fc1(weights))))
+
+
+class SplitAttention(nn.Cell):
+    """Grouped 3x3 convolution whose `radix` splits are weighed against each other.
+
+    Reference: Zhang et al. 2020, arXiv 2004.08955, section 3.1.
+
+    x: (N, C, H, W) -> (N, C, H, W). Below, R is `radix` and K is `groups`, the cardinality.
+    """
+
+    def __init__(self, channels: int, groups: int, radix: int):
+        super().__init__()
+        self.groups, self.radix, self.channels = groups, radix, channels
+        hidden = max(channels * radix // 4, 32)
+        self.conv = conv(channels, channels * radix, 3, groups=groups * radix)
+        self.bn0 = batch_norm(channels * radix)
+        self.relu = nn.ReLU()
+        self.fc1 = pointwise(channels, hidden, groups)
+        self.bn1 = batch_norm(hidden)
+        self.fc2 = pointwise(hidden, channels * radix, groups)
+        self.softmax = nn.Softmax(axis=1)
+        self.sigmoid = nn.Sigmoid()
+
+    def construct(self, x):
+        x = self.relu(self.bn0(self.conv(x)))  # (N, R * C, H, W)
+        if self.radix == 1:
+            return x * self.sigmoid(self._scores(x))
+        splits = ops.split(x, self.channels, 1)
+        total = splits[0]
+        for split in splits[1:]:
+            total = total + split
+        scores = self._scores(total).reshape((-1, self.groups, self.radix, self.channels // self.groups))
+        weights = self.softmax(scores.transpose((0, 2, 1, 3)))  # (N, R, K, C / K)
+        weights = weights.reshape((-1, self.radix * self.channels, 1, 1))
+        weighed = ops.split(x * weights, self.channels, 1)
+        total = weighed[0]
+        for split in weighed[1:]:
+            total = total + split
+        return total
+
+    def _scores(self, x):
+        pooled = ops.mean(x, (2, 3), True)  # (N, C, 1, 1)
+        return self.fc2(self.relu(self.bn1(self.fc1(pooled))))  # (N, R * C, 1, 1)
+
+
+def pointwise(in_channels: int, out_channels: int, groups: int = 1) -> nn.Conv2d:
+    """1x1 convolution with bias."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size=1, pad_mode="valid", group=groups, has_bias=True)
+
+
+def deep_stem(stem_width: int) -> nn.SequentialCell:
+    """Three 3x3 convolutions in place of one 7x7, the first of stride 2 (He et al. 2018, arXiv 1812.01187, figure 2b)."""
+    return nn.SequentialCell(
+        conv(3, stem_width, 3, 2),
+        batch_norm(stem_width),
+        nn.ReLU(),
+        conv(stem_width, stem_width, 3),
+        batch_norm(stem_width),
+        nn.ReLU(),
+        conv(stem_width, 2 * stem_width, 3),
+    )
+
+
 def shortcut(kind: str, in_channels: int, out_channels: int, stride: int) -> Optional[nn.Cell]:
     """The cell that fits a block's input to its output, None where they have the same shape."""
     if stride == 1 and in_channels == out_channels:
         return None
     if kind == "pad":
         return PadShortcut(out_channels - in_channels, stride)
+    if kind == "pooled":
+        return PooledConvBatchNorm(in_channels, out_channels, stride)
     return ConvBatchNorm(in_channels, out_channels, stride)

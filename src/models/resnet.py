@@ -1,7 +1,9 @@
-"""ResNet and ResNeXt: one trunk, two blocks.
+"""The ResNet family: one trunk, three blocks.
 
 References:
-    He et al. 2015, arXiv 1512.03385 (ResNet); Xie et al. 2016, arXiv 1611.05431 (ResNeXt, form (c) of figure 3).
+    He et al. 2015, arXiv 1512.03385 (ResNet); Xie et al. 2016, arXiv 1611.05431 (ResNeXt, form (c) of figure 3);
+    Zagoruyko and Komodakis 2016, arXiv 1605.07146 (Wide-ResNet); Hu et al. 2017, arXiv 1709.01507 (SE); He et al. 2018,
+    arXiv 1812.01187 (ResNet-D); Zhang et al. 2020, arXiv 2004.08955 (ResNeSt).
 
 Deviation from the first paper, shared with torchvision: in a bottleneck that halves the image the stride sits on the 3x3
 convolution, not on the first 1x1 ("v1.5"). Parameters bear torchvision's names (`layer1.0.bn1.running_mean`), so weights
@@ -12,7 +14,16 @@ Shapes: N images, C channels, H x W pixels.
 
 from mindspore import nn, ops
 
-from src.models.layers import batch_norm, conv, dense, shortcut
+from src.models.layers import (
+    PaddedAveragePool,
+    SplitAttention,
+    SqueezeExcitation,
+    batch_norm,
+    conv,
+    deep_stem,
+    dense,
+    shortcut,
+)
 from src.models.spec import ResNetSpec
 
 _TORCH_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -57,6 +68,7 @@ class Bottleneck(nn.Cell):
         self.bn2 = batch_norm(width)
         self.conv3 = conv(width, out_channels, 1)
         self.bn3 = batch_norm(out_channels)
+        self.se = SqueezeExcitation(out_channels) if spec.squeeze else None
         self.relu = nn.ReLU()
         self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride)
 
@@ -65,10 +77,40 @@ class Bottleneck(nn.Cell):
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
+        if self.se is not None:
+            y = self.se(y)
         return self.relu(identity + y)
 
 
-_BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
+class SplitBottleneck(nn.Cell):
+    """1x1, split attention, 1x1 around a shortcut; a 3x3 average pool halves the image (Zhang et al. 2020, section 3.2)."""
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec):
+        super().__init__()
+        width = channels * spec.base_width // 64 * spec.groups
+        out_channels = channels * self.expansion
+        pool = nn.Identity() if stride == 1 else PaddedAveragePool(stride)
+        self.conv1 = conv(in_channels, width, 1)
+        self.bn1 = batch_norm(width)
+        self.avd_first = pool if spec.pool_first else nn.Identity()
+        self.conv2 = SplitAttention(width, spec.groups, spec.radix)
+        self.avd_last = nn.Identity() if spec.pool_first else pool
+        self.conv3 = conv(width, out_channels, 1)
+        self.bn3 = batch_norm(out_channels)
+        self.relu = nn.ReLU()
+        self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride)
+
+    def construct(self, x):
+        identity = x if self.downsample is None else self.downsample(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.avd_last(self.conv2(self.avd_first(y)))
+        y = self.bn3(self.conv3(y))
+        return self.relu(identity + y)
+
+
+_BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck, "split": SplitBottleneck}
 
 
 class ResNet(nn.Cell):
@@ -85,17 +127,21 @@ class ResNet(nn.Cell):
     def __init__(self, spec: ResNetSpec, num_classes: int):
         super().__init__()
         block = _BLOCKS[spec.block]
-        if spec.stem == "imagenet":
-            self.conv1 = conv(3, spec.width, 7, 2)
-            self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="pad", padding=1)
-        else:
-            self.conv1 = conv(3, spec.width, 3)
+        in_channels = spec.width
+        if spec.stem == "cifar":
+            self.conv1 = conv(3, in_channels, 3)
             self.maxpool = None
-        self.bn1 = batch_norm(spec.width)
+        else:
+            self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="pad", padding=1)
+            if spec.stem == "deep":
+                in_channels = 2 * spec.stem_width
+                self.conv1 = deep_stem(spec.stem_width)
+            else:
+                self.conv1 = conv(3, in_channels, 7, 2)
+        self.bn1 = batch_norm(in_channels)
         self.relu = nn.ReLU()
 
         stages = []
-        in_channels = spec.width
         for stage, size in enumerate(spec.stage_sizes):
             channels = spec.width * 2**stage
             blocks = []

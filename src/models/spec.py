@@ -8,14 +8,19 @@ class ResNetSpec:
     """What distinguishes one network of the family from another.
 
     Attributes:
-        block: "basic" (two 3x3 convolutions) or "bottleneck" (1x1, 3x3, 1x1).
+        block: "basic" (two 3x3 convolutions), "bottleneck" (1x1, 3x3, 1x1) or "split" (bottleneck with split attention).
         stage_sizes: blocks per stage; each stage but the first halves height and width.
         reference: the paper, and where in it the network is defined.
-        groups: groups of the 3x3 convolution, the cardinality of ResNeXt.
+        groups: groups of the 3x3 convolution, the cardinality of ResNeXt and ResNeSt.
         base_width: width per group of a bottleneck whose stage is 64 channels wide.
-        stem: "imagenet" (7x7 convolution of stride 2, max-pool) or "cifar" (3x3 convolution).
-        width: channels of the stem and of the first stage.
-        shortcut: "projection" (1x1 convolution, option B of He et al. 2015) or "pad" (zero channels, option A).
+        stem: "imagenet" (7x7 convolution of stride 2, max-pool), "deep" (three 3x3 convolutions, max-pool) or "cifar" (3x3).
+        stem_width: channels of the first two convolutions of a deep stem; the third has twice as many.
+        width: channels of the stem (but a deep one) and of the first stage.
+        shortcut: "projection" (1x1 convolution, option B of He et al. 2015), "pooled" (average pool before it, ResNet-D) or
+            "pad" (zero channels, option A).
+        squeeze: squeeze-and-excitation at the end of a bottleneck.
+        radix: splits per group of a split block.
+        pool_first: a split block that halves the image does so before its split attention instead of after it.
         image_size: height and width that the published network takes, in pixels.
     """
 
@@ -25,6 +30,10 @@ class ResNetSpec:
     groups: int = 1
     base_width: int = 64
     stem: str = "imagenet"
+    stem_width: int = 32
     width: int = 64
     shortcut: str = "projection"
+    squeeze: bool = False
+    radix: int = 1
+    pool_first: bool = False
     image_size: int = 224

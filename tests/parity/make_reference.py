@@ -1,4 +1,4 @@
-"""Writes reference.npz: what torchvision's networks answer to two images with the weights of weights.py.
+"""Writes reference.npz: what torchvision's and timm's networks answer to two images with the weights of weights.py.
 
 Usage: python tests/parity/make_reference.py, with what benchmarks/requirements.txt lists.
 
@@ -32,6 +32,11 @@ CIFAR = {
     "resnext29_16x64d": {"block": "Bottleneck", "blocks": 3, "channels": 64, "groups": 16, "width_per_group": 64},
     "resnext11_8x16d": {"block": "Bottleneck", "blocks": 1, "channels": 32, "groups": 8, "width_per_group": 16},
 }
+# Networks that timm has no constructor for: the ResNeSt paper's ablations, radix, cardinality and width of a group.
+ABLATIONS = {
+    f"resnest50d_{radix}s{cardinality}x{width}d": (radix, cardinality, width)
+    for radix, cardinality, width in [(1, 1, 64), (2, 1, 64), (4, 1, 64), (1, 2, 40), (2, 2, 40)]
+}
 
 
 def import_torchvision():
@@ -54,8 +59,14 @@ def import_torchvision():
 
 
 def reference_network(name: str) -> nn.Module:
-    """torchvision's network of that name, or the one that its blocks make up."""
+    """torchvision's or timm's network of that name, or the one that their blocks make up."""
     models = import_torchvision().models
+    if name in ABLATIONS:
+        return ablation(*ABLATIONS[name])
+    if name.startswith(("se", "resnest")) or name.endswith("d") and name.startswith("resnet"):
+        import timm
+
+        return timm.create_model(name)
     if name in CIFAR:
         return CifarResNet(**{**CIFAR[name], "block": getattr(models.resnet, CIFAR[name]["block"])})
     if name in LARGER:
@@ -71,6 +82,17 @@ def network_with_drawn_weights(name: str) -> nn.Module:
     drawn = draw_weights({name: value.shape for name, value in state.items()})
     network.load_state_dict({**state, **{name: torch.from_numpy(value) for name, value in drawn.items()}})
     return network
+
+
+def ablation(radix: int, cardinality: int, width: int) -> nn.Module:
+    """A 50-layer ResNeSt of the paper's table 2, made of timm's blocks like its own `resnest50d_4s2x40d`."""
+    from timm.models.resnest import ResNestBottleneck
+    from timm.models.resnet import ResNet
+
+    return ResNet(
+        block=ResNestBottleneck, layers=[3, 4, 6, 3], stem_type="deep", stem_width=32, avg_down=True, base_width=width,
+        cardinality=cardinality, block_args={"radix": radix, "avd": True, "avd_first": True},
+    )  # fmt: skip
 
 
 class CifarResNet(nn.Module):
@@ -131,7 +153,11 @@ def main() -> None:
     """Computes and writes the file, and prints a line per network."""
     images = {size: draw_images(size) for size in (32, 64)}
     content = {f"inputs_{size}": values for size, values in images.items()}
-    content["versions"] = np.array(f"torch {torch.__version__}, torchvision {import_torchvision().__version__}")
+    torchvision = import_torchvision()
+    import timm
+
+    versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "timm": timm.__version__}
+    content["versions"] = np.array(", ".join(f"{name} {version}" for name, version in versions.items()))
     print(content["versions"])
     for name in list_models():
         network = network_with_drawn_weights(name)

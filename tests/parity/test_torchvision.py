@@ -48,8 +48,16 @@ PUBLISHED = {
 BIG = ("resnet101", "resnet152", "resnext101", "resnext152", "resnext29")
 
 
+# Made of the same code as others at another size or radix; `-m "exhaustive or not exhaustive"` runs them too.
+EXHAUSTIVE = (
+    "wide_resnet101_2", "seresnet50", "seresnext101_32x4d", "resnest26d", "resnest200e", "resnest269e", "resnest50d_1s1x64d",
+    "resnest50d_2s1x64d", "resnest50d_4s1x64d", "resnest50d_1s2x40d", "resnest50d_2s2x40d", "resnext101_32x4d",
+)  # fmt: skip
+
+
 def _marked(name: str):
-    return pytest.param(name, marks=[pytest.mark.slow] if name.startswith(BIG) else [])
+    marks = [pytest.mark.slow] if name.startswith(BIG) else []
+    return pytest.param(name, marks=[*marks, *[pytest.mark.exhaustive] * (name in EXHAUSTIVE)])
 
 
 @pytest.fixture(scope="module")
