@@ -51,6 +51,7 @@ class Config(BaseModel):
     backbone: str
     num_classes: PositiveCount
     image_size: ImageSize
+    group_conv: Literal["fused", "split"]
 
     platform: Literal["auto", "Ascend", "GPU", "CPU"]
     device_id: Count
@@ -97,6 +98,7 @@ class Config(BaseModel):
     is_dynamic_loss_scale: bool
 
     pretrained: str
+    freeze: Literal["", "stem", "layer1", "layer2", "layer3", "layer4"]
     ckpt_path: str
     ckpt_interval: Count
     ckpt_interval_epochs: Count

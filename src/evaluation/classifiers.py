@@ -63,7 +63,7 @@ def restore_network(path: Path, config: Config) -> tuple:
     saved = checkpoint.load(path)
     _check_as_asked(path, config, saved.metadata)
     name = saved.metadata.get("backbone", config.backbone)
-    network = create_model(name, saved.metadata.get("num_classes", config.num_classes))
+    network = create_model(name, saved.metadata.get("num_classes", config.num_classes), config.group_conv)
     checkpoint.load_into(network, saved)
     return network.set_train(False), saved.metadata
 

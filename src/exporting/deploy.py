@@ -66,7 +66,7 @@ def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     )
     factor = gamma / np.sqrt(variance + norm.eps)
     weight = convolution.weight.asnumpy() * factor[:, None, None, None]
-    return nn.Conv2d(
+    return type(convolution)(
         convolution.in_channels,
         convolution.out_channels,
         kernel_size=convolution.kernel_size,

@@ -7,12 +7,41 @@ from mindspore import nn, ops
 from mindspore.common.initializer import HeNormal, Uniform, initializer
 
 
-def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+class SplitConv2d(nn.Conv2d):
+    """A grouped convolution computed as one convolution per group: the same weight and results as `nn.Conv2d(group=...)`.
+
+    MindSpore documents grouped convolution on Ascend for the depthwise case only; this form needs nothing of the kind.
+    """
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.convolve = ops.Conv2D(
+            out_channel=self.out_channels // self.group,
+            kernel_size=self.kernel_size,
+            pad_mode=self.pad_mode,
+            pad=self.padding,
+            stride=self.stride,
+        )
+        self.in_split = self.in_channels // self.group
+        self.out_split = self.out_channels // self.group
+
+    def construct(self, x):
+        parts = ()
+        for part, weight in zip(ops.split(x, self.in_split, 1), ops.split(self.weight, self.out_split, 0)):
+            parts += (self.convolve(part, weight),)
+        y = ops.concat(parts, 1)
+        return ops.bias_add(y, self.bias) if self.has_bias else y
+
+
+def conv(
+    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1, split_groups: bool = False
+) -> nn.Conv2d:
     """Convolution without bias that keeps height and width at stride 1.
 
     Weights are drawn from N(0, 2 / (kernel_size^2 * out_channels / groups)), "fan out" of He et al. 2015, arXiv 1502.01852.
     """
-    return nn.Conv2d(
+    kind = SplitConv2d if split_groups and groups > 1 else nn.Conv2d
+    return kind(
         in_channels,
         out_channels,
         kernel_size=kernel_size,
@@ -129,11 +158,11 @@ class SplitAttention(nn.Cell):
     x: (N, C, H, W) -> (N, C, H, W). Below, R is `radix` and K is `groups`, the cardinality.
     """
 
-    def __init__(self, channels: int, groups: int, radix: int):
+    def __init__(self, channels: int, groups: int, radix: int, split_groups: bool):
         super().__init__()
         self.groups, self.radix, self.channels = groups, radix, channels
         hidden = max(channels * radix // 4, 32)
-        self.conv = conv(channels, channels * radix, 3, groups=groups * radix)
+        self.conv = conv(channels, channels * radix, 3, groups=groups * radix, split_groups=split_groups)
         self.bn0 = batch_norm(channels * radix)
         self.relu = nn.ReLU()
         self.fc1 = pointwise(channels, hidden, groups)

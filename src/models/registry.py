@@ -1,6 +1,7 @@
 """Names of networks and what they stand for. Needs no MindSpore, so that configurations can be checked without it."""
 
 import difflib
+from dataclasses import replace
 
 from src.errors import UserError
 from src.models.spec import ResNetSpec
@@ -44,12 +45,13 @@ def find_model(name: str) -> ResNetSpec:
     return spec
 
 
-def create_model(name: str, num_classes: int = 1000):
+def create_model(name: str, num_classes: int = 1000, group_conv: str = "fused"):
     """Builds a network with freshly initialised weights.
 
     Args:
         name: one of `list_models()` or an alias ("resnext152").
         num_classes: number of logits, 1 or more.
+        group_conv: "fused" (one grouped convolution) or "split" (one convolution per group); the weights are the same.
 
     Returns:
         A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).
@@ -59,7 +61,7 @@ def create_model(name: str, num_classes: int = 1000):
     """
     from src.models.resnet import ResNet
 
-    return ResNet(find_model(name), num_classes)
+    return ResNet(replace(find_model(name), split_groups=group_conv == "split"), num_classes)
 
 
 _HE = "He et al. 2015, arXiv 1512.03385"

@@ -64,7 +64,7 @@ class Bottleneck(nn.Cell):
         out_channels = channels * self.expansion
         self.conv1 = conv(in_channels, width, 1)
         self.bn1 = batch_norm(width)
-        self.conv2 = conv(width, width, 3, stride, spec.groups)
+        self.conv2 = conv(width, width, 3, stride, spec.groups, spec.split_groups)
         self.bn2 = batch_norm(width)
         self.conv3 = conv(width, out_channels, 1)
         self.bn3 = batch_norm(out_channels)
@@ -95,7 +95,7 @@ class SplitBottleneck(nn.Cell):
         self.conv1 = conv(in_channels, width, 1)
         self.bn1 = batch_norm(width)
         self.avd_first = pool if spec.pool_first else nn.Identity()
-        self.conv2 = SplitAttention(width, spec.groups, spec.radix)
+        self.conv2 = SplitAttention(width, spec.groups, spec.radix, spec.split_groups)
         self.avd_last = nn.Identity() if spec.pool_first else pool
         self.conv3 = conv(width, out_channels, 1)
         self.bn3 = batch_norm(out_channels)

@@ -21,6 +21,7 @@ class ResNetSpec:
         squeeze: squeeze-and-excitation at the end of a bottleneck.
         radix: splits per group of a split block.
         pool_first: a split block that halves the image does so before its split attention instead of after it.
+        split_groups: computes a grouped convolution group by group; no other network, another form of the same.
         image_size: height and width that the published network takes, in pixels.
     """
 
@@ -36,4 +37,5 @@ class ResNetSpec:
     squeeze: bool = False
     radix: int = 1
     pool_first: bool = False
+    split_groups: bool = False
     image_size: int = 224

@@ -20,6 +20,7 @@ from src.evaluation.evaluate import evaluate
 from src.models import create_model
 from src.runlog import log
 from src.training.callbacks import Checkpoints, Progress
+from src.training.finetune import freeze, start_from
 from src.training.run_folder import RunFolder, check_writable
 from src.training.schedules import learning_rates
 from src.training.step import TrainStep, create_optimizer
@@ -41,9 +42,11 @@ def train(config: Config, platform: str) -> Path:
     if not steps_per_epoch:
         raise UserError(f"per_batch_size: {config.per_batch_size} is more than the {len(train_index)} training images")
 
-    network = create_model(config.backbone, config.num_classes)
+    network = create_model(config.backbone, config.num_classes, config.group_conv)
     if config.pretrained:
-        checkpoint.load_into(network, checkpoint.load(Path(config.pretrained)))
+        start_from(network, checkpoint.load(Path(config.pretrained)))
+    if config.freeze:
+        freeze(network, config.freeze)
     folder = RunFolder(config)
     rates = learning_rates(config, steps_per_epoch)
     label_smoothing = config.label_smooth_factor if config.label_smooth else 0.0

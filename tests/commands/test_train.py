@@ -79,6 +79,20 @@ def test_a_run_can_start_from_a_checkpoint(trained, tmp_path, command):
             np.testing.assert_allclose(after.weights[name].asnumpy(), value.asnumpy(), atol=1e-4)
 
 
+def test_fine_tuning_replaces_the_classifier_and_leaves_frozen_parts_as_they_are(trained, data_set, tmp_path, command):
+    shutil.rmtree(data_set / "train" / "red")
+    shutil.rmtree(data_set / "val" / "red")
+    code, out, err = command(
+        train.main, *arguments(data_set, tmp_path, pretrained=trained["ckpt"], num_classes=2, freeze="layer2", lr=0.1)
+    )
+    assert code == 0, err
+    assert "the classifier of 3 classes is replaced by a new one of 2" in out and "freeze: everything up to layer2" in out
+    before, after = checkpoint.load(trained["ckpt"]).weights, checkpoint.load(tmp_path / "run/last.ckpt").weights
+    assert after["fc.weight"].shape == (2, before["fc.weight"].shape[1])
+    changed = {name for name in before if "fc" not in name and (before[name].asnumpy() != after[name].asnumpy()).any()}
+    assert changed == {name for name in before if name.startswith("layer3")}
+
+
 def test_files_of_an_earlier_run_are_kept_aside(trained, tmp_path, command):
     run = tmp_path / "run"
     shutil.copytree(trained["run"], run)
@@ -153,6 +167,7 @@ def text_as_jpeg(data):
         (cut_header, ["1 of 15 images", "red1.jpg"]),
         (text_as_jpeg, ["1 of 19 images", "text.JPEG (is not an image)"]),
         (lambda data: {"scan": "off", **text_as_jpeg(data)}, ["1 of 19 images", "text.JPEG", "--scan full"]),
+        (lambda data: {"freeze": "layer4"}, ["freeze: this network has no layer4", "layer3"]),
         (lambda data: {"label_file": "labels.txt"}, ["label_file", "to_folders"]),
         (lambda data: {"per_batch_size": 64}, ["per_batch_size: 64", "18 training images"]),
         (lambda data: {"num_classes": 4}, ["num_classes: 4", "--num_classes 3"]),

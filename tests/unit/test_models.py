@@ -1,9 +1,11 @@
+import dataclasses
+
 import mindspore as ms
 import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.models import create_model, list_models
+from src.models import create_model, list_models, registry
 from src.models.complexity import count_multiply_adds, count_parameters
 from src.models.registry import find_model, register
 
@@ -56,3 +58,24 @@ def test_multiply_adds_equal_the_published_ones(name, published):
 
 def test_resnet20_has_the_papers_parameters():
     assert count_parameters(create_model("resnet20", 10)) == 269_722  # 0.27 M, He et al. 2015, table 6
+
+
+@pytest.mark.parametrize("name", ["resnext11_8x16d", "resnest50d_4s2x40d"])
+def test_one_convolution_per_group_is_another_form_of_the_same(name, monkeypatch):
+    spec = dataclasses.replace(find_model(name), stage_sizes=(1, 1, 1))
+    monkeypatch.setitem(registry._MODELS, "small", spec)
+    fused, split = create_model("small", 5), create_model("small", 5, "split")
+    assert {p.name: p.shape for p in fused.get_parameters()} == {p.name: p.shape for p in split.get_parameters()}
+    ms.load_param_into_net(split, {p.name: p for p in fused.get_parameters()})
+    images = ms.Tensor(np.random.default_rng(0).standard_normal((2, 3, 32, 32), np.float32))
+
+    def logits_and_gradients(network):
+        def loss(images):
+            return (network(images) ** 2).sum()
+
+        weights = ms.ParameterTuple(network.set_train().trainable_params())
+        value, gradients = ms.value_and_grad(loss, None, weights)(images)
+        return [value.asnumpy(), *[gradient.asnumpy() for gradient in gradients]]
+
+    for one, other in zip(logits_and_gradients(fused), logits_and_gradients(split)):
+        np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-4 * np.abs(one).max())
