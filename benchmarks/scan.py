@@ -45,14 +45,15 @@ def main() -> None:
             f"{len(index):,} files of {WIDTH}x{HEIGHT} pixels, {size / 1000:.0f} KB on average; {available_cores()} cores, "
             f"load {os.getloadavg()[0]:.2f}, Pillow {Image.__version__}"
         )
-        print(f"{'scan':<10}{'processes':>10}{'earlier result':>16}{'files/s':>10}{'s per million':>15}{'x cores used':>14}")
+        head = f"{'scan':<10}{'processes':>10}{'earlier result':>16}{'files/s':>10}"
+        print(head + f"{'s per million':>15}{'core-s per million':>20}")
         for scan in ("full", "headers"):
             for processes in (1, 2):
                 for result in measure(index, scan, processes, Path(folder) / "cache", arguments.repeats):
                     results.append(result)
                     print(
                         f"{scan:<10}{processes:>10}{'yes' if result['cached'] else 'no':>16}{result['files_per_s']:>10,.0f}"
-                        f"{result['seconds_per_million']:>15,.0f}{result['core_seconds_per_million']:>14,.0f}"
+                        f"{result['seconds_per_million']:>15,.0f}{result['core_seconds_per_million']:>20,.0f}"
                     )
     if arguments.output:
         report = {**vars(arguments), "cores": available_cores(), "bytes_per_file": size, "results": results}

@@ -1,0 +1,67 @@
+"""Writes training_reference.npz: what five steps of PyTorch's SGD do to torchvision's and timm's networks.
+
+Usage: python tests/parity/make_training_reference.py, with what benchmarks/requirements.txt lists.
+
+The file holds `<network>.losses` (5,) and `<network>/<parameter>` as `training.sample` gives them, computed in float64.
+What the same run in float32 differs by is printed: it is large where rounding decides where gradients go (training.py).
+"""
+
+import numpy as np
+import torch
+from make_reference import FOLDER, import_torchvision
+from torch import nn
+from weights import draw_weights
+
+from training import LABEL_SMOOTHING, LEARNING_RATE, MOMENTUM, NETWORKS, NUM_CLASSES, STEPS, WEIGHT_DECAY, draw_batch, sample
+
+
+def reference_network(published: str, stage_sizes: tuple) -> nn.Module:
+    """The network of torchvision's or timm's blocks, in training mode, with the weights of weights.py."""
+    resnet = import_torchvision().models.resnet
+    if published == "resnet18":
+        network = resnet.ResNet(resnet.BasicBlock, list(stage_sizes), num_classes=NUM_CLASSES)
+    elif published == "resnext50_32x4d":
+        network = resnet.ResNet(
+            resnet.Bottleneck, list(stage_sizes), num_classes=NUM_CLASSES, groups=32, width_per_group=4
+        )
+    else:
+        import timm
+
+        network = timm.create_model(published, layers=list(stage_sizes), num_classes=NUM_CLASSES)
+    state = network.state_dict()
+    drawn = draw_weights({name: value.shape for name, value in state.items()})
+    network.load_state_dict({**state, **{name: torch.from_numpy(value) for name, value in drawn.items()}})
+    return network.train()
+
+
+def train(network: nn.Module, seed: int, dtype: torch.dtype) -> tuple:
+    """Losses of the steps, and what is left of the weights."""
+    images, labels = map(torch.from_numpy, draw_batch(seed))
+    network = network.to(dtype)
+    optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+    criterion = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
+    losses = []
+    for _ in range(STEPS):
+        loss = criterion(network(images.to(dtype)), labels.long())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return np.array(losses), sample({k: v.numpy() for k, v in network.state_dict().items() if v.dtype == dtype})
+
+
+def main() -> None:
+    """Computes and writes the file."""
+    content = {"versions": np.array(f"torch {torch.__version__}")}
+    for name, (published, stage_sizes, seed) in NETWORKS.items():
+        losses, samples = train(reference_network(published, stage_sizes), seed, torch.float64)
+        _, rounded = train(reference_network(published, stage_sizes), seed, torch.float32)
+        difference = max(np.abs(rounded[key] - samples[key]).max() / samples[key][-1] for key in samples)
+        print(f"{name}: losses {losses}, float32 differs by {difference:.1e}")
+        content[f"{name}.losses"] = losses
+        content.update({f"{name}/{key}": values for key, values in samples.items()})
+    np.savez_compressed(FOLDER / "training_reference.npz", **content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Five training steps do to the networks what PyTorch's do: losses, weights, running statistics.
+
+training_reference.npz holds PyTorch's side (make_training_reference.py writes it).
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+from src.config import build_config
+from src.models import create_model, registry
+from src.models.registry import find_model
+from src.training.step import TrainStep, create_optimizer
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER))
+
+from weights import draw_weights  # noqa: E402
+
+from training import (  # noqa: E402
+    LABEL_SMOOTHING,
+    LEARNING_RATE,
+    MOMENTUM,
+    NETWORKS,
+    NUM_CLASSES,
+    STEPS,
+    WEIGHT_DECAY,
+    draw_batch,
+    sample,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_five_steps_equal_pytorchs(name, monkeypatch):
+    published, stage_sizes, seed = NETWORKS[name]
+    monkeypatch.setitem(registry._MODELS, name, dataclasses.replace(find_model(published), stage_sizes=stage_sizes))
+    network = create_model(name, NUM_CLASSES)
+    drawn = draw_weights({parameter.name: parameter.shape for parameter in network.get_parameters()})
+    for parameter in network.get_parameters():
+        parameter.set_data(ms.Tensor(drawn[parameter.name]))
+    config = build_config({"momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY, "decay_norm_and_bias": True})
+    optimizer = create_optimizer(network, np.full(STEPS, LEARNING_RATE, np.float32), config)
+    step = TrainStep(network, optimizer, LABEL_SMOOTHING, config.loss_scale).set_train()
+    images, labels = map(ms.Tensor, draw_batch(seed))
+    losses = [float(step(images, labels).asnumpy()) for _ in range(STEPS)]
+
+    with np.load(FOLDER / "training_reference.npz") as file:
+        np.testing.assert_allclose(losses, file[f"{name}.losses"], rtol=0, atol=1e-4)
+        samples = sample({parameter.name: parameter.asnumpy() for parameter in network.get_parameters()})
+        expected = {key.partition("/")[2]: file[key] for key in file.files if key.startswith(f"{name}/")}
+    assert set(samples) == set(expected)
+    differences = {key: np.abs(samples[key] - expected[key]).max() / expected[key][-1] for key in expected}
+    assert max(differences.values()) <= 1e-5, sorted(differences.items(), key=lambda item: -item[1])[:5]

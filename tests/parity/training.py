@@ -1,0 +1,43 @@
+"""What a few training steps leave behind, small enough to be stored and compared between frameworks."""
+
+import zlib
+
+import numpy as np
+
+STEPS = 5
+LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, LABEL_SMOOTHING = 0.002, 0.9, 1e-4, 0.1
+NUM_CLASSES = 10
+_SAMPLES = 32  # values kept of every tensor
+
+# Network -> the name of the published one that it has the blocks of, its stage sizes, and the seed of its batch.
+#
+# At the kinks of ReLU and max-pool rounding decides where a gradient goes: on every second batch PyTorch's own float32 and
+# float64 runs differ by 1 % after one step. Such a batch can't tell right from wrong; these are batches on which our float32 run meets no kink.
+NETWORKS = {
+    "resnet18": ("resnet18", (2, 2, 2, 2), 0),
+    "small resnext": ("resnext50_32x4d", (1, 1, 1, 1), 4),
+    "small seresnext": ("seresnext50_32x4d", (1, 1, 1, 1), 1),
+    "small resnest": ("resnest50d", (1, 1, 1, 1), 25),
+}
+
+
+def draw_batch(seed: int) -> tuple:
+    """The batch of every step: images float32 (8, 3, 48, 48), labels int32 (8,)."""
+    return np.random.default_rng(seed).standard_normal((8, 3, 48, 48), np.float32), np.arange(8, dtype=np.int32)
+
+
+def sample(weights: dict) -> dict:
+    """Of every tensor, running statistics included, some of its values and its largest absolute value.
+
+    Args:
+        weights: parameter name -> array, names as torchvision writes them.
+
+    Returns:
+        Name -> float32 (up to 33,), the largest absolute value last.
+    """
+    samples = {}
+    for name, values in weights.items():
+        flat = np.asarray(values, np.float32).ravel()
+        places = np.random.default_rng(zlib.crc32(name.encode())).integers(0, flat.size, min(_SAMPLES, flat.size))
+        samples[name] = np.append(flat[places], np.abs(flat).max())
+    return samples
