@@ -12,7 +12,7 @@ _SAMPLES = 32  # values kept of every tensor
 # Network -> the name of the published one that it has the blocks of, its stage sizes, and the seed of its batch.
 #
 # At the kinks of ReLU and max-pool rounding decides where a gradient goes: on every second batch PyTorch's own float32 and
-# float64 runs differ by 1 % after one step. Such a batch can't tell right from wrong; on these our float32 run meets no kink.
+# float64 runs differ by 1 % after one step. Such a batch can't tell right from wrong; on these ours meets no kink.
 NETWORKS = {
     "resnet18": ("resnet18", (2, 2, 2, 2), 0),
     "small resnext": ("resnext50_32x4d", (1, 1, 1, 1), 4),
