@@ -19,6 +19,7 @@ sys.path[:0] = [str(FOLDER), str(FOLDER.parents[1])]
 from weights import digest, draw_weights  # noqa: E402
 
 from src.models import list_models  # noqa: E402
+from src.models.weight_verification import import_torchvision  # noqa: E402
 
 # What torchvision has no constructor for. Stage sizes, groups, width per group of its ResNet:
 LARGER = {
@@ -37,25 +38,6 @@ ABLATIONS = {
     f"resnest50d_{radix}s{cardinality}x{width}d": (radix, cardinality, width)
     for radix, cardinality, width in [(1, 1, 64), (2, 1, 64), (4, 1, 64), (1, 2, 40), (2, 2, 40)]
 }
-
-
-def import_torchvision():
-    """torchvision, also where its compiled operators, which no network here needs, do not load.
-
-    Those on PyPI are built for PyTorch with CUDA. Beside a PyTorch without it torchvision 0.28 does not import unless the
-    operators that it registers shapes for are declared.
-    """
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::nms does not exist" not in str(error):
-            raise
-        for module in [module for module in sys.modules if module.partition(".")[0] == "torchvision"]:
-            del sys.modules[module]
-        for operator in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision
-    return torchvision
 
 
 def reference_network(name: str) -> nn.Module:

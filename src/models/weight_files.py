@@ -1,0 +1,154 @@
+"""Reads files of weights, whatever program wrote them; what a file is, its content says and not its ending."""
+
+import contextlib
+import json
+import logging
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+import safetensors
+
+from src import checkpoint
+from src.errors import UserError
+from src.models.torch_files import StoredTensor, is_torch_file, read_torch, widen_bfloat16
+
+log = logging.getLogger("resnet_zoo")
+
+# Where training programs put the weights, and where averages of them (EMA): timm, torchvision's references, and others.
+_WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "network")
+_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema")
+_MINDCV_AVERAGED = "ema."  # in front of every name
+_SAFETENSORS_TYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32", "I16": "int16",
+    "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """What a file holds: dictionaries of tensors, perhaps within others, and what it says of itself where it is ours."""
+
+    format: str
+    content: Any
+    metadata: dict
+
+
+def read_weight_file(path: Path) -> WeightFile:
+    """Reads PyTorch's, safetensors' and MindSpore's files.
+
+    Raises:
+        UserError: no such file, none of these formats, damaged, or more than data in it.
+    """
+    if not path.is_file():
+        raise UserError(f"source: no such file '{path}'")
+    with open(path, "rb") as file:
+        head = file.read(64)
+    if is_torch_file(head):
+        return WeightFile(*read_torch(path), {})
+    if head[8:9] == b"{":  # behind the header's length
+        return _read_safetensors(path)
+    if head[:1] == b"\x0a":  # the first field of the protobuf message
+        return _read_mindspore(path)
+    if head.startswith(b"version https://git-lfs"):
+        raise UserError(f"{path}: a pointer of Git LFS in place of the file; fetch it with git lfs pull")
+    if head[:1] == b"\x80":
+        raise UserError(f"{path}: a pickle that torch.save did not write; it is not read")
+    with contextlib.suppress(OSError):
+        if tarfile.is_tarfile(path):
+            raise UserError(f"{path}: a tar archive, as PyTorch before 0.2 wrote; save it again with a newer PyTorch")
+    raise UserError(f"{path}: neither a PyTorch nor a safetensors nor a MindSpore file, or damaged; use another one")
+
+
+def find_weights(content: Any, averaged: bool, is_tensor: Callable[[Any], bool]) -> tuple:
+    """The dictionary of tensors within what a training program saved.
+
+    Args:
+        averaged: take the averaged weights (EMA) instead of those of the last step.
+
+    Returns:
+        The dictionary, where it was ("model_ema"), and where the file has the other kind, each "" for nowhere.
+
+    Raises:
+        UserError: none of that kind.
+    """
+
+    def has_tensors(value: Any) -> bool:
+        return isinstance(value, dict) and any(is_tensor(item) for item in value.values())
+
+    if has_tensors(content):
+        return _find_prefixed(content, averaged)
+    keys = [key for key in content if isinstance(content[key], dict)] if isinstance(content, dict) else []
+    last, average = (next((key for key in known if key in keys), "") for known in (_WEIGHTS, _AVERAGED))
+    wanted, other = (average, last) if averaged else (last, average)
+    if not wanted and other:
+        raise UserError(f"no weights but '{other}'; import it {'without' if averaged else 'with'} --ema")
+    weights, place = (content[wanted], wanted) if wanted else (content, "")
+    if wanted and not has_tensors(weights):  # {"ema": {"state_dict": ...}}
+        inner = next((key for key in _WEIGHTS if has_tensors(weights.get(key))), "")
+        weights, place = weights.get(inner), f"{wanted}.{inner}"
+    if not has_tensors(weights):
+        found = ", ".join(map(ascii, keys[:5])) or type(content).__name__
+        raise UserError(f"no weights: neither tensors nor one of {', '.join(_WEIGHTS + _AVERAGED)}; it holds {found}")
+    return weights, place, other
+
+
+def _find_prefixed(weights: dict, averaged: bool) -> tuple:
+    """The same for a file of MindCV's trainer, where averaged weights are beside the others under another name."""
+    names = [name for name in weights if isinstance(name, str) and name.startswith(_MINDCV_AVERAGED)]
+    if averaged and not names:
+        raise UserError("--ema: the file has one set of weights; import it without --ema")
+    if averaged:
+        return {name[len(_MINDCV_AVERAGED) :]: weights[name] for name in names}, _MINDCV_AVERAGED, "no prefix"
+    return {name: value for name, value in weights.items() if name not in names}, "", _MINDCV_AVERAGED if names else ""
+
+
+def _read_safetensors(path: Path) -> WeightFile:
+    content = path.read_bytes()
+    try:
+        tensors = safetensors.deserialize(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read as safetensors: {str(error).splitlines()[0]}; use another copy of the file"
+        ) from None
+    metadata = {}
+    with contextlib.suppress(KeyError, ValueError, TypeError):  # another program's
+        metadata = dict(json.loads(header["__metadata__"]["resnet_zoo"]))
+    return WeightFile("safetensors", {name: _from_safetensors(path, name, tensor) for name, tensor in tensors}, metadata)
+
+
+def _from_safetensors(path: Path, name: str, tensor: dict) -> StoredTensor:
+    dtype = _SAFETENSORS_TYPES.get(tensor["dtype"], tensor["dtype"])
+    shape = tuple(tensor["shape"])
+
+    def read() -> np.ndarray:
+        values = np.frombuffer(tensor["data"], "<u2" if dtype == "bfloat16" else np.dtype(dtype)).reshape(shape)
+        return widen_bfloat16(values) if dtype == "bfloat16" else values
+
+    return StoredTensor(shape, dtype, read)
+
+
+def _read_mindspore(path: Path) -> WeightFile:
+    with tempfile.TemporaryDirectory() as folder:  # MindSpore insists on the ending .ckpt
+        link = path if path.suffix == ".ckpt" else Path(folder) / f"{path.name}.ckpt"
+        if link != path:
+            link.symlink_to(path.resolve())
+        try:
+            loaded = checkpoint.load(link)
+        except UserError as error:
+            raise UserError(str(error).replace(str(link), str(path))) from None
+    content = {name: _from_mindspore(value) for name, value in loaded.weights.items() if isinstance(value, ms.Tensor)}
+    return WeightFile("MindSpore", content, loaded.metadata)
+
+
+def _from_mindspore(tensor: ms.Tensor) -> StoredTensor:
+    dtype = str(tensor.dtype).lower()
+    if dtype == "bfloat16":
+        return StoredTensor(tuple(tensor.shape), dtype, lambda: tensor.astype(ms.float32).asnumpy())
+    return StoredTensor(tuple(tensor.shape), dtype, tensor.asnumpy)
