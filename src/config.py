@@ -79,6 +79,8 @@ class Config(BaseModel):
     crop_ratio: Range
     hflip_prob: Fraction
     color_jitter: Fraction
+    drop_rate: Annotated[Fraction, Field(lt=1)]
+    drop_block_rate: Annotated[Fraction, Field(lt=1)]
 
     per_batch_size: PositiveCount
     max_epoch: PositiveCount

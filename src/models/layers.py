@@ -146,7 +146,7 @@ class SqueezeExcitation(nn.Cell):
         self.sigmoid = nn.Sigmoid()
 
     def construct(self, x):
-        weights = ops.mean(x, (2, 3), True)  # (N, C, 1, 1)
+        weights = global_average_pool(x)  # (N, C, 1, 1)
         return x * self.sigmoid(self.fc2(self.relu(self.fc1(weights))))
 
 
@@ -158,12 +158,13 @@ class SplitAttention(nn.Cell):
     x: (N, C, H, W) -> (N, C, H, W). Below, R is `radix` and K is `groups`, the cardinality.
     """
 
-    def __init__(self, channels: int, groups: int, radix: int, split_groups: bool):
+    def __init__(self, channels: int, groups: int, radix: int, split_groups: bool, drop_block: nn.Cell):
         super().__init__()
         self.groups, self.radix, self.channels = groups, radix, channels
         hidden = max(channels * radix // 4, 32)
         self.conv = conv(channels, channels * radix, 3, groups=groups * radix, split_groups=split_groups)
         self.bn0 = batch_norm(channels * radix)
+        self.drop_block = drop_block
         self.relu = nn.ReLU()
         self.fc1 = pointwise(channels, hidden, groups)
         self.bn1 = batch_norm(hidden)
@@ -172,7 +173,7 @@ class SplitAttention(nn.Cell):
         self.sigmoid = nn.Sigmoid()
 
     def construct(self, x):
-        x = self.relu(self.bn0(self.conv(x)))  # (N, R * C, H, W)
+        x = self.relu(self.drop_block(self.bn0(self.conv(x))))  # (N, R * C, H, W)
         if self.radix == 1:
             return x * self.sigmoid(self._scores(x))
         splits = ops.split(x, self.channels, 1)
@@ -180,8 +181,8 @@ class SplitAttention(nn.Cell):
         for split in splits[1:]:
             total = total + split
         scores = self._scores(total).reshape((-1, self.groups, self.radix, self.channels // self.groups))
-        weights = self.softmax(scores.transpose((0, 2, 1, 3)))  # (N, R, K, C / K)
-        weights = weights.reshape((-1, self.radix * self.channels, 1, 1))
+        weights = self.softmax(ops.cast(scores.transpose((0, 2, 1, 3)), ms.float32))  # (N, R, K, C / K)
+        weights = ops.cast(weights.reshape((-1, self.radix * self.channels, 1, 1)), x.dtype)
         weighed = ops.split(x * weights, self.channels, 1)
         total = weighed[0]
         for split in weighed[1:]:
@@ -189,8 +190,13 @@ class SplitAttention(nn.Cell):
         return total
 
     def _scores(self, x):
-        pooled = ops.mean(x, (2, 3), True)  # (N, C, 1, 1)
+        pooled = global_average_pool(x)  # (N, C, 1, 1)
         return self.fc2(self.relu(self.bn1(self.fc1(pooled))))  # (N, R * C, 1, 1)
+
+
+def global_average_pool(x):
+    """(N, C, H, W) -> (N, C, 1, 1), summed in float32 whatever the type of x: float16 overflows at 65,504."""
+    return ops.cast(ops.mean(ops.cast(x, ms.float32), (2, 3), True), x.dtype)
 
 
 def pointwise(in_channels: int, out_channels: int, groups: int = 1) -> nn.Conv2d:

@@ -45,23 +45,31 @@ def find_model(name: str) -> ResNetSpec:
     return spec
 
 
-def create_model(name: str, num_classes: int = 1000, group_conv: str = "fused"):
+def create_model(
+    name: str, num_classes: int = 1000, group_conv: str = "fused", drop_rate: float = 0.0, drop_block_rate: float = 0.0
+):
     """Builds a network with freshly initialised weights.
 
     Args:
         name: one of `list_models()` or an alias ("resnext152").
         num_classes: number of logits, 1 or more.
         group_conv: "fused" (one grouped convolution) or "split" (one convolution per group); the weights are the same.
+        drop_rate: share of the pooled features that dropout sets to zero in training.
+        drop_block_rate: share of the activations that DropBlock sets to zero in training; for ResNeSt.
 
     Returns:
         A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).
 
     Raises:
-        UserError: unknown name.
+        UserError: unknown name, or DropBlock for a network that is no ResNeSt.
     """
     from src.models.resnet import ResNet
 
-    return ResNet(replace(find_model(name), split_groups=group_conv == "split"), num_classes)
+    spec = find_model(name)
+    if drop_block_rate and spec.block != "split":
+        raise UserError(f"drop_block_rate: {drop_block_rate:g} is for ResNeSt only, backbone is {name}; pass 0")
+    form = {"split_groups": group_conv == "split", "drop_rate": drop_rate, "drop_block_rate": drop_block_rate}
+    return ResNet(replace(spec, **form), num_classes)
 
 
 _HE = "He et al. 2015, arXiv 1512.03385"

@@ -22,8 +22,10 @@ from src.models.layers import (
     conv,
     deep_stem,
     dense,
+    global_average_pool,
     shortcut,
 )
+from src.models.regularization import DropBlock, Dropout
 from src.models.spec import ResNetSpec
 
 _TORCH_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -91,22 +93,25 @@ class SplitBottleneck(nn.Cell):
         super().__init__()
         width = channels * spec.base_width // 64 * spec.groups
         out_channels = channels * self.expansion
+        rate = spec.drop_block_rate if channels >= 4 * spec.width else 0.0  # in the last two of four stages
         pool = nn.Identity() if stride == 1 else PaddedAveragePool(stride)
         self.conv1 = conv(in_channels, width, 1)
         self.bn1 = batch_norm(width)
+        self.drop_block1 = DropBlock(rate)
         self.avd_first = pool if spec.pool_first else nn.Identity()
-        self.conv2 = SplitAttention(width, spec.groups, spec.radix, spec.split_groups)
+        self.conv2 = SplitAttention(width, spec.groups, spec.radix, spec.split_groups, DropBlock(rate))
         self.avd_last = nn.Identity() if spec.pool_first else pool
         self.conv3 = conv(width, out_channels, 1)
         self.bn3 = batch_norm(out_channels)
+        self.drop_block3 = DropBlock(rate)
         self.relu = nn.ReLU()
         self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride)
 
     def construct(self, x):
         identity = x if self.downsample is None else self.downsample(x)
-        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.drop_block1(self.bn1(self.conv1(x))))
         y = self.avd_last(self.conv2(self.avd_first(y)))
-        y = self.bn3(self.conv3(y))
+        y = self.drop_block3(self.bn3(self.conv3(y)))
         return self.relu(identity + y)
 
 
@@ -152,7 +157,10 @@ class ResNet(nn.Cell):
             stages.append(nn.SequentialCell(blocks))
             setattr(self, f"layer{stage + 1}", stages[-1])
         self.num_stages = len(stages)
+        self.dropout = Dropout(spec.drop_rate)
         self.fc = dense(in_channels, num_classes)
+        for number, cell in enumerate(cell for _, cell in self.cells_and_names() if isinstance(cell, DropBlock)):
+            cell.number(number)
         name_parameters_like_torch(self)
 
     def construct(self, x):
@@ -162,8 +170,8 @@ class ResNet(nn.Cell):
         x = self.layer3(self.layer2(self.layer1(x)))
         if self.num_stages == 4:
             x = self.layer4(x)
-        x = ops.mean(x, (2, 3))  # (N, C)
-        return self.fc(x)
+        x = ops.flatten(global_average_pool(x))  # (N, C)
+        return self.fc(self.dropout(x))
 
 
 def name_parameters_like_torch(network: nn.Cell) -> None:

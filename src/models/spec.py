@@ -22,6 +22,8 @@ class ResNetSpec:
         radix: splits per group of a split block.
         pool_first: a split block that halves the image does so before its split attention instead of after it.
         split_groups: computes a grouped convolution group by group; no other network, another form of the same.
+        drop_rate: share of the pooled features that dropout takes away in training.
+        drop_block_rate: the same for DropBlock on the activations of split blocks in the last two stages.
         image_size: height and width that the published network takes, in pixels.
     """
 
@@ -38,4 +40,6 @@ class ResNetSpec:
     radix: int = 1
     pool_first: bool = False
     split_groups: bool = False
+    drop_rate: float = 0.0
+    drop_block_rate: float = 0.0
     image_size: int = 224

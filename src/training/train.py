@@ -42,7 +42,9 @@ def train(config: Config, platform: str) -> Path:
     if not steps_per_epoch:
         raise UserError(f"per_batch_size: {config.per_batch_size} is more than the {len(train_index)} training images")
 
-    network = create_model(config.backbone, config.num_classes, config.group_conv)
+    network = create_model(
+        config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate
+    )
     if config.pretrained:
         start_from(network, checkpoint.load(Path(config.pretrained)))
     if config.freeze:

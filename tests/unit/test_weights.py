@@ -770,10 +770,10 @@ def torch_files(tmp_path_factory) -> dict:
     import torch
     from safetensors.torch import save_file
 
-    from src.models.weight_verification import _torchvision
+    from src.models.weight_verification import import_torchvision
 
     folder = tmp_path_factory.mktemp("torch")
-    network = _torchvision().models.resnet18(num_classes=5)
+    network = import_torchvision().models.resnet18(num_classes=5)
     drawn = draw({name: tuple(value.shape) for name, value in network.state_dict().items() if "num_batches" not in name})
     network.load_state_dict({**network.state_dict(), **{name: torch.from_numpy(value) for name, value in drawn.items()}})
     files = {name: folder / name for name in ("zip.pth", "legacy.pth", "a.safetensors")}
@@ -801,11 +801,11 @@ def test_logits_are_torchvisions(name, torch_files, tmp_path, command):
 def test_what_is_exported_loads_in_torchvision(torch_files, tmp_path, command):
     from safetensors.torch import load_file
 
-    from src.models.weight_verification import _torchvision
+    from src.models.weight_verification import import_torchvision
 
     convert(command, torch_files["zip.pth"], tmp_path / "a.ckpt", backbone="resnet18")
     convert(command, tmp_path / "a.ckpt", tmp_path / "b.safetensors", backbone="resnet18")
-    network = _torchvision().models.resnet18(num_classes=5)
+    network = import_torchvision().models.resnet18(num_classes=5)
     network.load_state_dict(load_file(tmp_path / "b.safetensors"), strict=True)
     for name, value in torch_files["network"].state_dict().items():
         assert (network.state_dict()[name] == value).all(), name
