@@ -13,6 +13,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from src.errors import UserError
+from src.models.registry import ALIASES as MODEL_ALIASES
+from src.models.registry import find_model
 
 DEFAULTS_FILE = Path(__file__).resolve().parent.parent / "default_config.yaml"
 ALIASES = {"device_target": "platform"}
@@ -132,14 +134,11 @@ class Config(BaseModel):
         values = dict(values)
         if str(values.get("T_max")) == "0":
             values["T_max"] = values.get("max_epoch")
-        if values.get("backbone") == "resnext152":
-            values["backbone"] = "resnext152_64x4d"
+        values["backbone"] = MODEL_ALIASES.get(values.get("backbone"), values.get("backbone"))
         return values
 
     @model_validator(mode="after")
     def _check_contradictions(self) -> "Config":
-        from src.models.registry import find_model
-
         find_model(self.backbone)
         if self.warmup_epochs > self.max_epoch:
             raise UserError(f"warmup_epochs: {self.warmup_epochs:g} is longer than the run, max_epoch {self.max_epoch}")

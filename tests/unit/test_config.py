@@ -14,6 +14,10 @@ def test_the_defaults_are_the_resnext152_recipe():
     assert config.given == frozenset()
 
 
+def test_other_names_of_a_network_stand_for_the_one():
+    assert build_config({"backbone": "resnest50_fast_4s2x40d"}).backbone == "resnest50d_4s2x40d"
+
+
 def test_default_config_lists_exactly_the_keys_of_the_schema_in_order():
     values = yaml.safe_load((ROOT / "default_config.yaml").read_text(encoding="utf-8"))
     assert list(values) == list(Config.model_fields)
