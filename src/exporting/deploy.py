@@ -56,7 +56,7 @@ def _fold_pairs(cell: nn.Cell) -> None:
 
 
 def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """One convolution with bias that equals the convolution and the batch norm (evaluation mode) after it.
+    """One (grouped) convolution with bias that equals the convolution and the batch norm (evaluation mode) after it.
 
     w' = w * gamma / sqrt(var + eps), b' = beta - mean * gamma / sqrt(var + eps), computed in float64.
     """
@@ -66,7 +66,7 @@ def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     )
     factor = gamma / np.sqrt(variance + norm.eps)
     weight = convolution.weight.asnumpy() * factor[:, None, None, None]
-    return type(convolution)(
+    return nn.Conv2d(
         convolution.in_channels,
         convolution.out_channels,
         kernel_size=convolution.kernel_size,

@@ -8,7 +8,7 @@ from mindspore.common.initializer import HeNormal, Uniform, initializer
 
 
 class SplitConv2d(nn.Conv2d):
-    """A grouped convolution computed as one convolution per group: the same weight and results as `nn.Conv2d(group=...)`.
+    """A grouped convolution without bias, one convolution per group: weight and results of `nn.Conv2d(group=...)`.
 
     MindSpore documents grouped convolution on Ascend for the depthwise case only; this form needs nothing of the kind.
     """
@@ -29,8 +29,7 @@ class SplitConv2d(nn.Conv2d):
         parts = ()
         for part, weight in zip(ops.split(x, self.in_split, 1), ops.split(self.weight, self.out_split, 0)):
             parts += (self.convolve(part, weight),)
-        y = ops.concat(parts, 1)
-        return ops.bias_add(y, self.bias) if self.has_bias else y
+        return ops.concat(parts, 1)
 
 
 def conv(
