@@ -1,27 +1,77 @@
-"""`python -m src.models` prints every network with its parameters and multiply-adds, computed from the network."""
+"""`python -m src.models` prints every network with its parameters and multiply-adds, computed from the network.
 
+    python -m src.models [--json] [NAME ...]
+
+Without `--json` it is a Markdown table. The networks of 32 x 32 pixels are counted with 10 classes, the others with 1,000.
+"""
+
+import argparse
+import json
 import sys
+from collections.abc import Iterator
 
 from src import device
 from src.config import build_config
-from src.errors import run_command
-from src.models.registry import create_model, find_model, list_models
+from src.errors import UserError, run_command
+from src.models.published import find_accuracy
+from src.models.registry import ALIASES, create_model, find_model, list_models
+
+
+def describe(name: str) -> dict:
+    """A network's size, counts, published accuracy and reference; builds the network and runs it once."""
+    from src.models.complexity import count_multiply_adds, count_parameters
+
+    spec = find_model(name)
+    network = create_model(name, 10 if spec.stem == "cifar" else 1000)
+    accuracy = find_accuracy(name)
+    return {
+        "name": name,
+        "image_size": [spec.image_size, spec.image_size],
+        "parameters": count_parameters(network),
+        "multiply_adds": count_multiply_adds(network, (spec.image_size, spec.image_size)),
+        "top1": float(accuracy.top1) if accuracy else None,
+        "top1_source": accuracy.source if accuracy else None,
+        "reference": spec.reference,
+        "aliases": [alias for alias, target in ALIASES.items() if target == name],
+    }
+
+
+def _markdown(names: list) -> Iterator:
+    yield "| network | image | parameters | multiply-adds | top-1, % | defined in |"
+    yield "| --- | --- | ---: | ---: | --- | --- |"
+    for row in map(describe, names):
+        accuracy = find_accuracy(row["name"])
+        cells = [
+            f"`{row['name']}`",
+            " x ".join(map(str, row["image_size"])),
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds'] / 1e9:.3f} G",
+            f"{accuracy.top1} ({accuracy.source})" if accuracy else "-",
+            row["reference"],
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise UserError(f"{message}; {self.prog} --help lists the options")
 
 
 def main(arguments: list) -> int:
-    """The command; takes names of networks, or none for all. The CIFAR networks are counted with 10 classes."""
+    """The command; takes names of networks, or none for all."""
+    parser = _Parser(prog="python -m src.models", description="Prints networks with their parameters and multiply-adds.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="network or alias; default: all networks")
+    parser.add_argument("--json", action="store_true", help="a JSON list instead of a Markdown table")
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        find_model(name)
+    names = [ALIASES.get(name, name) for name in options.names] or list_models()
     device.prepare(build_config({"platform": "CPU"}))
-
-    from src.models.complexity import count_multiply_adds, count_parameters
-
-    print("| network | image | parameters | multiply-adds | defined in |")
-    print("| --- | --- | ---: | ---: | --- |")
-    for name in arguments or list_models():
-        spec = find_model(name)
-        network = create_model(name, 10 if spec.stem == "cifar" else 1000)
-        multiply_adds = count_multiply_adds(network, (spec.image_size, spec.image_size))
-        size = f"{spec.image_size} x {spec.image_size}"
-        print(f"| `{name}` | {size} | {count_parameters(network):,} | {multiply_adds / 1e9:.3f} G | {spec.reference} |")
+    if options.json:
+        print(json.dumps([describe(name) for name in names], indent=2))
+    else:
+        for line in _markdown(names):
+            print(line, flush=True)
     return 0
 
 

@@ -1,5 +1,9 @@
+import contextlib
 import dataclasses
+import io
 import json
+from importlib.util import find_spec
+from pathlib import Path
 
 import mindspore as ms
 import numpy as np
@@ -8,6 +12,7 @@ import pytest
 
 import export as export_command
 from src import checkpoint
+from src.errors import run_command
 from src.evaluation.classifiers import open_mindir, open_onnx
 from src.exporting import export as exporting
 from src.models import create_model, registry
@@ -30,28 +35,51 @@ BLOCKS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_every_block_exports_with_any_batch(name, tmp_path, command, monkeypatch):
-    spec = find_model(name)
-    one_block_per_stage = dataclasses.replace(spec, stage_sizes=(1,) * len(spec.stage_sizes))
-    monkeypatch.setitem(registry._MODELS, "small", one_block_per_stage)
-    network = network_with_random_statistics("small")
-    metadata = {"backbone": "small", "num_classes": 10, "class_names": list("abcdefghij")}
-    checkpoint.save(network, tmp_path / "a.ckpt", metadata)
-    batches = [np.random.default_rng(n).standard_normal((n, 3, 64, 72), np.float32) for n in (1, 8)]
-    expected = [network(ms.Tensor(images)).asnumpy().copy() for images in batches]
-    for kind, reopen in (("MINDIR", open_mindir), ("ONNX", open_onnx)):
-        code, out, err = command(
-            export_command.main, "--ckpt_file", tmp_path / "a.ckpt", "--file_format", kind, "--image_size", "64,72"
-        )
-        assert code == 0 and "logits within" in out, err
-        classify = reopen(tmp_path / f"a.{kind.lower()}")
-        for images, logits in zip(batches, expected):
-            assert logits.std(0).max() > 1e-3 or len(logits) == 1  # a dead network would agree with anything
-            np.testing.assert_allclose(classify(images), logits, atol=1e-4 * np.abs(logits).max())
-        meta = json.loads((tmp_path / f"a.{kind.lower()}.meta.json").read_text())
-        assert meta["backbone"] == "small" and meta["max_abs_diff"] < 1e-3 and meta["compared_batch_sizes"] == [1, 3]
-        assert meta["preprocessing"]["image_size"] == [64, 72] and meta["class_names"][0] == "a"
+def open_openvino(path: Path):
+    """Runs an ONNX file with a runtime that shares no code with onnxruntime."""
+    import openvino
+
+    # Some processors would compute in bfloat16 by default.
+    model = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda images: model(images)[0]
+
+
+@pytest.fixture(scope="module", params=BLOCKS)
+def exported(request, tmp_path_factory):
+    """Files of a network with one block per stage, eight images and the network's answer to them."""
+    folder = tmp_path_factory.mktemp("exported")
+    spec = find_model(request.param)
+    screen = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(screen):
+        patch.setitem(registry._MODELS, "small", dataclasses.replace(spec, stage_sizes=(1,) * len(spec.stage_sizes)))
+        network = network_with_random_statistics("small")
+        metadata = {"backbone": "small", "num_classes": 10, "class_names": list("abcdefghij")}
+        checkpoint.save(network, folder / "a.ckpt", metadata)
+        for kind in ("MINDIR", "ONNX"):
+            arguments = ["--ckpt_file", str(folder / "a.ckpt"), "--file_format", kind, "--image_size", "64,72"]
+            assert run_command(export_command.main, arguments) == 0
+    assert screen.getvalue().count("logits within") == 2
+    images = np.random.default_rng(8).standard_normal((8, 3, 64, 72), np.float32)
+    return folder, images, network(ms.Tensor(images)).asnumpy().copy()
+
+
+RUNTIMES = {"MindSpore": ("mindir", open_mindir), "onnxruntime": ("onnx", open_onnx), "openvino": ("onnx", open_openvino)}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_block_exports_with_any_batch(exported, runtime):
+    if runtime == "openvino" and find_spec("openvino") is None:
+        pytest.skip("openvino is not installed; onnxruntime runs the same file")
+    folder, images, logits = exported
+    ending, reopen = RUNTIMES[runtime]
+    classify = reopen(folder / f"a.{ending}")
+    assert logits.std(0).max() > 1e-3  # a dead network would agree with anything
+    for count in (1, 3, 8):
+        expected = logits[:count]
+        np.testing.assert_allclose(classify(images[:count]), expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    meta = json.loads((folder / f"a.{ending}.meta.json").read_text())
+    assert meta["backbone"] == "small" and meta["max_abs_diff"] < 1e-3 and meta["compared_batch_sizes"] == [1, 3]
+    assert meta["preprocessing"]["image_size"] == [64, 72] and meta["class_names"][0] == "a"
 
 
 def test_the_onnx_file_is_what_other_programs_expect(trained, tmp_path, command):
@@ -63,6 +91,18 @@ def test_the_onnx_file_is_what_other_programs_expect(trained, tmp_path, command)
     assert [d.dim_param or d.dim_value for d in image.type.tensor_type.shape.dim] == ["N", 3, 16, 16]
     assert [d.dim_param or d.dim_value for d in logits.type.tensor_type.shape.dim] == ["N", 3]
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}  # folded
+
+
+def test_a_network_with_split_groups_exports_like_the_fused_one(trained, tmp_path, command):
+    operations = {}
+    for form in ("fused", "split"):
+        code, _, err = command(
+            export_command.main, "--ckpt_file", trained["ckpt"], "--file_format", "ONNX", "--group_conv", form,
+            "--file_name", tmp_path / f"{form}.onnx",
+        )  # fmt: skip
+        assert code == 0, err
+        operations[form] = [node.op_type for node in onnx.load(str(tmp_path / f"{form}.onnx")).graph.node]
+    assert operations["fused"] == operations["split"]
 
 
 def test_an_export_that_answers_differently_is_not_written(trained, tmp_path, refused, monkeypatch):

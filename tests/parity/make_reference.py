@@ -2,8 +2,13 @@
 
 Usage: python tests/parity/make_reference.py, with what benchmarks/requirements.txt lists.
 
-The file holds `versions`, the images `inputs_32` and `inputs_64` (2, 3, size, size) and for every network `<name>.logits`
-(2, classes), `<name>.parameters` (how many are trainable) and `<name>.shapes` (`weights.digest`).
+The file holds `versions` and for every network
+    `<name>.logits` (2, classes), for `draw_images(32)` (CIFAR networks) or `draw_images(64)`,
+    `<name>.logits_at_own_size`, for images of the size that the network is published for (`weights.AT_OWN_SIZE` only),
+    `<name>.parameters`, how many are trainable,
+    `<name>.multiply_adds` in convolutions and linear layers, for one image of the network's own size,
+    `<name>.shapes` (`weights.digest`),
+    `<name>.top1`, the accuracy that torchvision states for its first weights, in percent (where it has such weights).
 """
 
 import sys
@@ -16,9 +21,10 @@ from torch import nn
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER.parents[1])]
 
-from weights import digest, draw_weights  # noqa: E402
+from weights import AT_OWN_SIZE, digest, draw_images, draw_weights  # noqa: E402
 
 from src.models import list_models  # noqa: E402
+from src.models.registry import find_model  # noqa: E402
 from src.models.weight_verification import import_torchvision  # noqa: E402
 
 # What torchvision has no constructor for. Stage sizes, groups, width per group of its ResNet:
@@ -123,18 +129,34 @@ class ZeroPadding(nn.Module):
         return nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.half, self.half))
 
 
-def draw_images(size: int) -> np.ndarray:
-    """Two images of coloured squares under noise, the second of twice the contrast; float32 (2, 3, size, size)."""
-    generator = np.random.default_rng(size)
-    squares = np.kron(generator.standard_normal((2, 3, 8, 8)), np.ones((size // 8, size // 8)))
-    noise = 0.5 * generator.standard_normal((2, 3, size, size))
-    return ((squares + noise) * np.reshape([1, 2], (2, 1, 1, 1))).astype(np.float32)
+def logits_of(network: nn.Module, size: int) -> np.ndarray:
+    """What a network answers to the images of one size."""
+    with torch.inference_mode():
+        return network(torch.from_numpy(draw_images(size))).numpy()
+
+
+def count_multiply_adds(network: nn.Module, size: int) -> int:
+    """Multiplications in convolutions and linear layers for one image. Moves the network to the meta device for good."""
+    counts = []
+
+    def count(module, _, output):
+        if isinstance(module, nn.Conv2d):
+            height, width = module.kernel_size
+            counts.append(module.in_channels // module.groups * height * width * output.numel())
+        else:
+            counts.append(module.in_features * output.numel())
+
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        network.to("meta")(torch.zeros(1, 3, size, size, device="meta"))
+    return sum(counts)
 
 
 def main() -> None:
     """Computes and writes the file, and prints a line per network."""
-    images = {size: draw_images(size) for size in (32, 64)}
-    content = {f"inputs_{size}": values for size, values in images.items()}
+    content = {}
     torchvision = import_torchvision()
     import timm
 
@@ -143,15 +165,22 @@ def main() -> None:
     print(content["versions"])
     for name in list_models():
         network = network_with_drawn_weights(name)
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(images[32 if name in CIFAR else 64])).numpy()
+        logits = logits_of(network, 32 if name in CIFAR else 64)
+        size = find_model(name).image_size
+        if name in AT_OWN_SIZE:
+            content[f"{name}.logits_at_own_size"] = logits_of(network, size)
+        if name in torchvision.models.list_models():
+            weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+            content[f"{name}.top1"] = np.array(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"])
         parameters = sum(parameter.numel() for parameter in network.parameters())
         content[f"{name}.logits"] = logits
         content[f"{name}.parameters"] = np.array(parameters)
         content[f"{name}.shapes"] = np.array(digest({name: value.shape for name, value in network.state_dict().items()}))
+        multiply_adds = count_multiply_adds(network, size)
+        content[f"{name}.multiply_adds"] = np.array(multiply_adds)
         print(
-            f"{name}: {parameters:,} parameters, logits' standard deviation {logits.std():.2f}, "
-            f"between the two images {np.std(logits[0] - logits[1]):.2f}"
+            f"{name}: {parameters:,} parameters, {multiply_adds:,} multiply-adds, "
+            f"logits' standard deviation {logits.std():.2f}, between the two images {np.std(logits[0] - logits[1]):.2f}"
         )
     np.savez_compressed(FOLDER / "reference.npz", **content)
 

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from src.models import create_model, list_models
+from src.models.complexity import count_multiply_adds
+from src.models.published import find_accuracy
 from src.models.registry import find_model
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from weights import digest, draw_weights  # noqa: E402
+from weights import AT_OWN_SIZE, digest, draw_images, draw_weights  # noqa: E402
 
 # Of the largest absolute logit. Two float32 implementations that sum in different orders differ by up to 1e-6 of it, while
 # a mistake as small as a batch norm's epsilon of 1e-4 instead of 1e-5 shows as 9e-5.
@@ -60,6 +62,12 @@ def _marked(name: str):
     return pytest.param(name, marks=[*marks, *[pytest.mark.exhaustive] * (name in EXHAUSTIVE)])
 
 
+def _small(name: str):
+    """Big ones are exhaustive as well, where a network runs at its own image size."""
+    exhaustive = name in EXHAUSTIVE or name.startswith((*BIG, "resnest101e"))
+    return pytest.param(name, marks=[pytest.mark.slow, *[pytest.mark.exhaustive] * exhaustive])
+
+
 @pytest.fixture(scope="module")
 def reference():
     with np.load(FOLDER / "reference.npz") as file:
@@ -88,8 +96,8 @@ def _logits(network, images: np.ndarray) -> np.ndarray:
     return network.set_train(False)(ms.Tensor(images)).asnumpy()
 
 
-def _images(name: str, reference: dict) -> np.ndarray:
-    return reference["inputs_32" if find_model(name).stem == "cifar" else "inputs_64"]
+def _images(name: str) -> np.ndarray:
+    return draw_images(32 if find_model(name).stem == "cifar" else 64)
 
 
 def _assert_close(logits: np.ndarray, expected: np.ndarray) -> None:
@@ -122,7 +130,33 @@ def test_parameter_count_is_torchvisions(named_network, reference):
 
 def test_logits_are_torchvisions(named_network, reference):
     name, network = named_network
-    _assert_close(_logits(network, _images(name, reference)), reference[f"{name}.logits"])
+    _assert_close(_logits(network, _images(name)), reference[f"{name}.logits"])
+
+
+def _mark_own_size(name: str):
+    few = name in ("resnet18", "resnest50d")
+    return pytest.param(name, marks=[pytest.mark.slow, *[pytest.mark.exhaustive] * (not few)])
+
+
+@pytest.mark.parametrize("name", [_mark_own_size(name) for name in AT_OWN_SIZE])
+def test_logits_at_the_networks_own_image_size_are_torchvisions(name, reference):
+    images = draw_images(find_model(name).image_size)
+    _assert_close(_logits(create_model(name), images), reference[f"{name}.logits_at_own_size"])
+
+
+@pytest.mark.parametrize("name", [_small(name) for name in list_models()])
+def test_multiply_adds_are_torchvisions(name, reference):
+    size = find_model(name).image_size
+    counted = count_multiply_adds(create_model(name, reference[f"{name}.logits"].shape[1]), (size, size))
+    assert counted == reference[f"{name}.multiply_adds"]
+
+
+def test_published_accuracies_are_torchvisions(reference):
+    stated = {name: float(reference[f"{name}.top1"]) for name in list_models() if f"{name}.top1" in reference}
+    quoted = {name: find_accuracy(name) for name in list_models()}
+    ours = {name: float(a.top1) for name, a in quoted.items() if a and a.source.startswith("torchvision")}
+    assert ours == stated
+    assert [name for name, accuracy in quoted.items() if accuracy is None] == ["resnext11_8x16d"]
 
 
 # The networks above have the stored counts, so these need not be built.
@@ -139,14 +173,14 @@ def test_parameter_count_is_the_papers(name, reference):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnext50_32x4d"])
-def test_live_torchvision(name, reference):
+def test_live_torchvision(name):
     for module in ("torch", "torchvision"):
         if not find_spec(module):
             pytest.skip(f"{module} is not installed; the stored logits are compared all the same")
     import torch
     from make_reference import network_with_drawn_weights
 
-    images = _images(name, reference)
+    images = _images(name)
     with torch.inference_mode():
         expected = network_with_drawn_weights(name)(torch.from_numpy(images)).numpy()
     _assert_close(_logits(create_model(name), images), expected)

@@ -1,4 +1,4 @@
-"""Weights for comparing networks of two frameworks: drawn by name, so that they need not be stored."""
+"""Weights and images for comparing networks of two frameworks: drawn by name and size, so that they need not be stored."""
 
 import hashlib
 import zlib
@@ -6,6 +6,11 @@ import zlib
 import numpy as np
 
 _SEED = 20151210  # any fixed number
+
+# Compared at their own image size too. The others would take minutes and are made of the same parts.
+AT_OWN_SIZE = (
+    "resnet18", "resnet50", "resnext50_32x4d", "seresnext50_32x4d", "wide_resnet50_2", "resnet50d", "resnest50d"
+)  # fmt: skip
 
 
 def draw_weights(shapes: dict) -> dict:
@@ -18,6 +23,14 @@ def draw_weights(shapes: dict) -> dict:
         Parameter name -> float32 array of that shape; PyTorch's counters `num_batches_tracked` are left out.
     """
     return {name: _draw(name, tuple(shape)) for name, shape in shapes.items() if not name.endswith("num_batches_tracked")}
+
+
+def draw_images(size: int) -> np.ndarray:
+    """Two images of coloured squares under noise, the second of twice the contrast; float32 (2, 3, size, size)."""
+    generator = np.random.default_rng(size)
+    squares = np.kron(generator.standard_normal((2, 3, 8, 8)), np.ones((size // 8, size // 8)))
+    noise = 0.5 * generator.standard_normal((2, 3, size, size))
+    return ((squares + noise) * np.reshape([1, 2], (2, 1, 1, 1))).astype(np.float32)
 
 
 def digest(shapes: dict) -> str:
