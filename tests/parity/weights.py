@@ -9,8 +9,18 @@ _SEED = 20151210  # any fixed number
 
 # Compared at their own image size too. The others would take minutes and are made of the same parts.
 AT_OWN_SIZE = (
-    "resnet18", "resnet50", "resnext50_32x4d", "seresnext50_32x4d", "wide_resnet50_2", "resnet50d", "resnest50d"
-)  # fmt: skip
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "seresnext50_32x4d",
+    "wide_resnet50_2",
+    "resnet50d",
+    "resnest50d",
+    "resnet34",
+    "seresnet50",
+    "resnest14d",
+    "resnest26d",
+)
 
 
 def draw_weights(shapes: dict) -> dict:
