@@ -17,7 +17,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from src.errors import UserError, describe_os_error
+from src.errors import UserError, describe_os_error, first_of
 from src.files import replacing
 
 log = logging.getLogger("resnet_zoo")
@@ -95,7 +95,7 @@ def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
             if name in actual and actual[name] != shape
         ],
     }
-    problems = [f"{len(names)} {kind} ({_first(names)})" for kind, names in differences.items() if names]
+    problems = [f"{len(names)} {kind} ({first_of(names)})" for kind, names in differences.items() if names]
     if problems:
         found = "; ".join(problems)
         raise UserError(f"{checkpoint.path}: does not fit the network: {found}; check backbone and num_classes")
@@ -114,10 +114,6 @@ def _digest(weights: dict, text: str) -> str:
         digest.update(f"{name} {values.dtype} {values.shape}".encode())
         digest.update(values.data)
     return digest.hexdigest()
-
-
-def _first(names: list, limit: int = 3) -> str:
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
 
 
 @contextlib.contextmanager

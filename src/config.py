@@ -13,8 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from src.errors import UserError
-from src.models.registry import ALIASES as MODEL_ALIASES
-from src.models.registry import find_model
+from src.models.registry import canonical_name, find_model
 
 DEFAULTS_FILE = Path(__file__).resolve().parent.parent / "default_config.yaml"
 ALIASES = {"device_target": "platform"}
@@ -134,7 +133,8 @@ class Config(BaseModel):
         values = dict(values)
         if str(values.get("T_max")) == "0":
             values["T_max"] = values.get("max_epoch")
-        values["backbone"] = MODEL_ALIASES.get(values.get("backbone"), values.get("backbone"))
+        if isinstance(values.get("backbone"), str):
+            values["backbone"] = canonical_name(values["backbone"])
         return values
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """Errors that a user can mend, and how the commands report them."""
 
+import argparse
 import sys
 from collections.abc import Callable
 
@@ -32,6 +33,19 @@ def run_command(main: Callable[[list], int], argv: list) -> int:
         message, code = describe_os_error(error), 1
     print(f"error: {message}", file=sys.stderr)
     return code
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, as those of `run_command` are, without the usage."""
+
+    def error(self, message: str) -> None:
+        """Raises UserError."""
+        raise UserError(f"{message}; {self.prog} --help lists the options")
+
+
+def first_of(names: list, limit: int = 3) -> str:
+    """The first names of a list that may be long: "a, b, c, ..."."""
+    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
 
 
 def describe_os_error(error: OSError) -> str:

@@ -6,14 +6,13 @@ CC BY 4.0 (the test part of it); bundled with scikit-learn, licence BSD-3-Clause
     python -m src.data.digits --output FOLDER
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from src.errors import UserError, run_command
+from src.errors import CommandParser, UserError, run_command
 
 VALIDATION_SHARE = 0.2
 LICENCE = (
@@ -47,7 +46,7 @@ def write_digits(output: Path) -> tuple:
 
 def main(arguments: list) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m src.data.digits", description="Writes the embedded digits as images.")
+    parser = CommandParser(prog="python -m src.data.digits", description="Writes the embedded digits as images.")
     parser.add_argument("--output", type=Path, required=True, help="folder to write train/ and val/ into")
     output = parser.parse_args(arguments).output
     try:

@@ -6,7 +6,6 @@
 Images are copied, or with `--mode link` given a second name (no space used, same disk), or with `--mode move` moved.
 """
 
-import argparse
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from src.data.index import index_flat, index_folder
-from src.errors import UserError, run_command
+from src.errors import CommandParser, UserError, run_command
 from src.files import write_text
 
 _MODES = {"copy": shutil.copy2, "link": os.link, "move": shutil.move}
@@ -89,7 +88,7 @@ def _transfer(pairs: list, mode: str) -> int:
 
 def main(arguments: list) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m src.data.prepare", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="python -m src.data.prepare", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("to_folders", "to_flat"):
         command = commands.add_parser(name)

@@ -5,16 +5,15 @@
 Without `--json` it is a Markdown table. The networks of 32 x 32 pixels are counted with 10 classes, the others with 1,000.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
 
 from src import device
 from src.config import build_config
-from src.errors import UserError, run_command
+from src.errors import CommandParser, run_command
 from src.models.published import find_accuracy
-from src.models.registry import ALIASES, create_model, find_model, list_models
+from src.models.registry import ALIASES, canonical_name, create_model, find_model, list_models
 
 
 def describe(name: str) -> dict:
@@ -52,20 +51,15 @@ def _markdown(names: list) -> Iterator:
         yield f"| {' | '.join(cells)} |"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise UserError(f"{message}; {self.prog} --help lists the options")
-
-
 def main(arguments: list) -> int:
     """The command; takes names of networks, or none for all."""
-    parser = _Parser(prog="python -m src.models", description="Prints networks with their parameters and multiply-adds.")
+    parser = CommandParser(prog="python -m src.models", description="Prints networks with parameters and multiply-adds.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="network or alias; default: all networks")
     parser.add_argument("--json", action="store_true", help="a JSON list instead of a Markdown table")
     options = parser.parse_args(arguments)
     for name in options.names:
         find_model(name)
-    names = [ALIASES.get(name, name) for name in options.names] or list_models()
+    names = [canonical_name(name) for name in options.names] or list_models()
     device.prepare(build_config({"platform": "CPU"}))
     if options.json:
         print(json.dumps([describe(name) for name in names], indent=2))

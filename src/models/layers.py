@@ -139,9 +139,10 @@ class SqueezeExcitation(nn.Cell):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.fc1 = pointwise(channels, max(channels // 16 // 8 * 8, 8))
+        hidden = max(channels // 16 // 8 * 8, 8)
+        self.fc1 = pointwise(channels, hidden)
         self.relu = nn.ReLU()
-        self.fc2 = pointwise(max(channels // 16 // 8 * 8, 8), channels)
+        self.fc2 = pointwise(hidden, channels)
         self.sigmoid = nn.Sigmoid()
 
     def construct(self, x):
@@ -175,16 +176,15 @@ class SplitAttention(nn.Cell):
         x = self.relu(self.drop_block(self.bn0(self.conv(x))))  # (N, R * C, H, W)
         if self.radix == 1:
             return x * self.sigmoid(self._scores(x))
-        splits = ops.split(x, self.channels, 1)
-        total = splits[0]
-        for split in splits[1:]:
-            total = total + split
-        scores = self._scores(total).reshape((-1, self.groups, self.radix, self.channels // self.groups))
+        scores = self._scores(self._sum_of_splits(x)).reshape((-1, self.groups, self.radix, self.channels // self.groups))
         weights = self.softmax(ops.cast(scores.transpose((0, 2, 1, 3)), ms.float32))  # (N, R, K, C / K)
         weights = ops.cast(weights.reshape((-1, self.radix * self.channels, 1, 1)), x.dtype)
-        weighed = ops.split(x * weights, self.channels, 1)
-        total = weighed[0]
-        for split in weighed[1:]:
+        return self._sum_of_splits(x * weights)
+
+    def _sum_of_splits(self, x):
+        splits = ops.split(x, self.channels, 1)  # R times (N, C, H, W)
+        total = splits[0]
+        for split in splits[1:]:
             total = total + split
         return total
 

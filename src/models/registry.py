@@ -35,9 +35,14 @@ def list_models() -> list:
     return list(_MODELS)
 
 
+def canonical_name(name: str) -> str:
+    """The name that a network is registered under: an alias's network, any other name as it is."""
+    return ALIASES.get(name, name)
+
+
 def find_model(name: str) -> ResNetSpec:
     """The description of a network. Raises UserError with the nearest names for an unknown one."""
-    spec = _MODELS.get(ALIASES.get(name, name))
+    spec = _MODELS.get(canonical_name(name))
     if spec is None:
         near = difflib.get_close_matches(name, [*_MODELS, *ALIASES], n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "python -m src.models lists them"

@@ -7,7 +7,6 @@ FILE is what torch.save wrote (.pth, .pt, .bin, .pth.tar; read without PyTorch, 
 MindSpore .ckpt. Every tensor is accounted for: one that is missing, unknown or of another shape refuses the file.
 """
 
-import argparse
 import json
 import logging
 import sys
@@ -20,10 +19,10 @@ import numpy as np
 from src import device
 from src.config import build_config
 from src.data.preprocessing import Preprocessing, preprocessing_from
-from src.errors import UserError, run_command
+from src.errors import CommandParser, UserError, first_of, run_command
 from src.files import replacing
 from src.meta import file_digest
-from src.models.registry import ALIASES, create_model, find_model
+from src.models.registry import canonical_name, create_model, find_model
 from src.models.torch_files import StoredTensor
 from src.models.weight_names import (
     EPSILON_DIFFERENCE,
@@ -70,7 +69,7 @@ def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple:
 
     file = read_weight_file(source)
     stored = str(file.metadata.get("backbone", backbone))
-    if ALIASES.get(stored, stored) != backbone:
+    if canonical_name(stored) != backbone:
         raise UserError(f"backbone: {backbone} was asked for, but {source} holds {_printable(stored)}")
     try:
         found, place, other = find_weights(file.content, averaged, lambda value: isinstance(value, StoredTensor))
@@ -214,8 +213,8 @@ def _printable(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _first(names: list, limit: int = 3) -> str:
-    return ", ".join(_printable(name) for name in names[:limit]) + (", ..." if len(names) > limit else "")
+def _first(names: list) -> str:
+    return first_of([_printable(name) for name in names])
 
 
 def write_checkpoint(values: dict, metadata: dict, output: Path) -> None:
@@ -261,7 +260,7 @@ def main(arguments: list) -> int:
     """The command."""
     from src.runlog import start_log
 
-    parser = argparse.ArgumentParser(prog="python -m src.models.weights", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="python -m src.models.weights", description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", required=True, help="network; python -m src.models lists them")
     parser.add_argument("--source", type=Path, required=True, help="file to read: PyTorch's, safetensors or .ckpt")
     parser.add_argument("--output", type=Path, required=True, help="file to write: .ckpt, or .safetensors for PyTorch")
@@ -269,7 +268,7 @@ def main(arguments: list) -> int:
     parser.add_argument("--verify", action="store_true", help="compare the logits with torchvision's or timm's network")
     options = parser.parse_args(arguments)
     find_model(options.backbone)
-    backbone = ALIASES.get(options.backbone, options.backbone)
+    backbone = canonical_name(options.backbone)
     if options.output.suffix not in _WRITERS:
         raise UserError(f"output: '{options.output}' must end in {' or '.join(_WRITERS)}")
     start_log()

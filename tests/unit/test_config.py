@@ -96,6 +96,7 @@ def test_a_wrong_value_is_one_line_that_names_key_and_value(arguments, parts):
     ("text", "part"),
     [
         ("lr: true", "lr: "),
+        ("backbone: [resnet18]", "backbone: "),
         ("learning_rate: 1", "unknown key"),
         ("lr: [1", "not valid YAML"),
         ("- 1", "key: value"),
