@@ -78,8 +78,19 @@ class Config(BaseModel):
 
     crop_scale: Range
     crop_ratio: Range
+    crop_padding: Count
+    train_interpolation: Literal["bilinear", "bicubic", "area"]
     hflip_prob: Fraction
     color_jitter: Fraction
+    auto_augment: Literal["none", "randaugment", "autoaugment", "autoaugment_cifar10", "trivialaugment"]
+    auto_augment_ops: PositiveCount
+    auto_augment_magnitude: Annotated[Count, Field(le=30)]
+    random_erase_prob: Fraction
+    mixup_alpha: NonNegative
+    cutmix_alpha: NonNegative
+    mixup_prob: Fraction
+    mixup_switch_prob: Fraction
+    repeated_augment: PositiveCount
     drop_rate: Annotated[Fraction, Field(lt=1)]
     drop_block_rate: Annotated[Fraction, Field(lt=1)]
 
@@ -164,6 +175,15 @@ class Config(BaseModel):
             raise UserError("is_distributed: training on several devices is not available yet; pass --is_distributed 0")
         if self.is_dynamic_loss_scale:
             raise UserError("is_dynamic_loss_scale: not available yet; pass 0 and a fixed loss_scale (1024)")
+        return self
+
+    @model_validator(mode="after")
+    def _check_augmentation(self) -> "Config":
+        for key in ("mixup_alpha", "cutmix_alpha"):
+            if getattr(self, key) and self.per_batch_size == 1:
+                raise UserError(
+                    f"{key}: {getattr(self, key):g} mixes the images of a batch, but per_batch_size is 1; pass 2 or more"
+                )
         return self
 
 

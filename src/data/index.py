@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data.order import Shard
 from src.errors import UserError
 
 log = logging.getLogger("resnet_zoo")
@@ -42,6 +43,11 @@ class ImageIndex:
         """The same images but those at the positions in `bad`."""
         kept = [i for i in range(len(self)) if i not in bad]
         return replace(self, files=[self.files[i] for i in kept], labels=self.labels[kept])
+
+    def shard(self, shard: Shard) -> "ImageIndex":
+        """The part of one rank, for evaluation: every image belongs to exactly one; parts may differ by one image."""
+        part = slice(shard.rank, None, shard.size)
+        return replace(self, files=self.files[part], labels=self.labels[part])
 
     def with_classes(self, class_names: tuple, allow_fewer: bool) -> "ImageIndex":
         """Renumbers the labels after another list of class names, for example a checkpoint's.

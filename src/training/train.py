@@ -10,6 +10,7 @@ from mindspore import nn
 
 from src import checkpoint
 from src.config import Config
+from src.data import order
 from src.data.index import ImageIndex, index_folder
 from src.data.pipeline import train_pipeline
 from src.data.preprocessing import preprocessing_from
@@ -38,7 +39,7 @@ def train(config: Config, platform: str) -> Path:
     check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long
     workers = worker_count(config.num_parallel_workers)
     train_index, eval_index = load_data(config, workers)
-    steps_per_epoch = len(train_index) // config.per_batch_size
+    steps_per_epoch = order.steps_per_epoch(len(train_index), config.per_batch_size)
     if not steps_per_epoch:
         raise UserError(f"per_batch_size: {config.per_batch_size} is more than the {len(train_index)} training images")
 
