@@ -1,5 +1,6 @@
 """Which images there are and what they show: a folder of class folders, or a flat folder with a label file."""
 
+import hashlib
 import logging
 import os
 from dataclasses import dataclass, replace
@@ -43,6 +44,12 @@ class ImageIndex:
         """The same images but those at the positions in `bad`."""
         kept = [i for i in range(len(self)) if i not in bad]
         return replace(self, files=[self.files[i] for i in kept], labels=self.labels[kept])
+
+    def fingerprint(self) -> str:
+        """Hash of names and labels in their order, hexadecimal: the same for the same data set, wherever it lies."""
+        digest = hashlib.sha256("\0".join(map(str, self.files)).encode(errors="surrogateescape"))
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
 
     def shard(self, shard: Shard) -> "ImageIndex":
         """The part of one rank, for evaluation: every image belongs to exactly one; parts may differ by one image."""

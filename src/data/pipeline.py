@@ -43,7 +43,7 @@ def train_pipeline(
     Args:
         epoch: number of the epoch, from 0.
         workers: threads that decode and augment.
-        first_step: the batch to begin with, from 0.
+        first_step: the step to begin with, from 0; one has `accumulate_steps` batches.
         shard: this process among those that share each global batch; `per_batch_size` is its own part.
 
     Returns:
@@ -54,7 +54,8 @@ def train_pipeline(
     ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, shard.rank]).generate_state(1)[0]))
     ds.config.set_fast_recovery(False)  # otherwise the augmentation after `first_step` would be that of the first step
     order = epoch_order(len(index), config.seed, epoch, config.repeated_augment)
-    places = shard_places(steps_per_epoch(len(index), config.per_batch_size, shard), config.per_batch_size, shard)
+    images_per_step = config.per_batch_size * config.accumulate_steps
+    places = shard_places(steps_per_epoch(len(index), images_per_step, shard), images_per_step, shard)
     operations = image_operations(config, encoded=True) + _to_tensor(config.mean, config.std)
     pipeline = _source(index, order, places).map(operations, "image", num_parallel_workers=workers)
     pipeline = pipeline.batch(config.per_batch_size, drop_remainder=True, num_parallel_workers=1)
@@ -65,7 +66,7 @@ def train_pipeline(
         )
     pipeline = pipeline.project(["image", "label"])
     if first_step:
-        pipeline.set_init_step(first_step)
+        pipeline.set_init_step(first_step * config.accumulate_steps)
     return pipeline
 
 
