@@ -109,6 +109,14 @@ class Config(BaseModel):
     eval_interval: Count
     log_interval: PositiveCount
 
+    enable_modelarts: bool
+    data_url: str
+    train_url: str
+    checkpoint_url: str
+    data_path: str
+    output_path: str
+    load_path: str
+
     eval_batch_size: PositiveCount
     result_json: str
     predict: str
