@@ -153,7 +153,9 @@ class _Launch:
         now = time.monotonic()
         running = [rank for rank in self.ranks if rank.exit_code() is None]
         ended = [rank for rank in self.ranks if rank.exit_code() == 0]
-        status: dict = {"running": len(running), "idle": min((now - rank.last_beat for rank in running), default=0.0)}
+        # a rank that has not joined yet is the business of `timeout`
+        idle = min((now - rank.last_beat if rank.beats else 0.0 for rank in running), default=0.0)
+        status: dict = {"running": len(running), "idle": idle}
         if ended:
             status["ended"] = ended[0].failed("ended with exit code 0 while others were still at work", 1).as_message()
         if running:

@@ -132,6 +132,12 @@ def test_one_slow_rank_is_no_hang(launched):
     assert code == 0
 
 
+def test_joining_may_take_longer_than_the_hang_timeout(launched):
+    late = "import os, time; time.sleep(2); open(os.environ['RESNET_ZOO_HEARTBEAT'], 'w').write('1')"
+    code, *_ = launched("", program=["-c", late], hang_timeout=1)
+    assert code == 0
+
+
 def test_a_rank_that_leaves_early_is_named(launched):
     code, _, _, err = launched("work(60, beats=False) if rank else None", hang_timeout=2)
     assert code == 1 and "rank 0 on server here: ended with exit code 0 while others were still at work" in err
