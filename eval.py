@@ -9,6 +9,7 @@ def main(arguments: list) -> int:
     """Configuration -> device -> evaluation or prediction."""
     from src import device
     from src.config import load_config
+    from src.distributed import modelarts
     from src.runlog import start_log
 
     config = load_config(arguments)
@@ -17,7 +18,8 @@ def main(arguments: list) -> int:
 
     from src.evaluation.run import run  # imports MindSpore, which `prepare` must precede
 
-    return run(config)
+    with modelarts.copied(config, results=False) as config:
+        return run(config)
 
 
 if __name__ == "__main__":

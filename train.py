@@ -9,6 +9,7 @@ def main(arguments: list) -> int:
     """Configuration -> device -> training."""
     from src import device
     from src.config import load_config
+    from src.distributed import modelarts
     from src.runlog import start_log
 
     config = load_config(arguments)
@@ -17,7 +18,8 @@ def main(arguments: list) -> int:
 
     from src.training.train import train  # imports MindSpore, which `prepare` must precede
 
-    train(config, platform)
+    with modelarts.copied(config) as config:
+        train(config, platform)
     return 0
 
 

@@ -138,6 +138,14 @@ class Config(BaseModel):
     performance: bool
     performance_steps: PositiveCount
 
+    enable_modelarts: bool
+    data_url: str
+    train_url: str
+    checkpoint_url: str
+    data_path: str
+    output_path: str
+    load_path: str
+
     eval_batch_size: PositiveCount
     result_json: str
     predict: str

@@ -1,0 +1,1 @@
+"""Several devices and several servers: rank tables, starting and watching the ranks, their communication, ModelArts."""

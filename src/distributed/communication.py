@@ -1,0 +1,133 @@
+"""Communication between the ranks of one run, through MindSpore's own libraries (HCCL, NCCL, on the CPU MCCL).
+
+Numbers and bytes travel through one AllGather of float32, the collective that every platform has, as 16-bit pieces: they
+arrive unchanged, and sums are formed on every rank in the same order.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import os
+
+import mindspore as ms
+import numpy as np
+from mindspore import communication, nn, ops
+
+from src.distributed.heartbeat import beat
+from src.errors import UserError, first_of
+
+SMALLEST_MESSAGE = 64  # pieces; longer messages are padded to a power of two, because every length is compiled
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """This process's rank among `group_size`, and its position among those of its server."""
+
+    rank: int = 0
+    group_size: int = 1
+    local_rank: int = 0
+
+
+def start() -> Group:
+    """Joins the other ranks of the run that the launcher started. `device.prepare` must have chosen the platform.
+
+    Raises:
+        UserError: this process was not started by a launcher, or the ranks did not find each other in time.
+    """
+    if not os.environ.get("MS_ROLE") and not os.environ.get("RANK_TABLE_FILE"):
+        raise UserError(
+            "is_distributed: 1 needs a launcher, which starts one process per device: "
+            "bash scripts/run_distribute_train.sh RANK_TABLE_FILE DATA_PATH, or python -m src.distributed.launch"
+        )
+    try:
+        communication.init()
+    except RuntimeError as error:
+        host, port = os.environ.get("MS_SCHED_HOST", "?"), os.environ.get("MS_SCHED_PORT", "?")
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"is_distributed: the ranks did not find each other at {host}:{port}: {reason}") from None
+    group = Group(
+        communication.get_rank(), communication.get_group_size(), int(os.environ.get("RESNET_ZOO_LOCAL_RANK", "0"))
+    )
+    beat()  # tells the launcher that this rank has joined
+    return group
+
+
+def all_gather_bytes(data: bytes, group_size: int) -> list:
+    """The `data` of every rank, by rank. All ranks must call it, with the same number of bytes."""
+    if group_size == 1:
+        return [data]
+    pieces = np.frombuffer(data + b"\0" * (len(data) % 2), np.uint16)
+    length = max(SMALLEST_MESSAGE, 1 << max(0, len(pieces) - 1).bit_length())
+    message = np.zeros((1, length), np.float32)
+    message[0, : len(pieces)] = pieces
+    gathered = _gather()(ms.Tensor(message)).asnumpy()  # (group_size, length), whole numbers below 2^16: exact
+    return [row[: len(pieces)].astype(np.uint16).tobytes()[: len(data)] for row in gathered]
+
+
+def all_gather(values: np.ndarray, group_size: int) -> np.ndarray:
+    """The arrays of every rank, stacked by rank: (group_size, *values.shape), of the same dtype, bit for bit.
+
+    All ranks must call it, with the same shape and dtype.
+    """
+    rows = all_gather_bytes(np.ascontiguousarray(values).tobytes(), group_size)
+    return np.stack([np.frombuffer(row, values.dtype).reshape(values.shape) for row in rows])
+
+
+def all_reduce_sum(values: np.ndarray, group_size: int) -> np.ndarray:
+    """The sum over ranks, of the same shape and dtype, the same bits on every rank; whole numbers exactly.
+
+    Args:
+        values: int64 or float64 are best; float32 counts are exact below 2^24.
+    """
+    values = np.asarray(values)
+    return all_gather(values, group_size).sum(axis=0, dtype=values.dtype)
+
+
+def barrier(group_size: int) -> None:
+    """Returns when every rank has called it. A run ends with one, so that no rank leaves while another still receives."""
+    all_gather_bytes(b"", group_size)
+
+
+def check_same_parameters(network: nn.Cell, group: Group, trained_only: bool = True) -> None:
+    """Compares every parameter over the ranks by its SHA-256.
+
+    Args:
+        trained_only: leaves running statistics out, which may differ: each rank has its own images.
+
+    Raises:
+        UserError: on every rank, naming the first parameters that differ and the ranks that differ from rank 0.
+    """
+    parameters = network.trainable_params() if trained_only else list(network.get_parameters())
+    names = "\n".join(f"{p.name} {p.dtype} {p.shape}" for p in parameters)
+    digests = [_digest(names.encode())] + [_digest(p.asnumpy().tobytes()) for p in parameters]
+    described = np.array([len(parameters)], np.int64)
+    if len(set(all_gather(described, group.group_size).ravel().tolist())) > 1:
+        raise UserError("parameters: the ranks hold networks with different numbers of parameters")
+    by_rank = all_gather(np.stack(digests), group.group_size)  # (group_size, 1 + parameters, 32)
+    differs = (by_rank != by_rank[:1]).any(axis=2)
+    ranks = first_of([str(rank) for rank in np.flatnonzero(differs.any(axis=1))])
+    if differs[:, 0].any():
+        raise UserError(f"parameters: names or shapes on rank {ranks} differ from those on rank 0")
+    if differs.any():
+        different = first_of([parameters[index - 1].name for index in np.flatnonzero(differs.any(axis=0))])
+        raise UserError(f"parameters: {different} on rank {ranks} differ from those on rank 0")
+
+
+def _digest(data: bytes) -> np.ndarray:
+    return np.frombuffer(hashlib.sha256(data).digest(), np.uint8)
+
+
+@functools.lru_cache(maxsize=1)
+def _gather() -> nn.Cell:
+    return _Gather()  # one cell, so that each length is compiled once
+
+
+class _Gather(nn.Cell):
+    """AllGather over all ranks: (1, n) -> (group_size, n)."""
+
+    def __init__(self):
+        super().__init__(auto_prefix=False)
+        self.gather = ops.AllGather()
+
+    def construct(self, message: ms.Tensor) -> ms.Tensor:
+        return self.gather(message)

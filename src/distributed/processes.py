@@ -1,0 +1,203 @@
+"""The processes of this server's ranks: environment, cores, log, signs of life, end."""
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Optional
+
+from src.distributed.heartbeat import VARIABLE
+from src.distributed.job import Failure, Job, LocalRank
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TERMINATE_SECONDS = 5.0  # between SIGTERM and SIGKILL
+TAIL_BYTES = 65536
+PR_SET_PDEATHSIG = 1
+# Of another start or another job, for example of the shell that runs the launcher.
+FOREIGN = (
+    "MS_ROLE", "MS_NODE_ID", "MS_WORKER_NUM", "MS_SCHED_HOST", "MS_SCHED_PORT", "MS_WORKER_IP", "RANK_TABLE_FILE",
+    "MINDSPORE_HCCL_CONFIG_PATH", "RANK_ID", "RANK_SIZE", "DEVICE_ID",
+)  # fmt: skip
+
+
+class Process:
+    """A started process in a session of its own, which the kernel kills when the launcher dies."""
+
+    def __init__(self, command: list, environment: dict, log: Path, cores: Optional[list] = None):
+        self.log = log
+        libc = ctypes.CDLL(None, use_errno=True)  # loaded before the fork
+        launcher = os.getpid()
+
+        def in_child() -> None:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != launcher:  # the launcher died in between
+                os._exit(1)
+            if cores:
+                os.sched_setaffinity(0, cores)
+
+        with open(log, "wb") as file:
+            self._popen = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=in_child,  # noqa: PLW1509 - the launcher has one thread
+            )
+        self.pid = self._popen.pid
+
+    def exit_code(self) -> Optional[int]:
+        """None while it runs; below 0: minus the signal that killed it."""
+        return self._popen.poll()
+
+    def is_stopped(self) -> bool:
+        """Whether a signal such as SIGSTOP holds it."""
+        with contextlib.suppress(OSError):
+            state = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
+            return state.rpartition(")")[2].split()[0] in "Tt"
+        return False
+
+    def send(self, signal_number: int) -> None:
+        """Sends a signal to the process and everything that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal_number)
+
+
+class RankProcess(Process):
+    """A rank, its heartbeat file, and what both tell."""
+
+    def __init__(self, job: Job, place: LocalRank, attempt: int, cores: Optional[list]):
+        self.rank = place.rank
+        self.server = job.server
+        suffix = f".restart{attempt}" if attempt else ""
+        self.heartbeat = job.log_dir / f"rank_{place.rank}.heartbeat"
+        self.heartbeat.unlink(missing_ok=True)
+        self.beats = 0
+        self.last_beat = time.monotonic()
+        self._seen = -1
+        self._program = Path(job.program[0])
+        extra = job.restart_arguments if attempt else ()
+        device = ("--device_id", str(place.device_id)) if self._program.name in ("train.py", "eval.py") else ()
+        command = [sys.executable, *job.program, *device, *extra]
+        environment = rank_environment(job, place, cores)
+        environment[VARIABLE] = str(self.heartbeat)
+        super().__init__(command, environment, job.log_dir / f"rank_{place.rank}{suffix}.log", cores)
+
+    def look(self) -> None:
+        """Reads the heartbeat file."""
+        with contextlib.suppress(OSError, ValueError):
+            changed = self.heartbeat.stat().st_mtime_ns
+            if changed != self._seen:
+                self._seen = changed
+                self.last_beat = time.monotonic()
+                self.beats = max(self.beats + 1, int(self.heartbeat.read_text(encoding="ascii") or 0))
+
+    def failure(self) -> Optional[Failure]:
+        """Why it ended, if it ended badly."""
+        code = self.exit_code()
+        if not code:
+            return None
+        if code < 0:
+            name = signal.Signals(-code).name
+            hint = " (the system does that when memory runs out)" if -code == signal.SIGKILL else ""
+            return self.failed(f"killed by {name}{hint}", 128 - code)
+        # 2 is a mistake of the user's: it would come again
+        return self.failed(f"exit code {code}: {cause_in(self.tail())}", code, restartable=code != 2)
+
+    def failed(self, cause: str, code: int, restartable: bool = True) -> Failure:
+        """A Failure of this rank."""
+        return Failure(self.rank, self.server, cause, str(self.log), code, restartable)
+
+    def tail(self) -> str:
+        """The end of its log."""
+        with open(self.log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            return file.read().decode("utf-8", errors="replace")
+
+
+def start_ranks(job: Job, attempt: int) -> list:
+    """Starts this server's ranks."""
+    shares = core_shares(len(job.ranks)) if job.bind_cores else [None] * len(job.ranks)
+    return [RankProcess(job, place, attempt, cores) for place, cores in zip(job.ranks, shares)]
+
+
+def start_scheduler(job: Job, attempt: int) -> Process:
+    """Starts the process through which the ranks find each other."""
+    suffix = f".restart{attempt}" if attempt else ""
+    environment = {**_base_environment(job), "MS_ROLE": "MS_SCHED", "RANK_ID": "0"}
+    command = [sys.executable, "-m", "src.distributed.scheduler"]
+    return Process(command, environment, job.log_dir / f"scheduler{suffix}.log")
+
+
+def end(processes: list) -> None:
+    """Ends processes and what they started: SIGTERM, and SIGKILL for those that are still there after some seconds."""
+    for process in processes:
+        process.send(signal.SIGTERM)
+        process.send(signal.SIGCONT)  # one that SIGSTOP holds would not see it
+    deadline = time.monotonic() + TERMINATE_SECONDS
+    while time.monotonic() < deadline and any(process.exit_code() is None for process in processes):
+        time.sleep(0.05)
+    for process in processes:
+        process.send(signal.SIGKILL)
+    for process in processes:
+        process._popen.wait()
+
+
+def core_shares(ranks: int) -> list:
+    """The cores that this process may use, in `ranks` slices of equal size; None for each where there are too few."""
+    cores = sorted(os.sched_getaffinity(0))
+    share = len(cores) // ranks
+    return [cores[i * share : (i + 1) * share] for i in range(ranks)] if share else [None] * ranks
+
+
+def rank_environment(job: Job, place: LocalRank, cores: Optional[list]) -> dict:
+    """The environment of one rank; variables about time limits that the user has set win."""
+    environment = _base_environment(job)
+    environment.update(
+        RANK_ID=str(place.rank), RANK_SIZE=str(job.group_size), DEVICE_ID=str(place.device_id), PYTHONUNBUFFERED="1",
+        RESNET_ZOO_LOCAL_RANK=str(place.local_rank), RESNET_ZOO_LOCAL_SIZE=str(len(job.ranks)),
+        RESNET_ZOO_JOB=str(job.log_dir),
+    )  # fmt: skip
+    if job.rank_table:
+        environment["RANK_TABLE_FILE"] = str(job.rank_table)
+    else:
+        environment.update(MS_ROLE="MS_WORKER", MS_NODE_ID=str(place.rank))
+        if job.address:
+            environment["MS_WORKER_IP"] = job.address
+    if job.address and job.platform == "Ascend":
+        environment.setdefault("HCCL_IF_IP", job.address)
+    environment.setdefault("OMP_NUM_THREADS", str(len(cores) if cores else 1))
+    return environment
+
+
+def _base_environment(job: Job) -> dict:
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    # The launcher decides how long a rank may be silent; the collectives must not give up before it.
+    silence = str(int(job.hang_timeout) + 60)
+    environment.setdefault("MS_CPU_COMM_OP_TIMEOUT", silence)
+    environment.setdefault("MS_NODE_TIMEOUT", silence)
+    environment.setdefault("HCCL_EXEC_TIMEOUT", silence)
+    environment.setdefault("HCCL_CONNECT_TIMEOUT", str(max(120, int(job.timeout))))
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH", "")]))
+    if not job.rank_table:
+        environment.update(
+            MS_WORKER_NUM=str(job.group_size), MS_SCHED_HOST=job.master, MS_SCHED_PORT=str(job.port),
+            MS_TOPO_TIMEOUT=str(int(job.timeout)),
+        )  # fmt: skip
+    return environment
+
+
+def cause_in(text: str) -> str:
+    """What a log says of the end of its program: its `error:` line, the exception of a traceback, or the last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for pattern in (r"error: (.*)", r"((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*)"):
+        for line in reversed(lines):
+            if match := re.fullmatch(pattern, line):
+                return match.group(1)
+    return lines[-1] if lines else "it wrote nothing"

@@ -1,0 +1,296 @@
+"""Runs one job on this server: starts its ranks, watches them together with the other servers, ends and restarts them."""
+
+import contextlib
+import signal
+import sys
+import time
+from typing import Any, Optional
+
+from src.distributed import channel
+from src.distributed.job import HANG_EXIT_CODE, Failure, Job, interrupted
+from src.distributed.processes import Process, RankProcess, end, start_ranks, start_scheduler
+
+POLL_SECONDS = 0.1
+REPORT_SECONDS = 1.0
+EXIT_GRACE_SECONDS = 120.0  # a rank may end this long before the others show their next sign of life
+PORT_SECONDS = 10.0  # for the port of the attempt before
+DECISION_SECONDS = 30.0  # server 0 answers a failure once all ranks of all servers have ended
+TAIL_LINES = 15
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """SIGTERM, SIGINT or SIGHUP arrived."""
+
+
+def run(job: Job) -> int:
+    """Runs the job to its end.
+
+    Returns:
+        0, or the failed rank's exit code (128 + signal where it was killed); the last lines on stderr say why.
+
+    Raises:
+        UserError: a port is taken, or servers did not come in time.
+    """
+    with _Launch(job) as launch:
+        return launch.run()
+
+
+class _Launch:
+    """The state of one launcher."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.peers: list = []  # server 0: all others by node; others: server 0
+        self.ranks: list[RankProcess] = []
+        self.scheduler: Optional[Process] = None
+        self.stopped_by = 0
+        self.told_to_end = False  # server 0 has said that this attempt is over
+        self.statuses: dict = {}
+        self._handlers: dict = {}
+        self._reported = 0.0
+        self._shown = 0
+
+    def __enter__(self) -> "_Launch":
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._handlers[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._end_processes()
+        for peer in self.peers:
+            peer.close()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def run(self) -> int:
+        job = self.job
+        job.log_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            if job.node == 0:
+                if not job.rank_table:
+                    channel.check_port(job.master, job.port)
+                if job.nodes > 1:
+                    self.peers = channel.gather(job, self._check_stopped)
+                    self._tell("joined")
+            else:
+                self.peers = [channel.join(job, self._check_stopped)]
+        except _Stopped:
+            return self._finish(interrupted(job.server, self.stopped_by))
+        attempt = 0
+        while True:
+            failure = self._attempt(attempt)
+            if failure:
+                # server 0 passes it on; the others tell server 0, before the seconds that ending takes
+                self._tell("end" if job.node == 0 else "failed", failure=failure.as_message())
+            self._end_processes()
+            restart = self._agree(failure, attempt)
+            if failure is None or not restart:
+                return self._finish(failure)
+            attempt += 1
+            self._show_tail(failure)
+            print(f"{failure}\nrestart {attempt} of {job.max_restarts}", file=sys.stderr, flush=True)
+            time.sleep(job.restart_pause)
+
+    def _attempt(self, attempt: int) -> Optional[Failure]:
+        """Starts the ranks and watches until all ranks of all servers have ended well, or one failed."""
+        job = self.job
+        try:
+            self._check_stopped()
+            if job.node == 0 and not job.rank_table:
+                channel.check_port(job.master, job.port, PORT_SECONDS)
+                self.scheduler = start_scheduler(job, attempt)
+            self.ranks = start_ranks(job, attempt)
+            logs = f"{job.log_dir}/rank_*{f'.restart{attempt}' if attempt else ''}.log"
+            numbers = f"{job.ranks[0].rank} to {job.ranks[-1].rank} of {job.group_size}"
+            print(f"server {job.server}: ranks {numbers} started; logs: {logs}", flush=True)
+            self._shown = 0
+            self.statuses = {}
+            self.told_to_end = False
+            started = time.monotonic()
+            for peer in self.peers:
+                peer.heard = started
+            while True:
+                self._check_stopped()
+                for rank in self.ranks:
+                    rank.look()
+                self._show_first_rank()
+                failure = self._local_failure(started) or self._from_peers()
+                if failure:
+                    return failure
+                if job.node == 0:
+                    self.statuses[0] = self._status()
+                    failure = self._job_failure()
+                    if failure:
+                        return failure
+                    if len(self.statuses) == job.nodes and not any(s["running"] for s in self.statuses.values()):
+                        return None
+                elif self.statuses.get("finished"):
+                    return None
+                self._report()
+                time.sleep(POLL_SECONDS)
+        except _Stopped:
+            return interrupted(job.server, self.stopped_by)
+
+    def _local_failure(self, started: float) -> Optional[Failure]:
+        """A rank here that ended badly or did not join, or a scheduler that failed."""
+        failures = [failure for rank in self.ranks if (failure := rank.failure())]
+        if failures:
+            # One that was killed explains the others; then the one whose mistake needs no retry.
+            return min(failures, key=lambda f: (f.code <= 128, f.restartable, f.rank))
+        if self.scheduler and self.scheduler.exit_code():
+            code, log = self.scheduler.exit_code(), str(self.scheduler.log)
+            return Failure(-1, self.job.server, f"the scheduler ended with exit code {code}", log, abs(code or 1))
+        missing = [rank for rank in self.ranks if not rank.beats and rank.exit_code() is None]
+        if missing and time.monotonic() - started > self.job.timeout:
+            worst = min(missing, key=lambda rank: (not rank.is_stopped(), rank.rank))
+            stopped = ", it is stopped (SIGSTOP)" if worst.is_stopped() else ""
+            cause = f"did not join the other ranks within {self.job.timeout:g} s{stopped}"
+            return worst.failed(f"{cause}; raise --timeout if it needs longer", HANG_EXIT_CODE)
+        return None
+
+    def _status(self) -> dict:
+        """How the ranks of this server fare: for server 0, which decides."""
+        now = time.monotonic()
+        running = [rank for rank in self.ranks if rank.exit_code() is None]
+        ended = [rank for rank in self.ranks if rank.exit_code() == 0]
+        # a rank that has not joined yet is the business of `timeout`
+        idle = min((now - rank.last_beat if rank.beats else 0.0 for rank in running), default=0.0)
+        status: dict = {"running": len(running), "idle": idle}
+        if ended:
+            status["ended"] = ended[0].failed("ended with exit code 0 while others were still at work", 1).as_message()
+        if running:
+            worst = min(running, key=lambda rank: (not rank.is_stopped(), rank.beats, rank.rank))
+            what = "is stopped (SIGSTOP)" if worst.is_stopped() else f"is at beat {worst.beats}"
+            status["slowest"] = worst.failed(what, HANG_EXIT_CODE).as_message()
+            status["order"] = [not worst.is_stopped(), worst.beats]
+        return status
+
+    def _job_failure(self) -> Optional[Failure]:
+        """Server 0: no rank of any server shows signs of life, or one left early."""
+        at_work = [status for status in self.statuses.values() if status["running"]]
+        if not at_work or len(self.statuses) < self.job.nodes:
+            return None
+        idle = min(status["idle"] for status in at_work)
+        ended = [status["ended"] for status in self.statuses.values() if "ended" in status]
+        if ended and idle > min(EXIT_GRACE_SECONDS, self.job.hang_timeout):
+            return Failure.from_message(ended[0])
+        if idle > self.job.hang_timeout:
+            slowest = min(at_work, key=lambda status: status["order"])
+            failure = Failure.from_message(slowest["slowest"])
+            cause = f"no rank made progress for {self.job.hang_timeout:g} s; this one {failure.cause}"
+            return Failure(failure.rank, failure.server, cause, failure.log, HANG_EXIT_CODE)
+        return None
+
+    def _from_peers(self) -> Optional[Failure]:
+        """Reads what the other launchers said."""
+        for peer in self.peers:
+            for message in peer.receive():
+                if message["kind"] in ("failed", "end"):
+                    self.told_to_end = message["kind"] == "end"
+                    return Failure.from_message(message.get("failure"))
+                if message["kind"] == "finished":
+                    self.statuses["finished"] = True
+                    return None
+                if message["kind"] == "status" and _is_status(message.get("status")):
+                    self.statuses[peer.node] = message["status"]
+            if peer.is_lost():
+                which = f"node_rank {peer.node}" if self.job.node == 0 else f"0 at {self.job.master}"
+                return Failure(-1, which, "was lost: its launcher ended or its network is down", "", 1)
+        return None
+
+    def _report(self) -> None:
+        if self.peers and time.monotonic() - self._reported > REPORT_SECONDS:
+            self._reported = time.monotonic()
+            self._tell("status", status=self._status())
+
+    def _agree(self, failure: Optional[Failure], attempt: int) -> bool:
+        """Tells the other servers how this attempt ended; all restart or none does."""
+        if self.job.node == 0:
+            if failure is None:
+                self._tell("finished")
+                return False
+            restart = failure.restartable and attempt < self.job.max_restarts
+            restart = restart and self._all_ended()
+            self._tell("restart" if restart else "give up")
+            return restart
+        if failure is None:
+            return False
+        if not self.told_to_end:
+            self._wait_for(("end",))
+        self._tell("ended")
+        return self._wait_for(("restart", "give up")) == "restart"
+
+    def _all_ended(self) -> bool:
+        """Server 0: whether the ranks of all other servers have ended."""
+        waiting = list(self.peers)
+        deadline = time.monotonic() + DECISION_SECONDS
+        while waiting and time.monotonic() < deadline and not self.stopped_by:
+            for peer in list(waiting):
+                if any(message["kind"] == "ended" for message in peer.receive()):
+                    waiting.remove(peer)
+                elif not peer.open:
+                    return False
+            time.sleep(POLL_SECONDS)
+        return not waiting
+
+    def _wait_for(self, kinds: tuple) -> str:
+        """Another server: server 0's decision, '' when none comes."""
+        deadline = time.monotonic() + DECISION_SECONDS
+        while time.monotonic() < deadline and not self.stopped_by:
+            for message in self.peers[0].receive():
+                if message["kind"] in kinds:
+                    return message["kind"]
+            if not self.peers[0].open:
+                break
+            time.sleep(POLL_SECONDS)
+        return ""
+
+    def _finish(self, failure: Optional[Failure]) -> int:
+        if failure is None:
+            self._show_first_rank()
+            print(f"server {self.job.server}: all ranks ended well", flush=True)
+            return 0
+        self._show_tail(failure)
+        print(f"error: {failure}", file=sys.stderr, flush=True)
+        return failure.code if 0 < failure.code < 256 else 1
+
+    def _show_first_rank(self) -> None:
+        """Copies what this server's first rank has written since the last time to stdout."""
+        with contextlib.suppress(OSError, IndexError), open(self.ranks[0].log, "rb") as file:
+            file.seek(self._shown)
+            new = file.read()
+            self._shown += len(new)
+            sys.stdout.write(new.decode("utf-8", errors="replace"))
+            sys.stdout.flush()
+
+    def _show_tail(self, failure: Failure) -> None:
+        for rank in self.ranks:
+            if rank.rank == failure.rank and str(rank.log) == failure.log:
+                print(f"last lines of {rank.log}:", file=sys.stderr)
+                for line in rank.tail().splitlines()[-TAIL_LINES:]:
+                    print(f"  {line}", file=sys.stderr)
+
+    def _end_processes(self) -> None:
+        end([*self.ranks, *([self.scheduler] if self.scheduler else [])])
+        self.scheduler = None
+
+    def _tell(self, kind: str, **content: Any) -> None:
+        for peer in self.peers:
+            peer.send(kind, **content)
+
+    def _on_signal(self, number: int, _frame: Any) -> None:
+        self.stopped_by = self.stopped_by or number
+
+    def _check_stopped(self) -> None:
+        if self.stopped_by:
+            raise _Stopped
+
+
+def _is_status(status: Any) -> bool:
+    """Whether a status from another launcher has the shape of `_Launch._status`."""
+    if not isinstance(status, dict) or not isinstance(status.get("running"), int):
+        return False
+    order = status.get("order", [True, 0])
+    numbers = isinstance(order, list) and len(order) == 2 and all(isinstance(n, int) for n in order)
+    idle = isinstance(status.get("idle"), (int, float))
+    return idle and numbers and (not status["running"] or ("order" in status and "slowest" in status))
