@@ -158,3 +158,4 @@ def test_preprocessing_travels_with_the_weights_unless_the_user_says_otherwise()
     changed = preprocessing_for(build_config({"image_size": "64,64"}), metadata)
     assert (changed.image_size, changed.resize, changed.mean, changed.antialias) == ((64, 64), 73, (0.1, 0.2, 0.3), True)
     assert preprocessing_from(build_config()).resize == 256
+    assert preprocessing_from(build_config({"image_size": "32,32", "crop_padding": 4})).resize == 32
