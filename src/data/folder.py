@@ -24,7 +24,7 @@ log = logging.getLogger("resnet_zoo")
 # What MindSpore decodes. WebP and GIF, which it does not, count as other files.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
-_CACHE_VERSION = 1
+_CACHED = ("about", "labels", "stamps", "folder_times", "names_buffer", "names_ends", "folders_buffer", "folders_ends")
 # File systems note times in steps of up to 2 seconds (FAT): a folder changed so shortly before may change again unnoticed.
 _CLOCK_STEP_NS = 2_000_000_000
 
@@ -117,12 +117,12 @@ def save_arrays(path: Path, arrays: dict) -> None:
         log.warning("not kept for the next run: %s", error)
 
 
-def load_arrays(path: Path) -> dict:
-    """Reads a cache file, whose parts bear checksums. Returns {} where there is none or it is damaged."""
+def load_arrays(path: Path, keys: tuple) -> dict:
+    """Reads these arrays of a cache file, which bear checksums. Returns {} where there is none or it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as content:
-            return dict(content)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return {key: content[key] for key in keys}
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile):
         return {}
 
 
@@ -195,9 +195,8 @@ def _stamps(root: Path, names: Names) -> np.ndarray:
 
 
 def _write_cache(path: Path, listing: Listing) -> None:
-    about = {name: getattr(listing, name) for name in ("class_names", "empty", "ignored")}
     arrays = {
-        "about": pack_json({"version": _CACHE_VERSION, **about}),
+        "about": pack_json({name: getattr(listing, name) for name in ("class_names", "empty", "ignored")}),
         "labels": listing.labels,
         "stamps": listing.images.stamps,
         "folder_times": listing.folder_times,
@@ -209,11 +208,8 @@ def _write_cache(path: Path, listing: Listing) -> None:
 
 def _read_cache(path: Path, root: Path) -> Optional[Listing]:
     """The list of an earlier run, if no folder changed since."""
-    arrays = load_arrays(path)
+    arrays = load_arrays(path, _CACHED)
     if not arrays:
-        return None
-    about = unpack_json(arrays["about"])
-    if about.pop("version") != _CACHE_VERSION:
         return None
     folders = Names(arrays["folders_buffer"], arrays["folders_ends"])
     for folder, changed in zip(folders, arrays["folder_times"]):
@@ -223,4 +219,5 @@ def _read_cache(path: Path, root: Path) -> Optional[Listing]:
         except OSError:
             return None
     images = FolderImages(root, Names(arrays["names_buffer"], arrays["names_ends"]), arrays["stamps"])
+    about = unpack_json(arrays["about"])
     return Listing(images, arrays["labels"], folders=folders, folder_times=arrays["folder_times"], **about)
