@@ -6,7 +6,7 @@ from mindspore.dataset import vision
 from src.config import Config
 
 _INTERPOLATION = {"bilinear": vision.Inter.BILINEAR, "bicubic": vision.Inter.BICUBIC, "area": vision.Inter.AREA}
-# Share of the area and aspect ratio of an erased rectangle, Zhong et al. 2017, arXiv 1708.04896, section 4.1.
+# Share of the area and aspect ratio of an erased rectangle: timm's defaults.
 _ERASED_AREA, _ERASED_RATIO, _ERASE_ATTEMPTS = (0.02, 1 / 3), (0.3, 1 / 0.3), 10
 
 
@@ -20,7 +20,9 @@ def image_operations(config: Config, encoded: bool) -> list:
     """
     operations = _crop(config, encoded)
     if config.hflip_prob:
-        operations.append(vision.RandomHorizontalFlip(config.hflip_prob))
+        # All of MindSpore's operations draw from equal streams. RandomHorizontalFlip uses up as much of it for each image as
+        # RandomCrop does and would follow the crop's place; a policy of one operation uses up more.
+        operations.append(vision.RandomSelectSubpolicy([[(vision.HorizontalFlip(), config.hflip_prob)]]))
     operations += _policy(config)
     if config.color_jitter:
         operations.append(vision.RandomColorAdjust(*[config.color_jitter] * 3))

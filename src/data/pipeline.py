@@ -29,7 +29,7 @@ class _Images:
     def __getitem__(self, position: int) -> tuple:
         place = self.places[position]
         image = int(self.order[place])
-        return np.fromfile(self.index.path(image), np.uint8), self.index.labels[image], place
+        return self.index.read(image), self.index.labels[image], place
 
 
 def train_pipeline(

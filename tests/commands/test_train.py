@@ -68,6 +68,21 @@ def test_the_same_seed_gives_the_same_run_and_another_another(data_set, tmp_path
     assert any((first[name] != other[name]).any() for name in first)
 
 
+def test_a_run_with_every_augmentation_learns_from_soft_labels_and_repeats(data_set, tmp_path, command):
+    values = {
+        "auto_augment": "trivialaugment", "random_erase_prob": 0.3, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,
+        "repeated_augment": 2, "max_epoch": 2, "log_interval": 1,
+    }  # fmt: skip
+    weights = []
+    for name in ("a", "b"):
+        code, _, err = command(train.main, *arguments(data_set, tmp_path, ckpt_path=tmp_path / name, **values))
+        assert code == 0, err
+        losses = [event["loss"] for event in events(tmp_path / name) if event["event"] == "train"]
+        assert len(losses) == 8 and np.isfinite(losses).all()
+        weights.append(checkpoint.load(tmp_path / name / "last.ckpt").weights)
+    assert all((value.asnumpy() == weights[1][key].asnumpy()).all() for key, value in weights[0].items())
+
+
 def test_a_run_can_start_from_a_checkpoint(trained, tmp_path, command):
     code, out, _ = command(
         train.main, *arguments(trained["data"], tmp_path, pretrained=trained["ckpt"], lr=1e-6, warmup_epochs=0)
