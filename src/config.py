@@ -63,6 +63,8 @@ class Config(BaseModel):
     rank: Count
     group_size: PositiveCount
     is_save_on_master: bool
+    bn_statistics: Literal["master", "mean"]
+    allreduce_fusion_mb: Count
 
     data_dir: str
     eval_data_dir: str
@@ -99,6 +101,7 @@ class Config(BaseModel):
     per_batch_size: PositiveCount
     max_epoch: PositiveCount
     lr: Positive
+    lr_batch_size: Count
     lr_scheduler: Literal["cosine_annealing", "step", "exponential"]
     lr_epochs: Annotated[tuple[PositiveCount, ...], BeforeValidator(_items)]
     lr_gamma: Annotated[Positive, Field(le=1)]
@@ -197,8 +200,11 @@ class Config(BaseModel):
                 f"eval_resize: {self.eval_resize} is smaller than the crop, image_size {_plain(self.image_size)}; "
                 f"pass {max(self.image_size)} or more, or 0"
             )
-        if self.is_distributed or self.group_size > 1 or self.rank > 0:
-            raise UserError("is_distributed: training on several devices is not available yet; pass --is_distributed 0")
+        if not self.is_distributed and (self.group_size > 1 or self.rank > 0):
+            raise UserError(
+                f"is_distributed: 0, but rank {self.rank} of group_size {self.group_size}; start several processes with "
+                "bash scripts/run_distribute_train.sh"
+            )
         self._check_training()
         return self
 
@@ -272,13 +278,26 @@ def to_yaml(config: Config) -> str:
 def help_text() -> str:
     """`--help`: every key with the comment that stands behind it in `default_config.yaml`."""
     lines = ["Options (defaults in brackets); --config_path FILE reads a recipe, --dry_run shows the result and stops.", ""]
-    for line in DEFAULTS_FILE.read_text(encoding="utf-8").splitlines():
-        if match := re.match(r"(\w+): +(\S+(?: \S+)*?) +# (.*)", line):
-            key, default, text = match.groups()
-            lines.append(f"  --{key:<22} {text} [{default}]")
-        elif line.startswith("# ----"):
-            lines += ["", line.strip("# -").capitalize()]
+    for section, keys in _sections().items():
+        lines += ["", section.capitalize()]
+        lines += [f"  --{key:<22} {text} [{default}]" for key, default, text in keys]
     return "\n".join(lines)
+
+
+def keys_of_sections(names: tuple) -> list:
+    """The keys below the headings of `default_config.yaml` that begin with one of the names."""
+    return [key for section, keys in _sections().items() if section.startswith(names) for key, _, _ in keys]
+
+
+def _sections() -> dict:
+    """Heading -> (key, default, comment) of `default_config.yaml`."""
+    sections: dict = {}
+    for line in DEFAULTS_FILE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ----"):
+            keys = sections.setdefault(line.strip("# -"), [])
+        elif match := re.match(r"(\w+): +(\S+(?: \S+)*?) +# (.*)", line):
+            keys.append(match.groups())
+    return sections
 
 
 def _parse_arguments(arguments: list) -> dict:

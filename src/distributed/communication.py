@@ -4,10 +4,12 @@ Numbers and bytes travel through one AllGather of float32, the collective that e
 arrive unchanged, and sums are formed on every rank in the same order.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import os
+from collections.abc import Iterator
 
 import mindspore as ms
 import numpy as np
@@ -86,6 +88,33 @@ def all_reduce_sum(values: np.ndarray, group_size: int) -> np.ndarray:
 def barrier(group_size: int) -> None:
     """Returns when every rank has called it. A run ends with one, so that no rank leaves while another still receives."""
     all_gather_bytes(b"", group_size)
+
+
+@contextlib.contextmanager
+def master_first(group: Group) -> Iterator[None]:
+    """Rank 0 goes through the body before the others do."""
+    if group.rank > 0:
+        barrier(group.group_size)
+    yield
+    if group.rank == 0:
+        barrier(group.group_size)
+
+
+def align(parameters: list, group: Group, mean: bool) -> None:
+    """Gives parameters that differ over the ranks, as running statistics do, the same values everywhere.
+
+    Args:
+        parameters: float32, the same ones on every rank.
+        mean: their mean over the ranks; otherwise those of rank 0.
+    """
+    if group.group_size == 1 or not parameters:
+        return
+    own = np.concatenate([parameter.asnumpy().ravel() for parameter in parameters])
+    by_rank = all_gather(own, group.group_size)
+    common = by_rank.mean(axis=0, dtype=np.float64).astype(np.float32) if mean else by_rank[0]
+    ends = np.cumsum([parameter.size for parameter in parameters])
+    for parameter, values in zip(parameters, np.split(common, ends[:-1])):
+        parameter.set_data(ms.Tensor(values.reshape(parameter.shape)))
 
 
 def check_same_parameters(network: nn.Cell, group: Group, trained_only: bool = True) -> None:

@@ -8,45 +8,67 @@ import numpy as np
 from tqdm import tqdm
 
 from src.data.index import ImageIndex
+from src.data.order import Shard
 from src.data.pipeline import eval_pipeline, read_batches
 from src.data.preprocessing import Preprocessing
 from src.data.scan import naming_bad_images
+from src.distributed.communication import Group, all_reduce_sum
+from src.distributed.heartbeat import beat
 from src.evaluation.metrics import Counts
 
 Classifier = Callable[[np.ndarray], np.ndarray]  # images float32 (N, 3, H, W) -> logits float32 (N, classes)
 
 
-def evaluate(classify: Classifier, index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> dict:
-    """Classifies every image exactly once.
+def evaluate(
+    classify: Classifier,
+    index: ImageIndex,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    workers: int,
+    group: Group = Group(),  # noqa: B008 - immutable
+) -> dict:
+    """Classifies every image exactly once; several processes share the images and add up their counts.
+
+    Args:
+        batch_size: images per batch and process.
 
     Returns:
-        `images`, `top1_correct`, `top5_correct`, `top1`, `top5` (shares), `img_per_s` (all included, first batch excluded
-        where there is more than one, because compiling happens there).
+        `images`, `top1_correct`, `top5_correct` of all processes, `top1`, `top5` (shares), `img_per_s` of all (all included,
+        first batch excluded where there is more than one, because compiling happens there), and `own_counts`: top-1, top-5
+        and images of this process alone.
 
     Raises:
         RuntimeError: the pipeline delivered another number of images than the index has.
     """
+    part = index.shard(Shard(group.rank, group.group_size))
     counts = Counts()
     started, warm = time.perf_counter(), 0
-    for logits, labels in classified_batches(classify, index, preprocessing, batch_size, workers):
+    for logits, labels in classified_batches(classify, part, preprocessing, batch_size, workers):
         counts.add(logits, labels)
-        if counts.images == len(labels) < len(index):
+        beat()
+        if counts.images == len(labels) < len(part):
             started, warm = time.perf_counter(), counts.images
     seconds = time.perf_counter() - started
-    if counts.images != len(index):
-        raise RuntimeError(f"{counts.images} images were evaluated, but there are {len(index)}")
+    own = np.array([counts.top1, counts.top5, counts.images], np.int64)
+    top1, top5, images = (int(count) for count in all_reduce_sum(own, group.group_size))
+    (speed,) = all_reduce_sum(np.array([(counts.images - warm) / seconds]), group.group_size)
+    if images != len(index):
+        raise RuntimeError(f"{images} images were evaluated, but there are {len(index)}")
     return {
-        "images": counts.images,
-        "top1_correct": counts.top1,
-        "top5_correct": counts.top5,
-        "top1": counts.top1 / counts.images,
-        "top5": counts.top5 / counts.images,
-        "img_per_s": round((counts.images - warm) / seconds, 2),
+        "images": images,
+        "top1_correct": top1,
+        "top5_correct": top5,
+        "top1": top1 / images,
+        "top5": top5 / images,
+        "img_per_s": round(float(speed), 2),
+        "own_counts": own.tolist(),
     }
 
 
 def classified_batches(classify, index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int):
     """Yields (logits, labels) of every batch, in the order of the index."""
+    if not len(index):  # there are fewer images than processes
+        return
     batch_size = min(batch_size, len(index))
     progress = tqdm(total=len(index), unit="img", leave=False, disable=not sys.stderr.isatty())
     with progress, naming_bad_images(index):
@@ -60,7 +82,12 @@ def classified_batches(classify, index: ImageIndex, preprocessing: Preprocessing
 def report_lines(result: dict) -> list:
     """The lines that users' tools look for."""
     images = result["images"]
-    lines = [f"Inference Performance: {result['img_per_s']:.2f} img/sec"]
+    counts = [[result["top1_correct"]], [result["top5_correct"]], [images]]
+    lines = [
+        f"Inference Performance: {result['img_per_s']:.2f} img/sec",
+        f"before results={[[count] for count in result['own_counts']]}",  # of this process
+        f"after results={counts}",  # of all
+    ]
     for k in (1, 5):
         correct = result[f"top{k}_correct"]
         lines.append(f"after allreduce eval: top{k}_correct={correct}, tot={images}, acc={correct / images:.2%}(TOP{k})")

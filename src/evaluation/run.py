@@ -8,6 +8,7 @@ from src.config import Config
 from src.data.index import ImageIndex, check_label_range, index_flat, index_folder
 from src.data.scan import usable_images
 from src.device import worker_count
+from src.distributed.communication import Group, barrier, master_first, start
 from src.errors import UserError
 from src.evaluation.classifiers import LoadedClassifier, load_classifier
 from src.evaluation.evaluate import evaluate, report_lines
@@ -31,18 +32,21 @@ def evaluate_file(config: Config) -> int:
     Returns:
         Exit code: 0, or 1 when some checkpoints of a folder were refused (the others are evaluated).
     """
-    index = load_index(config)
+    group = start() if config.is_distributed else Group()
+    with master_first(group):  # it checks the files; the others read what it noted
+        index = load_index(config)
     path = Path(config.pretrained)
     if not path.is_dir():
-        result = _evaluate(path, index, config)
+        result = _evaluate(path, index, config, group)
         refused = []
     else:
-        result, refused = _evaluate_folder(path, index, config)
+        result, refused = _evaluate_folder(path, index, config, group)
     for line in report_lines(result):
         log.info(line)
-    if config.result_json:
+    if config.result_json and group.rank == 0:
         write_text(Path(config.result_json), json.dumps(result, indent=2) + "\n")
         log.info("result: %s", config.result_json)
+    barrier(group.group_size)
     return 1 if refused else 0
 
 
@@ -70,17 +74,17 @@ def labels_for(classifier: LoadedClassifier, index: ImageIndex) -> ImageIndex:
     return index
 
 
-def _evaluate(path: Path, index: ImageIndex, config: Config) -> dict:
+def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> dict:
     classifier = load_classifier(path, config)
     log.info("load model %s success", path)
     index = labels_for(classifier, index)
     workers = worker_count(config.num_parallel_workers)
-    result = evaluate(classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers)
+    result = evaluate(classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group)
     used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.model_dump()}
     return {"model": str(path), "data_dir": str(index.root), **result, **used}
 
 
-def _evaluate_folder(folder: Path, index: ImageIndex, config: Config) -> tuple:
+def _evaluate_folder(folder: Path, index: ImageIndex, config: Config, group: Group) -> tuple:
     """The best result among the checkpoints of a folder, and the files that were refused."""
     paths = newest_first(folder)
     if not paths:
@@ -88,7 +92,7 @@ def _evaluate_folder(folder: Path, index: ImageIndex, config: Config) -> tuple:
     results, refused = [], []
     for path in paths:
         try:
-            results.append(_evaluate(path, index, config))
+            results.append(_evaluate(path, index, config, group))
         except UserError as error:
             log.error("error: %s", error)
             refused.append(path)

@@ -44,6 +44,13 @@ class _Uniform(nn.Cell):
         return ops.depend(uniform, ops.assign_add(self.calls, ms.Tensor(1, ms.int32)))
 
 
+def number_random_layers(network: nn.Cell, rank: int = 0) -> None:
+    """Gives every random layer masks of its own, on every rank other ones."""
+    layers = [cell for _, cell in network.cells_and_names() if isinstance(cell, RandomLayer)]
+    for number, layer in enumerate(layers):
+        layer.number(number + rank * len(layers))
+
+
 def _mix(x, key=0):
     """Scatters the bits of int32 numbers; `key` makes another function of it."""
     x = ops.bitwise_xor(x, _shifted(x, 16)) * _MULTIPLIERS[0]

@@ -26,7 +26,7 @@ from src.models.layers import (
     global_average_pool,
     shortcut,
 )
-from src.models.regularization import CALLS, DropBlock, Dropout, DropPath, RandomLayer
+from src.models.regularization import CALLS, DropBlock, Dropout, DropPath, number_random_layers
 from src.models.spec import ResNetSpec
 
 _TORCH_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -165,8 +165,7 @@ class ResNet(nn.Cell):
         self.num_stages = len(stages)
         self.dropout = Dropout(spec.drop_rate)
         self.fc = dense(in_channels, num_classes)
-        for number, cell in enumerate(cell for _, cell in self.cells_and_names() if isinstance(cell, RandomLayer)):
-            cell.number(number)
+        number_random_layers(self)
         name_parameters_like_torch(self)
 
     def construct(self, x):

@@ -9,6 +9,8 @@ import mindspore as ms
 import numpy as np
 from tqdm import tqdm
 
+from src.distributed.communication import all_reduce_sum
+from src.distributed.heartbeat import beat
 from src.errors import UserError
 from src.runlog import Metrics, log
 from src.training.stopping import StopRequests
@@ -64,6 +66,7 @@ class Progress(ms.Callback):
     def on_train_step_end(self, run_context) -> None:
         loss, finite, scale = (float(output.asnumpy()) for output in run_context.original_args().net_outputs)
         self._batches.append(loss)
+        beat()
         if len(self._batches) < self.geometry.accumulate_steps:
             return
         seconds = time.perf_counter() - self._started
@@ -154,15 +157,27 @@ class Checkpoints(ms.Callback):
 
 
 class Stopper(ms.Callback):
-    """Ends the epoch after the present step when somebody asks for it. Must come after `Progress`."""
+    """Ends the epoch after the present step when somebody asks for it. Must come after `Progress`.
 
-    def __init__(self, progress: Progress, requests: StopRequests):
+    Several processes agree after every step: whichever is asked, all stop after the same one.
+    """
+
+    def __init__(self, progress: Progress, requests: StopRequests, group_size: int = 1):
         self.progress = progress
         self.requests = requests
+        self.group_size = group_size
+        self._agreed = False
 
     def on_train_step_end(self, run_context) -> None:
-        if self.progress.between_steps and self.requests.requested:
-            run_context.request_stop()
+        if self.progress.between_steps:
+            asked = np.array([self.requests.requested], np.int64)
+            self._agreed = bool(all_reduce_sum(asked, self.group_size)[0])
+            if self._agreed:
+                run_context.request_stop()
+
+    def requested(self) -> bool:
+        """Whether to stop now. Within an evaluation, whose batches the processes do not take in step, only one alone can."""
+        return self._agreed or (self.group_size == 1 and self.requests.requested)
 
 
 class Timing(ms.Callback):

@@ -10,19 +10,12 @@ from mindspore import nn
 
 from src import checkpoint
 from src.checkpoint import STATE_PREFIX, Checkpoint, weights_of
-from src.config import Config
+from src.config import Config, keys_of_sections
 from src.errors import UserError, first_of
 from src.runlog import log
 from src.training.step import GRADIENT_MEANS, TrainStep
 
-# Keys that leave the weights of a run as they are. Data and number of data workers are compared by themselves.
-_FREE = {
-    "platform", "device_id", "num_parallel_workers", "is_save_on_master", "data_dir", "eval_data_dir", "label_file", "scan",
-    "bad_images", "cache_dir", "pretrained", "use_ema", "resume", "resume_allow", "early_stop", "time_limit", "ckpt_path",
-    "ckpt_interval", "ckpt_interval_epochs", "keep_checkpoint_max", "eval_interval", "log_interval", "tensorboard",
-    "performance", "performance_steps", "eval_batch_size", "result_json", "predict", "predict_json", "top_k", "ckpt_file",
-    "file_format", "file_name",
-}  # fmt: skip
+_DECIDING_SECTIONS = ("network", "preprocessing", "augmentation", "optimisation")  # of default_config.yaml
 DATA, WORKERS = "data", "workers"  # what `resume_allow` may name besides configuration keys
 
 
@@ -72,8 +65,9 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
         workers: threads of the input pipeline; the random numbers of augmentation depend on it.
     """
     then, now = saved.metadata["config"], config.model_dump(mode="json")
+    deciding = [*keys_of_sections(_DECIDING_SECTIONS), "seed", "group_size", "bn_statistics"]
     differences = {
-        key: f"{then.get(key)!r} then, {now[key]!r} now" for key in now if key not in _FREE and then.get(key) != now[key]
+        key: f"{then.get(key)!r} then, {now[key]!r} now" for key in deciding if then.get(key) != now[key]
     }
     if saved.metadata["data_fingerprint"] != fingerprint:
         differences[DATA] = "the training images are not those of then"

@@ -1,5 +1,6 @@
 """The folder of a training run: configuration, log, metrics and checkpoints; the earlier run's files are kept aside."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from mindspore import nn
 from src import checkpoint
 from src.checkpoint import Checkpoint
 from src.config import Config, to_yaml
+from src.distributed.heartbeat import beat
 from src.errors import UserError
 from src.files import replacing, write_text
 from src.runlog import Metrics, log, start_log
@@ -59,6 +61,7 @@ class RunFolder:
         """Writes a checkpoint of this epoch and step, and removes the oldest beyond the number to keep."""
         path = self.path / f"{self.prefix}-{metadata['epoch']}_{metadata['step']}.ckpt"
         checkpoint.save(network, path, metadata, state)
+        beat()
         _point(self.path / "last.ckpt", path)
         self.saved = [saved for saved in self.saved if saved != path] + [path]
         while len(self.saved) > self.keep:
@@ -86,6 +89,37 @@ class RunFolder:
         for file in earlier:
             os.replace(file, aside / file.name)
         return str(aside)
+
+
+class _SilentFolder:
+    """Stands in for a `RunFolder` where another rank writes the run's files."""
+
+    def __init__(self):
+        self.metrics = self
+
+    def write(self, event: str, **values) -> None:
+        """As that of `Metrics`."""
+
+    def save(self, network: nn.Cell, metadata: dict, state: dict) -> Path:
+        """As that of `RunFolder`."""
+        return Path("of rank 0")
+
+    def save_best(self, network: nn.Cell, metadata: dict) -> None:
+        """As that of `RunFolder`."""
+
+    def write_result(self, lines: list) -> None:
+        """As that of `RunFolder`."""
+
+
+def open_folder(config: Config, resumed_from: Optional[Checkpoint] = None):
+    """The folder that this rank writes to: `ckpt_path`, for other ranks than 0 `rank_<n>` in it, or nowhere."""
+    if config.rank == 0:
+        return RunFolder(config, resumed_from)
+    if config.is_save_on_master:
+        log.setLevel(logging.WARNING)
+        return _SilentFolder()
+    own = config.model_copy(update={"ckpt_path": str(Path(config.ckpt_path) / f"rank_{config.rank}")})
+    return RunFolder(own, resumed_from)
 
 
 def check_writable(folder: Path) -> None:

@@ -5,8 +5,16 @@ import numpy as np
 from src.config import Config
 
 
-def learning_rates(config: Config, steps_per_epoch: int) -> np.ndarray:
-    """The rate of every step of the run, float32 (max_epoch * steps_per_epoch,)."""
+def learning_rates(config: Config, steps_per_epoch: int, images_per_step: int) -> np.ndarray:
+    """The rate of every step of the run, float32 (max_epoch * steps_per_epoch,).
+
+    With `lr_batch_size` the rate grows in proportion to the images per step (Goyal et al. 2017, arXiv 1706.02677, 2.1).
+    """
+    scale = images_per_step / config.lr_batch_size if config.lr_batch_size else 1.0
+    return (scale * _rates(config, steps_per_epoch)).astype(np.float32)
+
+
+def _rates(config: Config, steps_per_epoch: int) -> np.ndarray:
     total = config.max_epoch * steps_per_epoch
     epochs = np.arange(total) / steps_per_epoch  # position of each step in epochs
     if config.lr_scheduler == "cosine_annealing":
@@ -15,7 +23,7 @@ def learning_rates(config: Config, steps_per_epoch: int) -> np.ndarray:
         rates = step(epochs, config.lr, config.lr_gamma, config.lr_epochs)
     else:
         rates = exponential(epochs, config.lr, config.lr_gamma, config.warmup_epochs)
-    return warm_up(rates, config.lr, round(config.warmup_epochs * steps_per_epoch)).astype(np.float32)
+    return warm_up(rates, config.lr, round(config.warmup_epochs * steps_per_epoch))
 
 
 def cosine_annealing(epochs: np.ndarray, lr: float, eta_min: float, start: float, end: float) -> np.ndarray:

@@ -39,7 +39,9 @@ class StopRequests:
 
     @property
     def reason(self) -> str:
-        """Who asked for it."""
+        """Who asked for it; with several processes it may have been another one."""
+        if not self.requested:
+            return "another process"
         return signal.Signals(self.signal).name if self.signal else f"time_limit, {self.minutes:g} minutes"
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 from src.config import Config
 from src.data.index import ImageIndex
 from src.data.preprocessing import Preprocessing
+from src.distributed.communication import Group
 from src.evaluation.evaluate import evaluate
 from src.models import create_model
 
@@ -19,12 +20,13 @@ class Validation:
         network: holds the weights evaluated last.
     """
 
-    def __init__(self, config: Config, index: ImageIndex, preprocessing: Preprocessing, workers: int):
+    def __init__(self, config: Config, index: ImageIndex, preprocessing: Preprocessing, workers: int, group: Group):
         self.network = create_model(config.backbone, config.num_classes, config.group_conv).set_train(False)
         self.index = index
         self.preprocessing = preprocessing
         self.batch_size = config.eval_batch_size
         self.workers = workers
+        self.group = group
 
     def run(self, weights: dict, between_batches: Callable[[], None]) -> dict:
         """The result of `evaluate`.
@@ -40,4 +42,4 @@ class Validation:
             between_batches()
             return self.network(ms.Tensor(images)).asnumpy()
 
-        return evaluate(classify, self.index, self.preprocessing, self.batch_size, self.workers)
+        return evaluate(classify, self.index, self.preprocessing, self.batch_size, self.workers, self.group)

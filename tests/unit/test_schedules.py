@@ -8,7 +8,7 @@ STEPS = 10  # per epoch
 
 
 def rates(**values):
-    return learning_rates(build_config({"lr": 0.4, "max_epoch": 10, "warmup_epochs": 2, **values}), STEPS)
+    return learning_rates(build_config({"lr": 0.4, "max_epoch": 10, "warmup_epochs": 2, **values}), STEPS, 256)
 
 
 def test_cosine_warms_up_reaches_lr_and_ends_at_eta_min():
