@@ -171,15 +171,24 @@ def test_modelarts_template_becomes_a_table_in_dictionary_order(tmp_path, comman
 
 
 def test_an_unfinished_table_is_waited_for(tmp_path):
-    path = saved(tmp_path / "t.json", {**MODELARTS, "status": "initializing"})
-    finish = threading.Timer(0.5, lambda: saved(path, MODELARTS))
-    finish.start()
+    path = tmp_path / "t.json"
+    path.touch()
+    steps = [
+        threading.Timer(0.3, lambda: saved(path, {**MODELARTS, "status": "initializing"})),
+        threading.Timer(0.8, lambda: saved(path, MODELARTS)),
+    ]
+    for step in steps:
+        step.start()
     assert table.load_table(path, wait=20).rank_count == 4
-    finish.join()
+    for step in steps:
+        step.join()
+    saved(path, {**MODELARTS, "status": "initializing"})
     started = time.monotonic()
-    with pytest.raises(UserError, match="no such file"):
-        table.load_table(tmp_path / "never.json", wait=0.3)
+    with pytest.raises(UserError, match="status: is 'initializing'"):
+        table.load_table(path, wait=0.3)
     assert 0.3 <= time.monotonic() - started < 5
+    with pytest.raises(UserError, match="no such file"):  # at once: more likely a mistyped path
+        table.load_table(tmp_path / "never.json", wait=60)
 
 
 def test_notes_for_910a():
