@@ -1,7 +1,8 @@
 """Checkpoints: a network's weights and all that is needed to use them, in one MindSpore `.ckpt` file.
 
 Beside the weights a file holds `metadata` (JSON: configuration, class names, preprocessing, epoch, step, metrics) and
-`sha256`, over weights and metadata. Files of other programs have neither; they are read without that check.
+`sha256`, over all tensors and the metadata. Files of other programs have neither; they are read without that check.
+Checkpoints of a run hold the training state too (momentum, loss scale, averaged weights, ...): tensors named `train.*`.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
@@ -20,34 +21,64 @@ from mindspore import nn
 from src.errors import UserError, describe_os_error, first_of
 from src.files import replacing
 
+STATE_PREFIX = "train."  # of the names of all that only training needs
+AVERAGED = "ema."  # of the names, within the training state, of the averaged weights
+
 log = logging.getLogger("resnet_zoo")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory. `metadata` is empty for files that another program wrote."""
+    """A checkpoint in memory.
+
+    Attributes:
+        path: the file.
+        weights: parameter name -> parameter, of the network alone.
+        metadata: what the file says of itself; empty for files that another program wrote.
+        state: the training state, name without its prefix -> parameter; empty in a file made to be used, not resumed.
+    """
 
     path: Path
     weights: dict
     metadata: dict
+    state: dict = field(default_factory=dict)
+
+    def averaged(self) -> "Checkpoint":
+        """The same with the averaged weights in place of the raw ones. Raises UserError where it holds none."""
+        if self.metadata.get("averaged"):
+            return self
+        weights = {name[len(AVERAGED) :]: value for name, value in self.state.items() if name.startswith(AVERAGED)}
+        if not weights:
+            raise UserError(f"use_ema: {self.path} holds no averaged weights; train with --ema_decay 0.9999, or pass 0")
+        return replace(self, weights=weights)
 
 
-def save(network: nn.Cell, path: Path, metadata: dict) -> None:
+def weights_of(network: nn.Cell) -> dict:
+    """Parameter name -> values of what a network needs to be used; the arrays share memory with the network."""
+    parameters = network.get_parameters()
+    return {p.name: p.asnumpy() for p in parameters if not p.name.startswith(STATE_PREFIX)}
+
+
+def save(network: nn.Cell, path: Path, metadata: dict, state: Optional[dict] = None) -> None:
     """Writes a checkpoint; after a kill at any moment the path holds the old file or the new one, whole.
 
+    Args:
+        metadata: what can be written as JSON.
+        state: training state, name -> array; none for a file that is to be used but not resumed from.
+
     Raises:
-        UserError: a weight is not finite, or the file cannot be written (the old one is kept).
+        UserError: a value is not finite, or the file cannot be written (the old one is kept).
     """
-    weights = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
-    for name, values in weights.items():
+    tensors = {**weights_of(network), **{STATE_PREFIX + name: values for name, values in (state or {}).items()}}
+    for name, values in tensors.items():
         if not np.isfinite(values).all():
             raise UserError(f"{path}: not written, because weight {name} holds NaN or Inf")
     text = json.dumps(metadata)
     with replacing(path, suffix=".ckpt") as temporary, _quiet_mindspore():
         ms.save_checkpoint(
-            [{"name": name, "data": ms.Tensor(values)} for name, values in weights.items()],
+            [{"name": name, "data": ms.Tensor(values)} for name, values in tensors.items()],
             str(temporary),
-            append_dict={"metadata": text, "sha256": _digest(weights, text)},
+            append_dict={"metadata": text, "sha256": _digest(tensors, text)},
         )
 
 
@@ -72,10 +103,10 @@ def load(path: Path) -> Checkpoint:
     if text is None:
         log.info("%s: written by another program, no checksum to verify", path)
         return Checkpoint(path, content, {})
-    weights = {name: parameter.asnumpy() for name, parameter in content.items()}
-    if _digest(weights, str(text)) != str(digest):
+    if _digest({name: parameter.asnumpy() for name, parameter in content.items()}, str(text)) != str(digest):
         raise UserError(f"{path}: damaged: the checksum does not match its content; use another one")
-    return Checkpoint(path, content, json.loads(str(text)))
+    state = {name[len(STATE_PREFIX) :]: content.pop(name) for name in list(content) if name.startswith(STATE_PREFIX)}
+    return Checkpoint(path, content, json.loads(str(text)), state)
 
 
 def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
@@ -84,7 +115,7 @@ def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
     Raises:
         UserError: names missing from or unknown to the network, or shapes that differ; the first of each are named.
     """
-    expected = {parameter.name: tuple(parameter.shape) for parameter in network.get_parameters()}
+    expected = {name: values.shape for name, values in weights_of(network).items()}
     actual = {name: tuple(parameter.shape) for name, parameter in checkpoint.weights.items()}
     differences = {
         "missing": [name for name in expected if name not in actual],

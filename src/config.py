@@ -25,7 +25,7 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _numbers(value: Any) -> Any:
+def _items(value: Any) -> Any:
     """'224,224' or [224, 224] -> a list; pydantic then checks the items."""
     if isinstance(value, str):
         return [item.strip() for item in value.split(",")] if value.strip() else []
@@ -39,9 +39,10 @@ Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Positive = Annotated[Real, Field(gt=0)]
 Fraction = Annotated[Real, Field(ge=0, le=1)]
-ImageSize = Annotated[tuple[PositiveCount, PositiveCount], BeforeValidator(_numbers)]
-Range = Annotated[tuple[Positive, Positive], BeforeValidator(_numbers)]
-PerChannel = Annotated[tuple[Real, Real, Real], BeforeValidator(_numbers)]
+ImageSize = Annotated[tuple[PositiveCount, PositiveCount], BeforeValidator(_items)]
+Range = Annotated[tuple[Positive, Positive], BeforeValidator(_items)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_items)]
+PerChannel = Annotated[tuple[Real, Real, Real], BeforeValidator(_items)]
 
 
 class Config(BaseModel):
@@ -74,40 +75,68 @@ class Config(BaseModel):
     eval_resize_mode: Literal["shorter", "square"]
     eval_antialias: bool
     mean: PerChannel
-    std: Annotated[tuple[Positive, Positive, Positive], BeforeValidator(_numbers)]
+    std: Annotated[tuple[Positive, Positive, Positive], BeforeValidator(_items)]
 
     crop_scale: Range
     crop_ratio: Range
+    crop_padding: Count
+    train_interpolation: Literal["bilinear", "bicubic", "area"]
     hflip_prob: Fraction
     color_jitter: Fraction
+    auto_augment: Literal["none", "randaugment", "autoaugment", "autoaugment_cifar10", "trivialaugment"]
+    auto_augment_ops: PositiveCount
+    auto_augment_magnitude: Annotated[Count, Field(le=30)]
+    random_erase_prob: Fraction
+    mixup_alpha: NonNegative
+    cutmix_alpha: NonNegative
+    mixup_prob: Fraction
+    mixup_switch_prob: Fraction
+    repeated_augment: PositiveCount
     drop_rate: Annotated[Fraction, Field(lt=1)]
     drop_block_rate: Annotated[Fraction, Field(lt=1)]
+    drop_path_rate: Annotated[Fraction, Field(lt=1)]
 
     per_batch_size: PositiveCount
     max_epoch: PositiveCount
     lr: Positive
     lr_scheduler: Literal["cosine_annealing", "step", "exponential"]
-    lr_epochs: Annotated[tuple[PositiveCount, ...], BeforeValidator(_numbers)]
+    lr_epochs: Annotated[tuple[PositiveCount, ...], BeforeValidator(_items)]
     lr_gamma: Annotated[Positive, Field(le=1)]
     eta_min: NonNegative
     T_max: Count
     warmup_epochs: NonNegative
+    optimizer: Literal["momentum", "lars", "lamb"]
     momentum: Annotated[Fraction, Field(lt=1)]
+    nesterov: bool
     weight_decay: NonNegative
     decay_norm_and_bias: bool
     label_smooth: bool
     label_smooth_factor: Annotated[Fraction, Field(lt=1)]
+    accumulate_steps: PositiveCount
+    clip_grad_norm: NonNegative
+    ema_decay: Annotated[Fraction, Field(lt=1)]
+    amp_level: Literal["O0", "O1", "O2", "O3", "auto"]
+    amp_dtype: Literal["float16", "bfloat16"]
     loss_scale: Positive
     is_dynamic_loss_scale: bool
+    loss_scale_window: PositiveCount
 
     pretrained: str
+    use_ema: bool
     freeze: Literal["", "stem", "layer1", "layer2", "layer3", "layer4"]
+    resume: str
+    resume_allow: Names
+    early_stop: Count
+    time_limit: NonNegative
     ckpt_path: str
     ckpt_interval: Count
     ckpt_interval_epochs: Count
     keep_checkpoint_max: PositiveCount
     eval_interval: Count
     log_interval: PositiveCount
+    tensorboard: bool
+    performance: bool
+    performance_steps: PositiveCount
 
     enable_modelarts: bool
     data_url: str
@@ -170,8 +199,31 @@ class Config(BaseModel):
             )
         if self.is_distributed or self.group_size > 1 or self.rank > 0:
             raise UserError("is_distributed: training on several devices is not available yet; pass --is_distributed 0")
-        if self.is_dynamic_loss_scale:
-            raise UserError("is_dynamic_loss_scale: not available yet; pass 0 and a fixed loss_scale (1024)")
+        self._check_training()
+        return self
+
+    def _check_training(self) -> None:
+        if self.nesterov and (self.optimizer == "lamb" or not self.momentum):
+            raise UserError("nesterov: is a form of momentum; pass --optimizer momentum or lars with momentum above 0, or 0")
+        if self.is_dynamic_loss_scale and not 1 <= self.loss_scale <= 2.0**127:
+            raise UserError(f"loss_scale: a dynamic scale starts at 1 to 2**127, got {self.loss_scale:g}; 65536 is usual")
+        unknown = [name for name in self.resume_allow if name not in (*type(self).model_fields, "data", "workers")]
+        if unknown:
+            raise UserError(f"resume_allow: '{unknown[0]}' is no key; name keys, or data or workers")
+        if self.resume_allow and not self.resume:
+            raise UserError("resume_allow: needs --resume auto or --resume FILE")
+        if self.resume and self.performance:
+            raise UserError("resume: a performance run starts from the beginning; leave one of resume and performance out")
+        if self.early_stop and not self.eval_interval:
+            raise UserError(f"early_stop: {self.early_stop} needs evaluations; pass --eval_interval 1, or --early_stop 0")
+
+    @model_validator(mode="after")
+    def _check_augmentation(self) -> "Config":
+        for key in ("mixup_alpha", "cutmix_alpha"):
+            if getattr(self, key) and self.per_batch_size == 1:
+                raise UserError(
+                    f"{key}: {getattr(self, key):g} mixes the images of a batch, but per_batch_size is 1; pass 2 or more"
+                )
         return self
 
 

@@ -9,16 +9,28 @@ class UserError(ValueError):
     """Wrong input or environment: the message says what is wrong, with which value, and what to do."""
 
 
+class StoppedError(Exception):
+    """A run that ended early because it was asked to; nothing is wrong. `exit_code` says who asked."""
+
+    def __init__(self, message: str, exit_code: int):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 def run_command(main: Callable[[list], int], argv: list) -> int:
     """Runs a command; what the user can mend becomes one line on stderr, without a traceback.
 
     Returns:
-        The exit code: `main`'s own, 2 for a `UserError`, 1 for a failing disk or file system, 130 after Ctrl-C.
+        The exit code: `main`'s own, 2 for a `UserError`, 1 for a failing disk or file system, 130 after Ctrl-C, that
+        of a `StoppedError`.
     """
     try:
         return main(argv)
     except UserError as error:
         message, code = str(error), 2
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
         message, code = "interrupted", 130
     except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -52,13 +53,41 @@ def start_log(file: Optional[Path] = None, stdout_is_data: bool = False) -> None
 
 
 class Metrics:
-    """Appends events to a file of JSON lines; every line is complete when `write` returns."""
+    """Appends events to a file of JSON lines, each complete when `write` returns, and their numbers to TensorBoard's files.
 
-    def __init__(self, path: Path):
+    Args:
+        path: the file of JSON lines.
+        tensorboard: folder of TensorBoard's event files, or None.
+        first_step: steps that a resumed run has done; TensorBoard forgets what the interrupted one did after them.
+    """
+
+    def __init__(self, path: Path, tensorboard: Optional[Path] = None, first_step: int = 0):
         self.path = path
+        if not _ends_with_newline(path):
+            self._append("\n")  # an interrupted run was killed within a line
+        self.events = None
+        if tensorboard:
+            from tensorboardX import SummaryWriter
+
+            self.events = SummaryWriter(str(tensorboard), purge_step=first_step + 1 if first_step else None)
 
     def write(self, event: str, **values) -> None:
         """Adds one line: the event's name, the time in seconds since 1970, and the values."""
-        line = json.dumps({"event": event, "time": round(time.time(), 3), **values})
+        self._append(json.dumps({"event": event, "time": round(time.time(), 3), **values}) + "\n")
+        if self.events and "step" in values:
+            for name, value in values.items():
+                if isinstance(value, (int, float)) and name != "step":
+                    self.events.add_scalar(f"{event}/{name}", value, values["step"])
+            self.events.flush()
+
+    def _append(self, text: str) -> None:
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(text)
+
+
+def _ends_with_newline(path: Path) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return True
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"

@@ -1,47 +1,83 @@
 """Which images there are and what they show: a folder of class folders, or a flat folder with a label file."""
 
+import hashlib
+import json
 import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
+from src.data.folder import EXTENSIONS, FolderImages, images_below, is_image, list_class_folders
+from src.data.images import Images, Names
+from src.data.order import Shard
 from src.errors import UserError
 
 log = logging.getLogger("resnet_zoo")
 
-# What MindSpore decodes. WebP and GIF, which it does not, count as other files.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """Image files with their labels, in a fixed order.
+    """Images with their labels, in a fixed order.
 
     Attributes:
-        root: the folder that `files` are relative to.
-        files: paths, one per image.
+        images: where they come from.
+        rows: their numbers in `images`, int64, one per image.
         labels: class numbers, int32, one per image; -1 where there is none.
         class_names: the name of class i at place i; empty where a label file gives bare numbers.
     """
 
-    root: Path
-    files: list
+    images: Images
+    rows: np.ndarray
     labels: np.ndarray
     class_names: tuple
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.rows)
+
+    @property
+    def root(self) -> Path:
+        """The folder that `files` are relative to."""
+        return self.images.root
+
+    @property
+    def files(self) -> list:
+        """Paths, or where the format has none, names, one per image."""
+        return [self.name(position) for position in range(len(self))]
+
+    def name(self, position: int) -> str:
+        """Path or name of an image relative to `root`."""
+        return self.images.name(int(self.rows[position]))
 
     def path(self, position: int) -> Path:
         """Full path of an image."""
-        return self.root / self.files[position]
+        return self.root / self.name(position)
+
+    def read(self, position: int) -> np.ndarray:
+        """An image, as `Images.read` gives it."""
+        return self.images.read(int(self.rows[position]))
+
+    def fingerprint(self) -> str:
+        """SHA-256, hexadecimal, of names, sizes, labels, order and class names; the same wherever the data lies."""
+        digest = hashlib.sha256(self.images.digest())
+        digest.update(self.rows.astype("<i8"))
+        digest.update(self.labels.astype("<i4"))
+        digest.update(json.dumps(self.class_names).encode())
+        return digest.hexdigest()
+
+    def select(self, positions: np.ndarray) -> "ImageIndex":
+        """The images at these positions, in this order."""
+        return replace(self, rows=self.rows[positions], labels=self.labels[positions])
 
     def without(self, bad: set) -> "ImageIndex":
         """The same images but those at the positions in `bad`."""
-        kept = [i for i in range(len(self)) if i not in bad]
-        return replace(self, files=[self.files[i] for i in kept], labels=self.labels[kept])
+        return self.select(np.setdiff1d(np.arange(len(self)), list(bad)))
+
+    def shard(self, shard: Shard) -> "ImageIndex":
+        """The part of one rank, for evaluation: every image belongs to exactly one; parts may differ by one image."""
+        return self.select(np.arange(shard.rank, len(self), shard.size))
 
     def with_classes(self, class_names: tuple, allow_fewer: bool) -> "ImageIndex":
         """Renumbers the labels after another list of class names, for example a checkpoint's.
@@ -65,34 +101,33 @@ class ImageIndex:
         return replace(self, labels=table[self.labels], class_names=class_names)
 
 
-def index_folder(root: Path) -> ImageIndex:
+def index_of(images: Images, labels: np.ndarray, class_names: tuple) -> ImageIndex:
+    """The index of all images of a format."""
+    return ImageIndex(images, np.arange(len(images)), np.asarray(labels, np.int32), tuple(class_names))
+
+
+def index_folder(root: Path, cache_dir: Optional[Path] = None, check_files: bool = True) -> ImageIndex:
     """Reads a folder of class folders; classes are numbered in the order of their names.
 
     Images are found at any depth below their class folder. Hidden files and folders and class folders without images
     count for nothing; what else was passed over is logged.
 
+    Args:
+        cache_dir: where the list of files is kept between runs.
+        check_files: looks at every file's size and time even where the list of an earlier run still holds.
+
     Raises:
         UserError: no such folder, not a folder, or no images in it.
     """
     _check_folder(root)
-    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-    files, labels, class_names, empty, ignored = [], [], [], [], 0
-    for folder in folders:
-        images, others = _images_below(root, folder)
-        ignored += others
-        if not images:
-            empty.append(folder)
-            continue
-        labels += [len(class_names)] * len(images)
-        files += images
-        class_names.append(folder)
-    if not files:
+    found = list_class_folders(root, cache_dir, check_files)
+    if not len(found.images):
         raise UserError(f"data_dir: no images in class folders below '{root}'; expected {root}/<class>/<image>.jpg")
-    if empty:
-        log.info("%s: %d folders without images are no classes: %s", root, len(empty), _some(empty))
-    if ignored:
-        log.info("%s: %d files that are no images (by their extension) were passed over", root, ignored)
-    return ImageIndex(root, files, np.array(labels, np.int32), tuple(class_names))
+    if found.empty:
+        log.info("%s: %d folders without images are no classes: %s", root, len(found.empty), _some(found.empty))
+    if found.ignored:
+        log.info("%s: %d files that are no images (by their extension) were passed over", root, found.ignored)
+    return index_of(found.images, found.labels, found.class_names)
 
 
 def index_flat(root: Path, label_file: Path) -> ImageIndex:
@@ -113,21 +148,21 @@ def index_flat(root: Path, label_file: Path) -> ImageIndex:
         raise UserError(f"label_file: '{label_file}' has no label for {len(unlabelled)} images: {_some(unlabelled)}")
     files = sorted(labels)
     if all(isinstance(labels[name], int) for name in files):
-        return ImageIndex(root, files, np.array([labels[name] for name in files], np.int32), ())
+        return index_of(FolderImages(root, Names.of(files)), [labels[name] for name in files], ())
     names = tuple(sorted({str(label) for label in labels.values()}))
     number = {name: i for i, name in enumerate(names)}
-    return ImageIndex(root, files, np.array([number[str(labels[name])] for name in files], np.int32), names)
+    return index_of(FolderImages(root, Names.of(files)), [number[str(labels[name])] for name in files], names)
 
 
 def index_unlabelled(path: Path) -> ImageIndex:
     """One image, or the images of a folder at any depth; all labels are -1. Raises UserError where there are none."""
     if path.is_file():
-        return ImageIndex(path.parent, [path.name], np.array([-1], np.int32), ())
+        return index_of(FolderImages(path.parent, Names.of([path.name])), [-1], ())
     _check_folder(path)
-    files, _ = _images_below(path, "")
+    files, *_ = images_below(path, "")
     if not files:
         raise UserError(f"predict: no images in '{path}' (looked for {', '.join(EXTENSIONS)})")
-    return ImageIndex(path, files, np.full(len(files), -1, np.int32), ())
+    return index_of(FolderImages(path, Names.of(files)), [-1] * len(files), ())
 
 
 def read_labels(label_file: Path) -> dict:
@@ -157,36 +192,13 @@ def check_label_range(index: ImageIndex, num_classes: int) -> None:
     if len(beyond):
         first = beyond[0]
         raise UserError(
-            f"num_classes: {index.files[first]} has label {index.labels[first]}, but the network has {num_classes} classes"
+            f"num_classes: {index.name(first)} has label {index.labels[first]}, but the network has {num_classes} classes"
         )
 
 
 def flat_images(folder: Path) -> list:
     """Names of the images directly in a folder, hidden ones aside, in order."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and _is_image(entry.name))
-
-
-def _images_below(root: Path, folder: str) -> tuple:
-    """Images below root/folder, as sorted paths relative to root, and the number of other files."""
-    images, others, visited = [], 0, set()
-    for directory, folders, names in os.walk(root / folder, followlinks=True):
-        real = os.path.realpath(directory)
-        if real in visited:  # a link back to a folder above
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = os.path.relpath(directory, root)
-        for name in names:
-            if _is_image(name):
-                images.append(name if relative == "." else os.path.join(relative, name))
-            elif not name.startswith("."):
-                others += 1
-    return sorted(images), others
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and is_image(entry.name))
 
 
 def _check_folder(root: Path) -> None:

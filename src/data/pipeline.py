@@ -1,4 +1,4 @@
-"""MindSpore pipelines: image files in, batches of normalised float32 images and int32 labels out."""
+"""MindSpore pipelines: image files in, batches of normalised float32 images and labels out."""
 
 import io
 from collections.abc import Iterator
@@ -9,48 +9,65 @@ from mindspore.dataset import vision
 from PIL import Image
 
 from src.config import Config
+from src.data.augmentation import BatchAugmentation, image_operations
 from src.data.index import ImageIndex
+from src.data.order import ALONE, Shard, epoch_order, shard_places, steps_per_epoch
 from src.data.preprocessing import Preprocessing
 
 
-class _Files:
-    """Random access to the encoded images of an index, in a given order."""
+class _Images:
+    """Random access to the images of an index in a given order: (image, label, place in the order)."""
 
-    def __init__(self, index: ImageIndex, order: np.ndarray):
+    def __init__(self, index: ImageIndex, order: np.ndarray, places: np.ndarray):
         self.index = index
         self.order = order
+        self.places = places
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.places)
 
     def __getitem__(self, position: int) -> tuple:
-        image = int(self.order[position])
-        return np.fromfile(self.index.path(image), np.uint8), self.index.labels[image]
+        place = self.places[position]
+        image = int(self.order[place])
+        return self.index.read(image), self.index.labels[image], place
 
 
-def train_pipeline(index: ImageIndex, config: Config, epoch: int, workers: int) -> ds.Dataset:
+def train_pipeline(
+    index: ImageIndex, config: Config, epoch: int, workers: int, first_step: int = 0, shard: Shard = ALONE
+) -> ds.Dataset:
     """Batches of one epoch: shuffled, augmented, without the last incomplete batch.
 
-    Order and augmentation depend on `seed`, `epoch` and `workers` alone, so that any epoch can be repeated by itself.
+    Order and augmentation depend on `seed`, `epoch`, `workers` and `shard` alone, so that any epoch can be repeated by
+    itself, and from any step on: what comes before `first_step` is decoded, augmented and thrown away.
 
     Args:
         epoch: number of the epoch, from 0.
         workers: threads that decode and augment.
+        first_step: the step to begin with, from 0; one has `accumulate_steps` batches.
+        shard: this process among those that share each global batch; `per_batch_size` is its own part.
 
     Returns:
-        Batches (images float32 (N, 3, H, W), labels int32 (N,)).
+        Batches (images float32 (N, 3, H, W), labels int32 (N,)); with mixup or cutmix labels float32 (N, num_classes).
+        `get_dataset_size()` counts the batches before `first_step` too.
     """
-    ds.config.set_seed((config.seed + epoch) % 2**32)
-    order = np.random.default_rng([config.seed, epoch]).permutation(len(index))
-    augment = [vision.RandomCropDecodeResize(config.image_size, scale=config.crop_scale, ratio=config.crop_ratio)]
-    if config.hflip_prob:
-        augment.append(vision.RandomHorizontalFlip(config.hflip_prob))
-    if config.color_jitter:
-        augment.append(vision.RandomColorAdjust(*[config.color_jitter] * 3))
-    augment += _to_tensor(config.mean, config.std)
-    return _source(index, order).map(augment, "image", num_parallel_workers=workers).batch(
-        config.per_batch_size, drop_remainder=True, num_parallel_workers=1
-    )
+    # Read when iteration starts, by every random operation of MindSpore's.
+    ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, shard.rank]).generate_state(1)[0]))
+    ds.config.set_fast_recovery(False)  # otherwise the augmentation after `first_step` would be that of the first step
+    order = epoch_order(len(index), config.seed, epoch, config.repeated_augment)
+    images_per_step = config.per_batch_size * config.accumulate_steps
+    places = shard_places(steps_per_epoch(len(index), images_per_step, shard), images_per_step, shard)
+    operations = image_operations(config, encoded=True) + _to_tensor(config.mean, config.std)
+    pipeline = _source(index, order, places).map(operations, "image", num_parallel_workers=workers)
+    pipeline = pipeline.batch(config.per_batch_size, drop_remainder=True, num_parallel_workers=1)
+    if BatchAugmentation.is_needed(config):
+        columns = ["image", "label"]
+        pipeline = pipeline.map(
+            BatchAugmentation(config, epoch), [*columns, "place"], columns, num_parallel_workers=workers
+        )
+    pipeline = pipeline.project(["image", "label"])
+    if first_step:
+        pipeline.set_init_step(first_step * config.accumulate_steps)
+    return pipeline
 
 
 def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> ds.Dataset:
@@ -67,9 +84,10 @@ def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: i
         resize = vision.Resize(size) if preprocessing.resize_mode == "shorter" else vision.Resize((size, size))
         crop = [vision.Decode(), resize, vision.CenterCrop((height, width))]
     return (
-        _source(index, np.arange(len(index)))
+        _source(index, np.arange(len(index)), np.arange(len(index)))
         .map(crop + _to_tensor(preprocessing.mean, preprocessing.std), "image", num_parallel_workers=workers)
         .batch(batch_size, num_parallel_workers=1)
+        .project(["image", "label"])
     )
 
 
@@ -109,9 +127,10 @@ def decode_rgb(encoded: bytes) -> Image.Image:
     return image.convert("RGB")
 
 
-def _source(index: ImageIndex, order: np.ndarray) -> ds.Dataset:
+def _source(index: ImageIndex, order: np.ndarray, places: np.ndarray) -> ds.Dataset:
+    columns = ["image", "label", "place"]
     return ds.GeneratorDataset(
-        _Files(index, order), ["image", "label"], shuffle=False, num_parallel_workers=1, python_multiprocessing=False
+        _Images(index, order, places), columns, shuffle=False, num_parallel_workers=1, python_multiprocessing=False
     )
 
 

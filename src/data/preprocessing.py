@@ -38,10 +38,15 @@ class Preprocessing:
 
 
 def preprocessing_from(config: Config) -> Preprocessing:
-    """The preprocessing that a configuration asks for; `eval_resize` 0 becomes the larger side / 0.875, 256 for 224."""
+    """The preprocessing that a configuration asks for.
+
+    `eval_resize` 0 becomes the larger side / 0.875, 256 for 224, or with `crop_padding`, which trains on whole images, the
+    larger side.
+    """
+    larger = max(config.image_size)
     return Preprocessing(
         image_size=config.image_size,
-        resize=config.eval_resize or round(max(config.image_size) / 0.875),
+        resize=config.eval_resize or (larger if config.crop_padding else round(larger / 0.875)),
         resize_mode=config.eval_resize_mode,
         antialias=config.eval_antialias,
         mean=config.mean,

@@ -6,36 +6,39 @@ benchmarks/scan.py measures the cost per million files.
 """
 
 import contextlib
-import hashlib
-import json
+import io
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional, Union
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from src.data.folder import FolderImages, cache_path, load_arrays, pack_json, save_arrays, unpack_json
+from src.data.images import Names
 from src.data.index import ImageIndex
 from src.errors import UserError
-from src.files import write_text
 
 log = logging.getLogger("resnet_zoo")
 
 _CHUNK = 256  # files per task; processes are started only for more than this
+_ROUND = 65_536  # files whose paths are in memory at a time
 
 
 def usable_images(index: ImageIndex, scan: str, bad_images: str, cache_dir: Path, workers: int) -> ImageIndex:
     """The images that can be decoded.
 
     Args:
-        index: the images to check.
+        index: the images to check; those in other formats than files were checked when the format was opened.
         scan: "full", "headers" or "off".
         bad_images: "stop" raises when there are bad files, "skip" leaves them out and says so.
         cache_dir: folder for the results of earlier scans.
@@ -44,7 +47,7 @@ def usable_images(index: ImageIndex, scan: str, bad_images: str, cache_dir: Path
     Raises:
         UserError: bad files, all of them listed on the log; or none is left.
     """
-    if scan == "off":
+    if scan == "off" or not isinstance(index.images, FolderImages):
         return index
     problems = find_problems(index, scan, cache_dir, workers)
     if not problems:
@@ -67,38 +70,55 @@ def naming_bad_images(index: ImageIndex) -> Iterator[None]:
     try:
         yield
     except RuntimeError:
-        problems = {i: check_image(str(index.path(i)), "full") for i in range(len(index))}
+        if not index.images.encoded:
+            raise
+        files = isinstance(index.images, FolderImages)
+        problems = {
+            i: check_image(str(index.path(i)) if files else io.BytesIO(index.read(i).tobytes()), "full")
+            for i in range(len(index))
+        }
         problems = {i: problem for i, problem in problems.items() if problem}
         if not problems:
             raise
         raise UserError(_report(index, problems) + "; repair or remove them, or pass --scan full") from None
 
 
+class _Known(NamedTuple):
+    """What earlier scans found: names and stamps as in FolderImages, and number -> what is wrong."""
+
+    names: Names
+    stamps: np.ndarray
+    problems: dict
+
+
 def find_problems(index: ImageIndex, scan: str, cache_dir: Path, workers: int) -> dict:
-    """Position -> what is wrong, for the files of an index that cannot be decoded."""
-    cache_file = cache_dir / f"scan-{scan}-{hashlib.sha256(os.path.realpath(index.root).encode()).hexdigest()[:16]}.json"
+    """Position -> what is wrong, for the files of an index of files that cannot be decoded."""
+    images = index.images
+    cache_file = cache_path(cache_dir, f"scan-{scan}", index.root)
     known = _read_cache(cache_file)
-    stamps = [_stamp(index.path(i)) for i in range(len(index))]
-    results = {}
-    for i, name in enumerate(index.files):
-        stamp, problem = known.get(name, (None, None))
-        if stamp is not None and stamp == stamps[i]:
-            results[i] = problem
-    pending = [i for i in range(len(index)) if i not in results]
-    if pending:
-        for i, problem in zip(pending, _check_all([str(index.path(i)) for i in pending], scan, workers)):
-            results[i] = problem
-        known.update({index.files[i]: (stamps[i], results[i]) for i in pending})
-        _write_cache(cache_file, known)
-    return {i: problem for i, problem in sorted(results.items()) if problem}
+    earlier = _places(images.names, known.names)
+    checked = (earlier >= 0) & (images.stamps[:, 0] >= 0)
+    checked[checked] = (known.stamps[earlier[checked]] == images.stamps[checked]).all(1)
+    bad = np.flatnonzero(checked & np.isin(earlier, list(known.problems)))
+    problems = {int(row): known.problems[int(earlier[row])] for row in bad}
+
+    pending = index.rows[~checked[index.rows]]
+    if len(pending):
+        found = zip(pending, _check_all(images, pending, scan, workers))
+        problems.update({int(row): problem for row, problem in found if problem})
+        checked[pending] = True
+        now = _Known(images.names, np.where(checked[:, None], images.stamps, -2), problems)
+        _write_cache(cache_file, now, known, earlier)
+    positions = np.flatnonzero(np.isin(index.rows, list(problems)))
+    return {int(position): problems[int(index.rows[position])] for position in positions}
 
 
-def check_image(path: str, scan: str) -> Optional[str]:
-    """What is wrong with an image file, or None."""
+def check_image(file: Union[str, io.BytesIO], scan: str) -> Optional[str]:
+    """What is wrong with an image file, or None. `file`: its path or its content."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # oddities that decode all the same
-            with Image.open(path) as image:
+            with Image.open(file) as image:
                 if image.format in ("GIF", "WEBP"):
                     return f"is a {image.format} file, which MindSpore does not decode"
                 if scan == "full":
@@ -106,7 +126,8 @@ def check_image(path: str, scan: str) -> Optional[str]:
                     image.draft("RGB", (image.width // 8, image.height // 8))
                     image.load()
     except Image.UnidentifiedImageError:
-        return "is not an image" if os.path.getsize(path) else "is empty"
+        size = os.path.getsize(file) if isinstance(file, str) else len(file.getvalue())
+        return "is not an image" if size else "is empty"
     except OSError as error:
         return error.strerror or str(error)
     except Image.DecompressionBombError:
@@ -125,42 +146,45 @@ def _report(index: ImageIndex, problems: dict) -> str:
     return f"{index.root}: {count}, first {index.path(first)} ({problems[first]})"
 
 
-def _check_all(paths: list, scan: str, workers: int) -> list:
-    progress = tqdm(total=len(paths), desc=f"checking images ({scan})", unit="img", disable=not sys.stderr.isatty())
-    with progress:
-        if len(paths) <= _CHUNK or workers == 1:
-            problems = []
-            for path in paths:
-                problems.append(check_image(path, scan))
-                progress.update()
-            return problems
-        # Fresh processes, because forking one whose MindSpore threads run can hang.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            problems = []
-            for problem in pool.map(check_image, paths, repeat(scan), chunksize=_CHUNK):
+def _check_all(images: FolderImages, rows: np.ndarray, scan: str, workers: int) -> list:
+    problems: list = []
+    progress = tqdm(total=len(rows), desc=f"checking images ({scan})", unit="img", disable=not sys.stderr.isatty())
+    # Fresh processes, because forking one whose MindSpore threads run can hang.
+    several = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if len(rows) > _CHUNK and workers > 1 else None
+    with progress, several or contextlib.nullcontext():
+        for start in range(0, len(rows), _ROUND):
+            paths = [os.path.join(images.root, images.name(int(row))) for row in rows[start : start + _ROUND]]
+            check = partial(several.map, chunksize=_CHUNK) if several else map
+            for problem in check(check_image, paths, repeat(scan)):
                 problems.append(problem)
                 progress.update()
-            return problems
+    return problems
 
 
-def _stamp(path: Path) -> Optional[list]:
-    """Size in bytes and time of change in nanoseconds, None for a file that cannot be looked at."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns]
+def _places(names: Names, others: Names) -> np.ndarray:
+    """Where each name stands in another list, int64 (names,); -1 where it does not."""
+    if names.equals(others):
+        return np.arange(len(names))
+    place = {name: i for i, name in enumerate(others)}
+    return np.fromiter((place.get(name, -1) for name in names), np.int64, len(names))
 
 
-def _read_cache(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # no scan so far, or a damaged file: scan again
+def _read_cache(path: Path) -> _Known:
+    arrays = load_arrays(path, ("names_buffer", "names_ends", "stamps", "problems"))
+    if not arrays:  # no scan so far, or a damaged file
+        return _Known(Names.of([]), np.empty((0, 2), np.int64), {})
+    problems = {int(row): problem for row, problem in unpack_json(arrays["problems"]).items()}
+    return _Known(Names(arrays["names_buffer"], arrays["names_ends"]), arrays["stamps"], problems)
 
 
-def _write_cache(path: Path, content: dict) -> None:
-    try:
-        write_text(path, json.dumps(content))
-    except UserError as error:
-        log.warning("the scan's result is not kept: %s", error)
+def _write_cache(path: Path, now: _Known, known: _Known, earlier: np.ndarray) -> None:
+    """Keeps what is known of the files of this index, and what was known of others, those at `earlier` aside."""
+    others = np.setdiff1d(np.arange(len(known.names)), earlier)
+    names = Names.join([now.names, Names.of(known.names[int(row)] for row in others)])
+    problems = dict(now.problems)
+    for i, row in enumerate(others):
+        if int(row) in known.problems:
+            problems[len(now.names) + i] = known.problems[int(row)]
+    stamps = np.concatenate([now.stamps, known.stamps[others]])
+    arrays = {"names_buffer": names.buffer, "names_ends": names.ends, "stamps": stamps, "problems": pack_json(problems)}
+    save_arrays(path, arrays)

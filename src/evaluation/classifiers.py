@@ -61,6 +61,8 @@ def restore_network(path: Path, config: Config) -> tuple:
     Name and number of classes come from the checkpoint; for a file without metadata, from the configuration.
     """
     saved = checkpoint.load(path)
+    if config.use_ema:
+        saved = saved.averaged()
     _check_as_asked(path, config, saved.metadata)
     name = saved.metadata.get("backbone", config.backbone)
     network = create_model(name, saved.metadata.get("num_classes", config.num_classes), config.group_conv)

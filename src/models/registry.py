@@ -51,7 +51,12 @@ def find_model(name: str) -> ResNetSpec:
 
 
 def create_model(
-    name: str, num_classes: int = 1000, group_conv: str = "fused", drop_rate: float = 0.0, drop_block_rate: float = 0.0
+    name: str,
+    num_classes: int = 1000,
+    group_conv: str = "fused",
+    drop_rate: float = 0.0,
+    drop_block_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
 ):
     """Builds a network with freshly initialised weights.
 
@@ -61,6 +66,7 @@ def create_model(
         group_conv: "fused" (one grouped convolution) or "split" (one convolution per group); the weights are the same.
         drop_rate: share of the pooled features that dropout sets to zero in training.
         drop_block_rate: share of the activations that DropBlock sets to zero in training; for ResNeSt.
+        drop_path_rate: share of the images that skip the last block in training (stochastic depth); fewer skip earlier ones.
 
     Returns:
         A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).
@@ -73,8 +79,9 @@ def create_model(
     spec = find_model(name)
     if drop_block_rate and spec.block != "split":
         raise UserError(f"drop_block_rate: {drop_block_rate:g} is for ResNeSt only, backbone is {name}; pass 0")
-    form = {"split_groups": group_conv == "split", "drop_rate": drop_rate, "drop_block_rate": drop_block_rate}
-    return ResNet(replace(spec, **form), num_classes)
+    form = {"split_groups": group_conv == "split", "drop_rate": drop_rate}
+    rates = {"drop_block_rate": drop_block_rate, "drop_path_rate": drop_path_rate}
+    return ResNet(replace(spec, **form, **rates), num_classes)
 
 
 _HE = "He et al. 2015, arXiv 1512.03385"

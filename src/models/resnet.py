@@ -14,6 +14,7 @@ Shapes: N images, C channels, H x W pixels.
 
 from mindspore import nn, ops
 
+from src.checkpoint import STATE_PREFIX
 from src.models.layers import (
     PaddedAveragePool,
     SplitAttention,
@@ -25,7 +26,7 @@ from src.models.layers import (
     global_average_pool,
     shortcut,
 )
-from src.models.regularization import DropBlock, Dropout
+from src.models.regularization import CALLS, DropBlock, Dropout, DropPath, RandomLayer
 from src.models.spec import ResNetSpec
 
 _TORCH_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -36,12 +37,13 @@ class BasicBlock(nn.Cell):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec):
+    def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec, drop_path_rate: float = 0.0):
         super().__init__()
         self.conv1 = conv(in_channels, channels, 3, stride)
         self.bn1 = batch_norm(channels)
         self.conv2 = conv(channels, channels, 3)
         self.bn2 = batch_norm(channels)
+        self.drop_path = DropPath(drop_path_rate)
         self.relu = nn.ReLU()
         self.downsample = shortcut(spec.shortcut, in_channels, channels, stride)
 
@@ -49,7 +51,7 @@ class BasicBlock(nn.Cell):
         identity = x if self.downsample is None else self.downsample(x)
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        return self.relu(identity + y)
+        return self.relu(identity + self.drop_path(y))
 
 
 class Bottleneck(nn.Cell):
@@ -60,7 +62,7 @@ class Bottleneck(nn.Cell):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec):
+    def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec, drop_path_rate: float = 0.0):
         super().__init__()
         width = channels * spec.base_width // 64 * spec.groups
         out_channels = channels * self.expansion
@@ -71,6 +73,7 @@ class Bottleneck(nn.Cell):
         self.conv3 = conv(width, out_channels, 1)
         self.bn3 = batch_norm(out_channels)
         self.se = SqueezeExcitation(out_channels) if spec.squeeze else None
+        self.drop_path = DropPath(drop_path_rate)
         self.relu = nn.ReLU()
         self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride)
 
@@ -81,7 +84,7 @@ class Bottleneck(nn.Cell):
         y = self.bn3(self.conv3(y))
         if self.se is not None:
             y = self.se(y)
-        return self.relu(identity + y)
+        return self.relu(identity + self.drop_path(y))
 
 
 class SplitBottleneck(nn.Cell):
@@ -89,7 +92,7 @@ class SplitBottleneck(nn.Cell):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec):
+    def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec, drop_path_rate: float = 0.0):
         super().__init__()
         width = channels * spec.base_width // 64 * spec.groups
         out_channels = channels * self.expansion
@@ -104,6 +107,7 @@ class SplitBottleneck(nn.Cell):
         self.conv3 = conv(width, out_channels, 1)
         self.bn3 = batch_norm(out_channels)
         self.drop_block3 = DropBlock(rate)
+        self.drop_path = DropPath(drop_path_rate)
         self.relu = nn.ReLU()
         self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride)
 
@@ -112,7 +116,7 @@ class SplitBottleneck(nn.Cell):
         y = self.relu(self.drop_block1(self.bn1(self.conv1(x))))
         y = self.avd_last(self.conv2(self.avd_first(y)))
         y = self.drop_block3(self.bn3(self.conv3(y)))
-        return self.relu(identity + y)
+        return self.relu(identity + self.drop_path(y))
 
 
 _BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck, "split": SplitBottleneck}
@@ -146,20 +150,22 @@ class ResNet(nn.Cell):
         self.bn1 = batch_norm(in_channels)
         self.relu = nn.ReLU()
 
-        stages = []
+        stages, total = [], sum(spec.stage_sizes)
         for stage, size in enumerate(spec.stage_sizes):
             channels = spec.width * 2**stage
             blocks = []
             for index in range(size):
                 stride = 2 if stage > 0 and index == 0 else 1
-                blocks.append(block(in_channels, channels, stride, spec))
+                # grows with the depth (Huang et al. 2016, section 3, counted as timm does: 0 for the first block)
+                depth = (sum(spec.stage_sizes[:stage]) + index) / max(total - 1, 1)
+                blocks.append(block(in_channels, channels, stride, spec, depth * spec.drop_path_rate))
                 in_channels = channels * block.expansion
             stages.append(nn.SequentialCell(blocks))
             setattr(self, f"layer{stage + 1}", stages[-1])
         self.num_stages = len(stages)
         self.dropout = Dropout(spec.drop_rate)
         self.fc = dense(in_channels, num_classes)
-        for number, cell in enumerate(cell for _, cell in self.cells_and_names() if isinstance(cell, DropBlock)):
+        for number, cell in enumerate(cell for _, cell in self.cells_and_names() if isinstance(cell, RandomLayer)):
             cell.number(number)
         name_parameters_like_torch(self)
 
@@ -175,7 +181,11 @@ class ResNet(nn.Cell):
 
 
 def name_parameters_like_torch(network: nn.Cell) -> None:
-    """Gives batch-norm parameters their names in PyTorch; those of convolutions and linear layers are the same in both."""
+    """Gives batch-norm parameters their names in PyTorch; those of convolutions and linear layers are the same in both.
+
+    Counters of random layers, which only training needs, are marked as such.
+    """
     for path, parameter in network.parameters_and_names():
         owner, _, name = path.rpartition(".")
-        parameter.name = f"{owner}.{_TORCH_NAMES.get(name, name)}"
+        prefix = STATE_PREFIX if name == CALLS else ""
+        parameter.name = f"{prefix}{owner}.{_TORCH_NAMES.get(name, name)}"

@@ -24,6 +24,8 @@ class ResNetSpec:
         split_groups: computes a grouped convolution group by group; no other network, another form of the same.
         drop_rate: share of the pooled features that dropout takes away in training.
         drop_block_rate: the same for DropBlock on the activations of split blocks in the last two stages.
+        drop_path_rate: share of the images for which the last block's residual branch is dropped in training (stochastic
+            depth); less in earlier blocks.
         image_size: height and width that the published network takes, in pixels.
     """
 
@@ -42,4 +44,5 @@ class ResNetSpec:
     split_groups: bool = False
     drop_rate: float = 0.0
     drop_block_rate: float = 0.0
+    drop_path_rate: float = 0.0
     image_size: int = 224

@@ -1,8 +1,9 @@
-"""What happens between steps: log lines, a stop on NaN, checkpoints."""
+"""What happens between steps: log lines, a stop on NaN, checkpoints, a stop on request."""
 
 import math
 import sys
 import time
+from typing import NamedTuple
 
 import mindspore as ms
 import numpy as np
@@ -10,68 +11,124 @@ from tqdm import tqdm
 
 from src.errors import UserError
 from src.runlog import Metrics, log
+from src.training.stopping import StopRequests
+
+
+class Geometry(NamedTuple):
+    """How a run is divided.
+
+    Attributes:
+        epochs: length of the run.
+        steps_per_epoch: updates of the weights per epoch.
+        accumulate_steps: batches per step.
+        images_per_step: images of one step on all processes together.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    accumulate_steps: int
+    images_per_step: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run."""
+        return self.epochs * self.steps_per_epoch
 
 
 class Progress(ms.Callback):
-    """Logs loss, learning rate and throughput every `log_interval` steps, and stops the run on a loss of NaN or Inf.
+    """Counts steps, logs loss, learning rate and throughput every `log_interval` of them, and stops on a loss of NaN or Inf.
 
     Args:
         rates: learning rate of every step of the run.
-        steps_per_epoch: steps of one epoch.
-        batch_size: images per step.
+        first_step: steps that a resumed run has done already.
     """
 
-    def __init__(self, rates: np.ndarray, steps_per_epoch: int, batch_size: int, log_interval: int, metrics: Metrics):
+    def __init__(self, rates: np.ndarray, geometry: Geometry, log_interval: int, metrics: Metrics, first_step: int = 0):
         self.rates = rates
-        self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
+        self.geometry = geometry
         self.log_interval = log_interval
         self.metrics = metrics
-        self.step = 0  # steps since the start of the run
+        self.step = first_step  # steps since the start of the run
+        self.skipped = 0  # of these, since this process began, without an update because of an overflow
         self.train_seconds = 0.0
+        self._batches: list = []  # losses of the present step's batches so far
         self._step_seconds: list = []
         self._losses: list = []
-        self._bar = tqdm(total=len(rates), unit="step", disable=not sys.stderr.isatty())
+        self._scale = 0.0
+        self._bar = tqdm(total=len(rates), initial=first_step, unit="step", disable=not sys.stderr.isatty())
 
     def on_train_step_begin(self, run_context) -> None:
-        self._started = time.perf_counter()
+        if not self._batches:
+            self._started = time.perf_counter()
 
     def on_train_step_end(self, run_context) -> None:
-        loss = float(run_context.original_args().net_outputs.asnumpy())
+        loss, finite, scale = (float(output.asnumpy()) for output in run_context.original_args().net_outputs)
+        self._batches.append(loss)
+        if len(self._batches) < self.geometry.accumulate_steps:
+            return
         seconds = time.perf_counter() - self._started
+        loss, self._batches = float(np.mean(self._batches)), []
         self.step += 1
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss became {loss} at step {self.step} (epoch {self.epoch}); "
-                f"lower lr ({self.rates[self.step - 1]:g} there) or loss_scale; earlier checkpoints are intact"
-            )
+        self._check(loss, bool(finite), scale)
+        self._scale = scale
         self.train_seconds += seconds
         self._step_seconds.append(seconds)
-        self._losses.append(loss)
+        if finite:
+            self._losses.append(loss)
         self._bar.update()
         if self.step % self.log_interval == 0 or self.step == len(self.rates):
             self._report()
 
     @property
+    def between_steps(self) -> bool:
+        """Whether no step is half done, with some of its batches still to come."""
+        return not self._batches
+
+    @property
     def epoch(self) -> int:
         """Number of the epoch that the last step belonged to, from 1."""
-        return (self.step - 1) // self.steps_per_epoch + 1
+        return (self.step - 1) // self.geometry.steps_per_epoch + 1
+
+    def position(self) -> dict:
+        """`epoch` and `step`, both from 1."""
+        return {"epoch": self.epoch, "step": self.step}
 
     def close(self) -> None:
         """Removes the progress bar."""
         self._bar.close()
 
+    def _check(self, loss: float, finite: bool, scale: float) -> None:
+        """Raises UserError where the run cannot go on; logs what the loss scale does."""
+        advice = f"lower lr ({self.rates[self.step - 1]:g} there)"
+        if finite and not math.isfinite(loss):
+            raise UserError(
+                f"the loss became {loss} at step {self.step} (epoch {self.epoch}); {advice} or loss_scale; "
+                "earlier checkpoints are intact"
+            )
+        if not finite:
+            if scale <= 1:
+                raise UserError(
+                    f"gradients of step {self.step} (epoch {self.epoch}) are not finite even at loss scale {scale:g}, loss "
+                    f"{loss:g}; {advice}; earlier checkpoints are intact"
+                )
+            self.skipped += 1
+            log.info("step %d: overflow, update skipped, loss scale %g becomes %g", self.step, scale, scale / 2)
+            self.metrics.write("overflow", **self.position(), loss_scale=scale, new_loss_scale=scale / 2)
+        elif 0 < self._scale < scale:
+            log.info("step %d: loss scale is now %g", self.step, scale)
+
     def _report(self) -> None:
-        loss, seconds = float(np.mean(self._losses)), float(np.median(self._step_seconds))
-        rate, img_per_s = float(self.rates[self.step - 1]), self.batch_size / seconds
+        loss = float(np.mean(self._losses)) if self._losses else None
+        seconds = float(np.median(self._step_seconds))
+        rate, img_per_s = float(self.rates[self.step - 1]), self.geometry.images_per_step / seconds
         self._losses, self._step_seconds = [], []
         log.info(
-            "epoch %d step %d/%d loss %.4f lr %.6f %.1f img/s %.1f ms/step",
-            self.epoch, self.step, len(self.rates), loss, rate, img_per_s, 1000 * seconds,
+            "epoch %d step %d/%d loss %s lr %.6f %.1f img/s %.1f ms/step",
+            self.epoch, self.step, len(self.rates), "-" if loss is None else f"{loss:.4f}", rate, img_per_s, 1000 * seconds,
         )  # fmt: skip
         self.metrics.write(
-            "train", epoch=self.epoch, step=self.step, loss=loss, lr=rate,
-            img_per_s=round(img_per_s, 2), ms_per_step=round(1000 * seconds, 2),
+            "train", **self.position(), loss=loss, lr=rate, img_per_s=round(img_per_s, 2),
+            ms_per_step=round(1000 * seconds, 2), loss_scale=self._scale, skipped_steps=self.skipped,
         )  # fmt: skip
 
 
@@ -91,5 +148,33 @@ class Checkpoints(ms.Callback):
         return bool(self.interval) and self.progress.step % self.interval == 0
 
     def on_train_step_end(self, run_context) -> None:
-        if self.due() and self.progress.step % self.progress.steps_per_epoch:
+        at_end = self.progress.step % self.progress.geometry.steps_per_epoch == 0
+        if self.progress.between_steps and self.due() and not at_end:
             self.save()
+
+
+class Stopper(ms.Callback):
+    """Ends the epoch after the present step when somebody asks for it. Must come after `Progress`."""
+
+    def __init__(self, progress: Progress, requests: StopRequests):
+        self.progress = progress
+        self.requests = requests
+
+    def on_train_step_end(self, run_context) -> None:
+        if self.progress.between_steps and self.requests.requested:
+            run_context.request_stop()
+
+
+class Timing(ms.Callback):
+    """Notes when every step ends, waiting for data included, and stops after `steps` of them. Must come after `Progress`."""
+
+    def __init__(self, progress: Progress, steps: int):
+        self.progress = progress
+        self.steps = steps
+        self.ends: list = []
+
+    def on_train_step_end(self, run_context) -> None:
+        if self.progress.between_steps:
+            self.ends.append(time.perf_counter())
+            if len(self.ends) == self.steps:
+                run_context.request_stop()

@@ -5,59 +5,77 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Optional
 
 from mindspore import nn
 
 from src import checkpoint
+from src.checkpoint import Checkpoint
 from src.config import Config, to_yaml
 from src.errors import UserError
 from src.files import replacing, write_text
 from src.runlog import Metrics, log, start_log
+from src.training.resume import numbered_checkpoints
 
-_FILES = ("config.yaml", "metrics.jsonl", "train.log")
+_FILES = ("config.yaml", "metrics.jsonl", "tensorboard", "train_*.log", "*_perf.log", "*_acc.log")
 
 
 class RunFolder:
     """Gives a run its files below `ckpt_path`.
 
     Checkpoints are `<backbone>-<epoch>_<step>.ckpt`, of which the newest `keep_checkpoint_max` are kept, `last.ckpt` (the
-    newest again) and `best.ckpt` (the highest validation accuracy). Files of an earlier run move to `previous/<time>/`.
+    newest again) and `best.ckpt` (the highest validation accuracy). The log is `train_<device>.log`, the result
+    `<backbone>_bs<batch>_<processes>p_acc.log` or, of a performance run, `..._perf.log`. Files of an earlier run move to
+    `previous/<time>/`, unless this run goes on with it.
+
+    Args:
+        resumed_from: the checkpoint that the run goes on from.
 
     Raises:
         UserError: the folder cannot be written.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, resumed_from: Optional[Checkpoint] = None):
         self.path = Path(config.ckpt_path)
         self.prefix = config.backbone
         self.keep = config.keep_checkpoint_max
-        self.saved: list = []
+        kind = "perf" if config.performance else "acc"
+        self.result_file = self.path / f"{config.backbone}_bs{config.per_batch_size}_{config.group_size}p_{kind}.log"
         check_writable(self.path)
-        moved = self._set_earlier_run_aside()
-        start_log(self.path / "train.log")
+        goes_on = resumed_from is not None and resumed_from.path.resolve().parent == self.path.resolve()
+        moved = "" if goes_on else self._set_earlier_run_aside()
+        self.saved = sorted(numbered_checkpoints(self.path), key=lambda path: path.stat().st_mtime_ns)
+        start_log(self.path / f"train_{config.device_id}.log")
         if moved:
             log.info("files of the earlier run in %s are now in %s", self.path, moved)
         write_text(self.path / "config.yaml", to_yaml(config))
-        self.metrics = Metrics(self.path / "metrics.jsonl")
+        first_step = resumed_from.metadata["step"] if resumed_from else 0
+        events = self.path / "tensorboard" if config.tensorboard else None
+        self.metrics = Metrics(self.path / "metrics.jsonl", events, first_step)
+        if resumed_from:
+            self.metrics.write("resume", step=first_step, checkpoint=str(resumed_from.path))
 
-    def save(self, network: nn.Cell, metadata: dict) -> Path:
+    def save(self, network: nn.Cell, metadata: dict, state: dict) -> Path:
         """Writes a checkpoint of this epoch and step, and removes the oldest beyond the number to keep."""
         path = self.path / f"{self.prefix}-{metadata['epoch']}_{metadata['step']}.ckpt"
-        checkpoint.save(network, path, metadata)
+        checkpoint.save(network, path, metadata, state)
         _point(self.path / "last.ckpt", path)
-        if path not in self.saved:
-            self.saved.append(path)
+        self.saved = [saved for saved in self.saved if saved != path] + [path]
         while len(self.saved) > self.keep:
             self.saved.pop(0).unlink(missing_ok=True)
         self.metrics.write("checkpoint", epoch=metadata["epoch"], step=metadata["step"], path=str(path))
         return path
 
     def save_best(self, network: nn.Cell, metadata: dict) -> None:
-        """Writes `best.ckpt`."""
+        """Writes `best.ckpt`, which holds no training state."""
         checkpoint.save(network, self.path / "best.ckpt", metadata)
 
+    def write_result(self, lines: list) -> None:
+        """Writes the result of the run, one line per fact."""
+        write_text(self.result_file, "".join(line + "\n" for line in lines))
+
     def _set_earlier_run_aside(self) -> str:
-        earlier = [self.path / name for name in _FILES if (self.path / name).exists()]
+        earlier = [path for pattern in _FILES for path in self.path.glob(pattern)]
         earlier += checkpoint.newest_first(self.path)
         if not earlier:
             return ""

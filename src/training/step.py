@@ -1,52 +1,165 @@
 """One training step: forward, scaled loss, gradients, update."""
 
+from typing import Optional
+
 import mindspore as ms
 from mindspore import nn, ops
 
-from src.config import Config
+from src.checkpoint import AVERAGED, STATE_PREFIX
+
+GRADIENT_MEANS = "gradient_means"  # prefix of the names of the gradients collected so far
 
 
 class TrainStep(nn.Cell):
-    """Computes the loss of a batch and updates the weights; returns the unscaled loss, float32 ().
+    """Computes the loss of a batch and, after every `accumulate_steps` batches, updates the weights.
 
-    The loss is multiplied by a fixed `loss_scale` before the gradients are taken and the gradients are divided by it before
-    the update, so that the scale changes what is representable and nothing else (Micikevicius et al. 2017,
-    arXiv 1710.03740, section 3.2).
+    The loss is multiplied by a scale before the gradients are taken and the gradients are divided by it before the update,
+    so that it changes what float16 can represent and nothing else (Micikevicius et al. 2017, arXiv 1710.03740, section 3.2).
+    Under a dynamic scale gradients with Inf or NaN leave weights, momentum, averages and running statistics as they
+    were and halve the scale; `scale_window` updates in a row without one double it.
 
-    Inputs: images float32 (N, 3, H, W), labels int32 (N,).
+    Inputs: images float32 (N, 3, H, W), labels int32 (N,) or class probabilities float32 (N, classes).
+    Outputs: the unscaled loss, float32 (); whether no update was skipped, bool (); the scale used, float32 ().
+
+    Args:
+        network: images -> logits.
+        optimizer: over the parameters to train.
+        label_smoothing: share of the probability spread over all classes (Szegedy et al. 2015, arXiv 1512.00567, section 7).
+        loss_scale: the scale, or where a dynamic one starts.
+        scale_window: updates before a dynamic scale doubles; 0: the scale is fixed.
+        accumulate_steps: batches per update; the gradient is their mean.
+        clip_norm: largest norm of all gradients together (Pascanu et al. 2012, arXiv 1211.5063, algorithm 1); 0: any.
+        average: keeps moving averages of weights and running statistics, or None.
+        reduce_gradients: mean over the processes of a data-parallel run, or None.
     """
 
-    def __init__(self, network: nn.Cell, optimizer: nn.Optimizer, label_smoothing: float, loss_scale: float):
+    def __init__(
+        self,
+        network: nn.Cell,
+        optimizer: nn.Optimizer,
+        label_smoothing: float = 0.0,
+        loss_scale: float = 1.0,
+        scale_window: int = 0,
+        accumulate_steps: int = 1,
+        clip_norm: float = 0.0,
+        average: Optional["MovingAverage"] = None,
+        reduce_gradients: Optional[nn.Cell] = None,
+    ):
         super().__init__(auto_prefix=False)  # otherwise MindSpore renames the weights
         self.network = network
         self.optimizer = optimizer
         self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-        self.scaler = ms.amp.StaticLossScaler(loss_scale)
+        self.is_dynamic = scale_window > 0
+        if self.is_dynamic:
+            self.scaler = ms.amp.DynamicLossScaler(loss_scale, 2, scale_window)
+            self.scale, self.good_updates = self.scaler.scale_value, self.scaler.counter  # else no parameters of this cell
+            self.scale.name, self.good_updates.name = "loss_scale", "good_updates"
+            self.statistics = RunningStatistics(network)
+        else:
+            self.scaler = ms.amp.StaticLossScaler(loss_scale)
+            self.scale = self.scaler.scale_value
+            self.scale.name = "loss_scale"
+        self.accumulate_steps = accumulate_steps
+        if accumulate_steps > 1:
+            self.means = optimizer.parameters.clone(prefix=GRADIENT_MEANS, init="zeros")
+            self.batches = ms.Parameter(ms.Tensor(0, ms.int32), name=f"{GRADIENT_MEANS}.batches", requires_grad=False)
+        self.clip_norm = clip_norm
+        self.average = average
+        self.reduce_gradients = reduce_gradients
         self.value_and_grad = ms.value_and_grad(self.scaled_loss, None, optimizer.parameters, has_aux=True)
 
     def scaled_loss(self, images, labels):
         """The loss times the scale, to be differentiated, and the loss itself."""
-        loss = self.loss(self.network(images), labels)
+        loss = self.loss(ops.cast(self.network(images), ms.float32), labels)
         return self.scaler.scale(loss), loss
 
     def construct(self, images, labels):
+        scale = self.scale * 1.0  # as it is before the update
         (_, loss), gradients = self.value_and_grad(images, labels)
-        return ops.depend(loss, self.optimizer(self.scaler.unscale(gradients)))
+        if self.accumulate_steps == 1:
+            return loss, self.update(gradients), scale
+        for mean, gradient in zip(self.means, gradients):
+            ops.assign_add(mean, gradient / self.accumulate_steps)
+        self.batches += 1
+        finite = ms.Tensor(True)
+        if self.batches == self.accumulate_steps:
+            finite = self.update(self.means)
+            for mean in self.means:
+                ops.assign(mean, ops.zeros_like(mean))
+            self.batches = ms.Tensor(0, ms.int32)
+        return loss, finite, scale
+
+    def update(self, gradients):
+        """Changes the weights unless a dynamic scale finds an overflow; returns whether it did, bool ()."""
+        if self.reduce_gradients is not None:
+            gradients = self.reduce_gradients(gradients)
+        gradients = self.scaler.unscale(gradients)
+        if not self.is_dynamic:
+            self.apply(gradients)
+            return ms.Tensor(True)
+        finite = ms.amp.all_finite(gradients)
+        if finite:
+            self.apply(gradients)
+            self.statistics.keep()
+        else:
+            # The schedule goes by steps, whether they update or not.
+            ops.assign_add(self.optimizer.global_step, self.optimizer.global_step_increase_tensor)
+            self.statistics.restore()
+        self.scaler.adjust(finite)
+        return finite
+
+    def apply(self, gradients):
+        """Clips, updates and averages."""
+        if self.clip_norm > 0:
+            gradients = ops.clip_by_global_norm(gradients, self.clip_norm)
+        self.optimizer(gradients)
+        if self.average is not None:
+            self.average()
 
 
-def create_optimizer(network: nn.Cell, rates, config: Config) -> nn.Optimizer:
-    """SGD with momentum, v = momentum * v + g, w = w - lr * v (Sutskever et al. 2013 as PyTorch and MindSpore define it).
+class MovingAverage(nn.Cell):
+    """Exponential moving averages of a network's parameters, running statistics included.
 
-    Args:
-        rates: learning rate of each step, float32 (steps,).
+    average = d * average + (1 - d) * value with d = min(decay, (1 + n) / (10 + n)) at update n, so that the first values are
+    soon forgotten (TensorFlow's `ExponentialMovingAverage` with `num_updates`; Polyak and Juditsky 1992).
     """
-    parameters = network.trainable_params()
-    # One-dimensional parameters are those of batch norms and biases.
-    decayed = [p for p in parameters if config.decay_norm_and_bias or p.ndim > 1]
-    kept = [p for p in parameters if not (config.decay_norm_and_bias or p.ndim > 1)]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}]
-    if kept:
-        groups.append({"params": kept, "weight_decay": 0.0})
-    return nn.Momentum(
-        [*groups, {"order_params": parameters}], learning_rate=ms.Tensor(rates), momentum=config.momentum, use_nesterov=False
-    )
+
+    def __init__(self, network: nn.Cell, decay: float):
+        super().__init__(auto_prefix=False)
+        self.decay = decay
+        weights = [p for p in network.get_parameters() if not p.name.startswith(STATE_PREFIX)]
+        self.values = ms.ParameterTuple(weights)
+        self.averages = self.values.clone(prefix=AVERAGED.rstrip("."), init="same")
+        for average in self.averages:
+            average.requires_grad = False
+        self.updates = ms.Parameter(ms.Tensor(0, ms.float32), name="ema_updates", requires_grad=False)
+
+    def construct(self):
+        self.updates += 1
+        decay = ops.minimum(ms.Tensor(self.decay, ms.float32), (1 + self.updates) / (10 + self.updates))
+        for average, value in zip(self.averages, self.values):
+            ops.assign(average, decay * average + (1 - decay) * value)
+
+    def weights(self) -> dict:
+        """Name of each averaged parameter -> its average."""
+        return {value.name: average.asnumpy() for value, average in zip(self.values, self.averages)}
+
+
+class RunningStatistics(nn.Cell):
+    """The running means and variances as the last good update left them: a skipped step has already changed them."""
+
+    def __init__(self, network: nn.Cell):
+        super().__init__(auto_prefix=False)
+        layers = [cell for _, cell in network.cells_and_names() if isinstance(cell, nn.BatchNorm2d)]
+        self.present = ms.ParameterTuple([p for layer in layers for p in (layer.moving_mean, layer.moving_variance)])
+        self.kept = self.present.clone(prefix="kept", init="same")
+
+    def keep(self):
+        """Takes the present ones as good."""
+        for kept, present in zip(self.kept, self.present):
+            ops.assign(kept, present)
+
+    def restore(self):
+        """Goes back to the good ones."""
+        for kept, present in zip(self.kept, self.present):
+            ops.assign(present, kept)

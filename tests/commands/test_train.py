@@ -31,7 +31,7 @@ def test_a_run_learns_and_leaves_what_it_promises(trained):
     names = sorted(path.name for path in run.iterdir())
     assert names == [
         "best.ckpt", "config.yaml", "last.ckpt", "metrics.jsonl", "resnext11_8x16d-8_30.ckpt", "resnext11_8x16d-8_32.ckpt",
-        "train.log",
+        "resnext11_8x16d_bs8_1p_acc.log", "train_0.log",
     ]  # fmt: skip
     written = [(event["epoch"], event["step"]) for event in events(run) if event["event"] == "checkpoint"]
     assert written[:6] == [(1, 3), (1, 4), (2, 6), (2, 8), (3, 9), (3, 12)] and written[-2:] == [(8, 30), (8, 32)]
@@ -66,6 +66,21 @@ def test_the_same_seed_gives_the_same_run_and_another_another(data_set, tmp_path
     first, again, other = weights("a", 5), weights("b", 5), weights("c", 6)
     assert all((first[name] == again[name]).all() for name in first)
     assert any((first[name] != other[name]).any() for name in first)
+
+
+def test_a_run_with_every_augmentation_learns_from_soft_labels_and_repeats(data_set, tmp_path, command):
+    values = {
+        "auto_augment": "trivialaugment", "random_erase_prob": 0.3, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,
+        "repeated_augment": 2, "max_epoch": 2, "log_interval": 1,
+    }  # fmt: skip
+    weights = []
+    for name in ("a", "b"):
+        code, _, err = command(train.main, *arguments(data_set, tmp_path, ckpt_path=tmp_path / name, **values))
+        assert code == 0, err
+        losses = [event["loss"] for event in events(tmp_path / name) if event["event"] == "train"]
+        assert len(losses) == 8 and np.isfinite(losses).all()
+        weights.append(checkpoint.load(tmp_path / name / "last.ckpt").weights)
+    assert all((value.asnumpy() == weights[1][key].asnumpy()).all() for key, value in weights[0].items())
 
 
 def test_a_run_can_start_from_a_checkpoint(trained, tmp_path, command):

@@ -1,9 +1,12 @@
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from conftest import CLASSES, write_image
+from src.data import folder
+from src.data.images import Names
 from src.data.index import index_flat, index_folder
 from src.errors import UserError
 
@@ -98,3 +101,98 @@ def test_a_flat_folder_with_numbers_and_with_names(tmp_path):
 def test_wrong_label_files(tmp_path, lines, part):
     with pytest.raises(UserError, match=part):
         index_flat(*flat_folder(tmp_path, lines))
+
+
+@pytest.fixture
+def listings(monkeypatch):
+    """Counts how often folders are walked."""
+    count = []
+    real = folder._walk
+    monkeypatch.setattr(folder, "_walk", lambda root: count.append(root) or real(root))
+    return count
+
+
+def settled(root, seconds=10):
+    """Makes all folders look as if they had last been changed some seconds ago."""
+    for path in (root, *root.rglob("*")):
+        if path.is_dir():
+            status = path.stat()
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - seconds * 10**9))
+
+
+def test_unchanged_folders_are_not_listed_again(data_set, tmp_path, listings, caplog):
+    root = data_set / "train"
+    (root / "empty").mkdir()
+    settled(root)
+    first, again = index_folder(root, tmp_path / "cache"), index_folder(root, tmp_path / "cache")
+    assert len(listings) == 1
+    assert again.files == first.files and (again.labels == first.labels).all() and again.class_names == CLASSES
+    assert again.fingerprint() == first.fingerprint() and (again.images.stamps == first.images.stamps).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: write_image(root / "red" / "added.png", 0, 0),
+        lambda root: (root / "red" / "red0.PNG").unlink(),
+        lambda root: (root / "red" / "red0.PNG").rename(root / "red" / "renamed.png"),
+        lambda root: (root / "red" / "red0.PNG").rename(root / "blue" / "moved.png"),
+        lambda root: write_image(root / "yellow" / "a.png", 0, 0),
+        lambda root: (root / "red").rename(root / "crimson"),
+        lambda root: shutil.rmtree(root / "blue"),
+    ],
+)
+def test_a_changed_folder_is_listed_again(data_set, tmp_path, listings, change):
+    root = data_set / "train"
+    settled(root)
+    before = index_folder(root, tmp_path / "cache")
+    change(root)
+    after = index_folder(root, tmp_path / "cache", check_files=False)
+    assert len(listings) == 2 and after.fingerprint() != before.fingerprint()
+    assert after.files == index_folder(root).files
+
+
+def test_a_folder_changed_a_moment_ago_is_not_trusted(data_set, tmp_path, listings):
+    index_folder(data_set / "train", tmp_path / "cache")
+    index_folder(data_set / "train", tmp_path / "cache")
+    assert len(listings) == 2
+
+
+def test_a_rewritten_file_is_noticed_where_files_are_looked_at(data_set, tmp_path, listings):
+    root = data_set / "train"
+    settled(root)
+    before = index_folder(root, tmp_path / "cache")
+    before.path(3).write_bytes(b"something else")
+    assert index_folder(root, tmp_path / "cache", check_files=False).fingerprint() == before.fingerprint()
+    after = index_folder(root, tmp_path / "cache")
+    assert len(listings) == 1 and after.images.stamps[3, 0] == 14 and after.fingerprint() != before.fingerprint()
+    assert index_folder(root, tmp_path / "cache", check_files=False).fingerprint() == after.fingerprint()
+
+
+def test_a_damaged_cache_is_made_anew(data_set, tmp_path, listings):
+    settled(data_set / "train")
+    index_folder(data_set / "train", tmp_path / "cache")
+    (cache,) = (tmp_path / "cache").glob("index-*.npz")
+    for content in (b"", b"damaged", cache.read_bytes()[:-100]):
+        cache.write_bytes(content)
+        assert len(index_folder(data_set / "train", tmp_path / "cache")) == 18
+    assert len(listings) == 4
+
+
+def test_the_fingerprint_follows_the_data_and_not_its_place(data_set, tmp_path):
+    index = index_folder(data_set / "train")
+    shutil.copytree(data_set / "train", tmp_path / "copy")
+    assert index_folder(tmp_path / "copy").fingerprint() == index.fingerprint()
+    prints = {index.fingerprint(), index.without({3}).fingerprint(), index.select(np.arange(18)[::-1]).fingerprint()}
+    prints |= {index.with_classes(("red", "green", "blue"), allow_fewer=False).fingerprint()}
+    assert len(prints) == 4
+
+
+def test_names_of_all_kinds_are_kept():
+    names = ["a.png", "", "caf\u00e9/b.png", os.fsdecode(b"caf\xe9.jpg"), "z" * 1000]
+    packed = Names.of(names)
+    assert list(packed) == names and len(packed) == 5 and packed[3] == names[3]
+    joined = Names.join([packed, Names.of([]), packed])
+    assert list(joined) == names * 2 and not joined.equals(packed) and Names.of(names * 2).equals(joined)
+    with pytest.raises(IndexError):
+        packed[5]

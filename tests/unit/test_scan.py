@@ -1,5 +1,4 @@
 import io
-import json
 
 import numpy as np
 import pytest
@@ -71,14 +70,29 @@ def test_only_files_that_changed_are_looked_at_again(data_set, tmp_path, monkeyp
     assert scan.find_problems(index, "full", tmp_path, 1) == {}
     assert looked_at == []
     index.path(4).write_bytes(b"broken now")
+    index = index_folder(data_set / "train")
     assert list(scan.find_problems(index, "full", tmp_path, 1)) == [4]
     assert looked_at == [str(index.path(4))]
-    cache = next(tmp_path.glob("scan-full-*.json"))
-    json.loads(cache.read_text())
-    cache.write_text("{ damaged")
     looked_at.clear()
+    write_image(data_set / "train" / "blue" / "added.png", 2, 0)
+    index.path(0).unlink()
+    index = index_folder(data_set / "train")
     assert list(scan.find_problems(index, "full", tmp_path, 1)) == [4]
-    assert len(looked_at) == 18
+    assert looked_at == [str(data_set / "train" / "blue" / "added.png")]
+    one = index.select(np.array([7]))
+    one.path(0).write_bytes(b"broken too")
+    one = index_folder(data_set / "train").select(np.array([7]))  # what is known of the other files must not be lost
+    assert list(scan.find_problems(one, "full", tmp_path, 1)) == [0]
+    looked_at.clear()
+    assert list(scan.find_problems(index_folder(data_set / "train"), "full", tmp_path, 1)) == [4, 7]
+    assert looked_at == []
+    cache = next(tmp_path.glob("scan-full-*.npz"))
+    content = bytearray(cache.read_bytes())
+    for damage in (content[:100], b"{ damaged", content[:200] + b"x" + content[201:]):
+        cache.write_bytes(damage)
+        looked_at.clear()
+        assert list(scan.find_problems(index_folder(data_set / "train"), "full", tmp_path, 1)) == [4, 7]
+        assert len(looked_at) == 18
 
 
 def test_many_files_are_checked_by_several_processes_in_order(tmp_path):

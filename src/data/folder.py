@@ -1,0 +1,223 @@
+"""Image files below a folder: found once, and found again from a cache as long as no folder was changed.
+
+A folder's time of change tells whether files were added, removed or renamed in it; a file's size and time of change whether
+it was rewritten. benchmarks/startup.py measures what that takes for a million files.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import time
+import zipfile
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from src.data.images import Images, Names
+from src.errors import UserError
+from src.files import replacing
+
+log = logging.getLogger("resnet_zoo")
+
+# What MindSpore decodes. WebP and GIF, which it does not, count as other files.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+
+_CACHED = ("about", "labels", "stamps", "folder_times", "names_buffer", "names_ends", "folders_buffer", "folders_ends")
+# File systems note times in steps of up to 2 seconds (FAT): a folder changed so shortly before may change again unnoticed.
+_CLOCK_STEP_NS = 2_000_000_000
+
+
+class FolderImages(Images):
+    """Image files.
+
+    Attributes:
+        names: paths relative to `root`.
+        stamps: size in bytes and time of change in nanoseconds, int64 (images, 2); -1 for files that cannot be looked at.
+    """
+
+    def __init__(self, root: Path, names: Names, stamps: Optional[np.ndarray] = None):
+        self.root = root
+        self.names = names
+        self.stamps = _stamps(root, names) if stamps is None else stamps
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, image: int) -> str:
+        return self.names[image]
+
+    def read(self, image: int) -> np.ndarray:
+        return np.fromfile(os.path.join(self.root, self.names[image]), np.uint8)
+
+    def digest(self) -> bytes:
+        digest = hashlib.sha256(np.ascontiguousarray(self.stamps[:, 0]))
+        digest.update(self.names.ends)
+        digest.update(self.names.buffer)
+        return digest.digest()
+
+
+class Listing(NamedTuple):
+    """The images in class folders.
+
+    Attributes:
+        labels: number of the class folder of every image, int32 (images,).
+        class_names: class folders that hold images.
+        empty: class folders that hold none.
+        ignored: number of other files.
+        folders: all folders looked into, relative to the root.
+        folder_times: their times of change in nanoseconds, int64; 0 where the folder may have changed since.
+    """
+
+    images: FolderImages
+    labels: np.ndarray
+    class_names: list
+    empty: list
+    ignored: int
+    folders: Names
+    folder_times: np.ndarray
+
+
+def list_class_folders(root: Path, cache_dir: Optional[Path], check_files: bool) -> Listing:
+    """The images in the class folders of `root`, classes and images in the order of their names.
+
+    Args:
+        cache_dir: where the list is kept between runs; None: nowhere.
+        check_files: looks at the size and time of every file even if no folder changed.
+    """
+    if cache_dir is None:
+        return _walk(root)
+    cache_file = cache_path(cache_dir, "index", root)
+    listing = _read_cache(cache_file, root)
+    if listing is None:
+        listing = _walk(root)
+    elif check_files:
+        stamps = _stamps(root, listing.images.names)
+        if np.array_equal(stamps, listing.images.stamps):
+            return listing
+        listing = listing._replace(images=FolderImages(root, listing.images.names, stamps))
+    else:
+        return listing
+    _write_cache(cache_file, listing)
+    return listing
+
+
+def cache_path(cache_dir: Path, kind: str, root: Path) -> Path:
+    """The cache file of this kind for a folder."""
+    return cache_dir / f"{kind}-{hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]}.npz"
+
+
+def save_arrays(path: Path, arrays: dict) -> None:
+    """Writes a cache file; where that fails, says so and goes on."""
+    try:
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+    except UserError as error:
+        log.warning("not kept for the next run: %s", error)
+
+
+def load_arrays(path: Path, keys: tuple) -> dict:
+    """Reads these arrays of a cache file, which bear checksums. Returns {} where there is none or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return {key: content[key] for key in keys}
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile):
+        return {}
+
+
+def pack_json(content) -> np.ndarray:
+    """JSON as an array of bytes, for `save_arrays`."""
+    return np.frombuffer(json.dumps(content).encode(), np.uint8)
+
+
+def unpack_json(packed: np.ndarray):
+    """The reverse of `pack_json`."""
+    return json.loads(packed.tobytes())
+
+
+def images_below(root: Path, folder: str) -> tuple:
+    """Images at any depth below root/folder: sorted paths relative to root, number of other files, folders with times."""
+    images, others, folders, visited = [], 0, [], set()
+    for directory, subfolders, names in os.walk(root / folder, followlinks=True):
+        status = os.stat(directory)  # before its files are listed, or rather not after
+        if (status.st_dev, status.st_ino) in visited:  # a link back to a folder above
+            subfolders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        relative = os.path.relpath(directory, root)
+        folders.append((relative, status.st_mtime_ns))
+        prefix = "" if relative == "." else relative + os.sep
+        found = [prefix + name for name in names if is_image(name)]
+        images += found
+        others += len(names) - len(found) - sum(name.startswith(".") for name in names)
+    return sorted(images), others, folders
+
+
+def is_image(name: str) -> bool:
+    """Whether a file counts as an image, by its name."""
+    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+
+
+def _walk(root: Path) -> Listing:
+    started = time.time_ns()
+    folders = [(".", root.stat().st_mtime_ns)]
+    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    parts, counts, class_names, empty, ignored = [], [], [], [], 0
+    for name in classes:
+        images, others, below = images_below(root, name)
+        ignored += others
+        folders += below
+        if images:
+            class_names.append(name)
+            parts.append(Names.of(images))
+            counts.append(len(images))
+        else:
+            empty.append(name)
+    times = np.array([changed for _, changed in folders], np.int64)
+    times[times > started - _CLOCK_STEP_NS] = 0
+    labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    images = FolderImages(root, Names.join(parts))
+    return Listing(images, labels, class_names, empty, ignored, Names.of(name for name, _ in folders), times)
+
+
+def _stamps(root: Path, names: Names) -> np.ndarray:
+    stamps = np.full((len(names), 2), -1, np.int64)
+    prefix = os.path.join(root, "")
+    for i, name in enumerate(names):
+        try:
+            status = os.stat(prefix + name)
+        except OSError:
+            continue
+        stamps[i, 0], stamps[i, 1] = status.st_size, status.st_mtime_ns
+    return stamps
+
+
+def _write_cache(path: Path, listing: Listing) -> None:
+    arrays = {
+        "about": pack_json({name: getattr(listing, name) for name in ("class_names", "empty", "ignored")}),
+        "labels": listing.labels,
+        "stamps": listing.images.stamps,
+        "folder_times": listing.folder_times,
+    }
+    for key, names in (("names", listing.images.names), ("folders", listing.folders)):
+        arrays |= {f"{key}_buffer": names.buffer, f"{key}_ends": names.ends}
+    save_arrays(path, arrays)
+
+
+def _read_cache(path: Path, root: Path) -> Optional[Listing]:
+    """The list of an earlier run, if no folder changed since."""
+    arrays = load_arrays(path, _CACHED)
+    if not arrays:
+        return None
+    folders = Names(arrays["folders_buffer"], arrays["folders_ends"])
+    for folder, changed in zip(folders, arrays["folder_times"]):
+        try:
+            if os.stat(os.path.join(root, folder)).st_mtime_ns != changed:
+                return None
+        except OSError:
+            return None
+    images = FolderImages(root, Names(arrays["names_buffer"], arrays["names_ends"]), arrays["stamps"])
+    about = unpack_json(arrays["about"])
+    return Listing(images, arrays["labels"], folders=folders, folder_times=arrays["folder_times"], **about)

@@ -1,0 +1,79 @@
+"""What the formats of image data sets have in common, and long lists of names in little memory."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+
+class Images:
+    """A fixed list of images, numbered from 0; the base of every format.
+
+    Attributes:
+        root: the folder or file that holds them, for messages.
+        encoded: whether `read` gives the bytes of an image file; otherwise it gives pixels.
+        synthetic: whether the images are made up.
+    """
+
+    root: Path
+    encoded = True
+    synthetic = False
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def name(self, image: int) -> str:
+        """What an image is called below `root`."""
+        raise NotImplementedError
+
+    def read(self, image: int) -> np.ndarray:
+        """An image as uint8: the bytes of its file (bytes,), or pixels RGB (H, W, 3)."""
+        raise NotImplementedError
+
+    def digest(self) -> bytes:
+        """Changes when names, number or sizes of the images change, and does not when the data is moved elsewhere."""
+        raise NotImplementedError
+
+
+class Names(Sequence):
+    """File names, each about as long in memory as on paper: a million need 40 MB and not 120.
+
+    Attributes:
+        buffer: the encoded names one after the other, uint8 (bytes,).
+        ends: where each of them ends, int64 (names,).
+    """
+
+    def __init__(self, buffer: np.ndarray, ends: np.ndarray):
+        self.buffer = buffer
+        self.ends = ends
+
+    @classmethod
+    def of(cls, names: Iterable) -> "Names":
+        """Packs strings as the operating system gives them, or bytes."""
+        encoded = [os.fsencode(name) for name in names]
+        ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), ends)
+
+    @classmethod
+    def join(cls, parts: list) -> "Names":
+        """Several lists in one."""
+        starts = np.cumsum([0] + [len(part.buffer) for part in parts])
+        ends = [part.ends + start for part, start in zip(parts, starts)]
+        return cls(
+            np.concatenate([np.empty(0, np.uint8), *[part.buffer for part in parts]]),
+            np.concatenate([np.empty(0, np.int64), *ends]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, position: int) -> str:
+        if not 0 <= position < len(self):
+            raise IndexError(position)
+        start = self.ends[position - 1] if position else 0
+        return os.fsdecode(self.buffer[start : self.ends[position]].tobytes())
+
+    def equals(self, other: "Names") -> bool:
+        """Whether the two lists hold the same names in the same order."""
+        return np.array_equal(self.ends, other.ends) and np.array_equal(self.buffer, other.buffer)

@@ -1,0 +1,123 @@
+"""Going on with an interrupted run: which checkpoint, whether it fits, and putting its state back."""
+
+import re
+from pathlib import Path
+from typing import Optional
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn
+
+from src import checkpoint
+from src.checkpoint import STATE_PREFIX, Checkpoint, weights_of
+from src.config import Config
+from src.errors import UserError, first_of
+from src.runlog import log
+from src.training.step import GRADIENT_MEANS, TrainStep
+
+# Keys that leave the weights of a run as they are. Data and number of data workers are compared by themselves.
+_FREE = {
+    "platform", "device_id", "num_parallel_workers", "is_save_on_master", "data_dir", "eval_data_dir", "label_file", "scan",
+    "bad_images", "cache_dir", "pretrained", "use_ema", "resume", "resume_allow", "early_stop", "time_limit", "ckpt_path",
+    "ckpt_interval", "ckpt_interval_epochs", "keep_checkpoint_max", "eval_interval", "log_interval", "tensorboard",
+    "performance", "performance_steps", "eval_batch_size", "result_json", "predict", "predict_json", "top_k", "ckpt_file",
+    "file_format", "file_name",
+}  # fmt: skip
+DATA, WORKERS = "data", "workers"  # what `resume_allow` may name besides configuration keys
+
+
+def numbered_checkpoints(folder: Path) -> list:
+    """The checkpoints `<backbone>-<epoch>_<step>.ckpt` of a run, by step, the last one first."""
+    steps = {path: re.fullmatch(r"[^.].*-\d+_(\d+)\.ckpt", path.name) for path in folder.glob("*.ckpt")}
+    return sorted((path for path in steps if steps[path]), key=lambda path: int(steps[path][1]), reverse=True)
+
+
+def find_checkpoint(config: Config) -> Optional[Checkpoint]:
+    """The checkpoint that `config.resume` means; None for a run from the start.
+
+    Raises:
+        UserError: the file named cannot be used, or none of those in `ckpt_path` can.
+    """
+    if not config.resume:
+        return None
+    if config.resume != "auto":
+        return _load_resumable(Path(config.resume))
+    folder = Path(config.ckpt_path)
+    candidates = numbered_checkpoints(folder)
+    if not candidates:
+        log.info("resume: no checkpoints in %s; the run starts from the beginning", folder)
+        return None
+    for path in candidates:
+        try:
+            return _load_resumable(path)
+        except UserError as error:
+            log.warning("resume: passed over %s", error)
+    raise UserError(f"resume: none of the {len(candidates)} checkpoints in '{folder}' can be used; see the lines above")
+
+
+def _load_resumable(path: Path) -> Checkpoint:
+    saved = checkpoint.load(path)
+    if not saved.state:
+        raise UserError(f"{path}: holds weights only, no training state; --pretrained {path} starts a new run from it")
+    return saved
+
+
+def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers: int) -> None:
+    """Raises UserError where the checkpoint's run differs from this one in what decides the weights.
+
+    Differences that `resume_allow` names are logged instead.
+
+    Args:
+        fingerprint: of the training data (`ImageIndex.fingerprint`).
+        workers: threads of the input pipeline; the random numbers of augmentation depend on it.
+    """
+    then, now = saved.metadata["config"], config.model_dump(mode="json")
+    differences = {
+        key: f"{then.get(key)!r} then, {now[key]!r} now" for key in now if key not in _FREE and then.get(key) != now[key]
+    }
+    if saved.metadata["data_fingerprint"] != fingerprint:
+        differences[DATA] = "the training images are not those of then"
+    if saved.metadata["data_workers"] != workers:
+        differences[WORKERS] = f"{saved.metadata['data_workers']} data workers then, {workers} now"
+    refused = [key for key in differences if key not in config.resume_allow]
+    if refused:
+        found = first_of([f"{key} ({differences[key]})" for key in refused])
+        raise UserError(
+            f"resume: {saved.path} is of another run: {found}; give the same values, or allow the change with "
+            f"--resume_allow {','.join(refused)}"
+        )
+    for key, difference in differences.items():
+        log.warning("resume: %s changes, as allowed: %s", key, difference)
+
+
+def state_of(network: nn.Cell, step: TrainStep) -> dict:
+    """All that a step keeps besides the network's weights, name -> array: momentum, position, loss scale, averages, ..."""
+    return {name: parameter.asnumpy() for name, parameter in _state_parameters(network, step).items()}
+
+
+def restore(network: nn.Cell, step: TrainStep, saved: Checkpoint) -> None:
+    """Puts the network's weights and the step's state back.
+
+    Raises:
+        UserError: the checkpoint is of another network, or lacks part of the state or has more.
+    """
+    checkpoint.load_into(network, saved)
+    parameters = _state_parameters(network, step)
+    if set(parameters) != set(saved.state):
+        differing = sorted(set(parameters) ^ set(saved.state))
+        raise UserError(f"{saved.path}: its training state is of another kind of run ({first_of(differing)})")
+    for name, parameter in parameters.items():
+        value = saved.state[name].asnumpy()
+        if value.shape != tuple(parameter.shape):
+            raise UserError(f"{saved.path}: {name} has shape {value.shape} instead of {tuple(parameter.shape)}")
+        parameter.set_data(ms.Tensor(np.array(value), parameter.dtype))
+
+
+def _state_parameters(network: nn.Cell, step: TrainStep) -> dict:
+    """Without the schedule, which follows from the configuration, and the gradient sums, which are 0 between steps."""
+    left_out = {*weights_of(network), "learning_rate"}
+    return {
+        parameter.name.removeprefix(STATE_PREFIX): parameter
+        for parameter in step.get_parameters()
+        if parameter.name not in left_out and not parameter.name.startswith(GRADIENT_MEANS)
+    }

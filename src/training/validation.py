@@ -1,0 +1,43 @@
+"""Accuracy while training, of the weights in float32 as `eval.py` would find it."""
+
+from collections.abc import Callable
+
+import mindspore as ms
+import numpy as np
+
+from src.config import Config
+from src.data.index import ImageIndex
+from src.data.preprocessing import Preprocessing
+from src.evaluation.evaluate import evaluate
+from src.models import create_model
+
+
+class Validation:
+    """Evaluates weights on the validation images, with a network of its own: that of training may compute in 16 bits.
+
+    Attributes:
+        network: holds the weights evaluated last.
+    """
+
+    def __init__(self, config: Config, index: ImageIndex, preprocessing: Preprocessing, workers: int):
+        self.network = create_model(config.backbone, config.num_classes, config.group_conv).set_train(False)
+        self.index = index
+        self.preprocessing = preprocessing
+        self.batch_size = config.eval_batch_size
+        self.workers = workers
+
+    def run(self, weights: dict, between_batches: Callable[[], None]) -> dict:
+        """The result of `evaluate`.
+
+        Args:
+            weights: parameter name -> array.
+            between_batches: called before every batch; may raise to end the evaluation.
+        """
+        for parameter in self.network.get_parameters():
+            parameter.set_data(ms.Tensor(np.array(weights[parameter.name])))
+
+        def classify(images: np.ndarray) -> np.ndarray:
+            between_batches()
+            return self.network(ms.Tensor(images)).asnumpy()
+
+        return evaluate(classify, self.index, self.preprocessing, self.batch_size, self.workers)

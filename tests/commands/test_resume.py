@@ -1,0 +1,228 @@
+"""Interrupted and resumed: the same weights, bit for bit, and a clear word where that cannot be."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import train
+from conftest import CLASSES, ROOT, TINY, write_image
+from src import checkpoint
+
+# Everything that keeps a state of its own is on.
+FULL = {
+    "per_batch_size": 4, "accumulate_steps": 2, "max_epoch": 3, "lr": 0.02, "ckpt_interval": 1, "ckpt_interval_epochs": 1,
+    "keep_checkpoint_max": 100, "log_interval": 1, "eval_batch_size": 33, "amp_level": "O2", "is_dynamic_loss_scale": 1,
+    "loss_scale_window": 2, "ema_decay": 0.9, "clip_grad_norm": 5, "drop_rate": 0.1, "drop_path_rate": 0.1, "nesterov": 1,
+    "mixup_alpha": 0.2, "cutmix_alpha": 1.0, "auto_augment": "randaugment", "random_erase_prob": 0.5, "tensorboard": 1,
+}  # fmt: skip
+
+
+def arguments(data, run, **values) -> list:
+    settings = {"data_dir": data, "ckpt_path": run, "cache_dir": run.parent / "cache", **FULL, **values}
+    return [*TINY, *[text for key, value in settings.items() for text in (f"--{key}", str(value))]]
+
+
+@pytest.fixture(scope="module")
+def whole(trained, tmp_path_factory):
+    """An uninterrupted run: 36 images, 4 steps of two batches an epoch, 12 steps, a checkpoint after each."""
+    from src.errors import run_command
+
+    run = tmp_path_factory.mktemp("whole") / "run"
+    assert run_command(train.main, arguments(trained["data"], run)) == 0
+    return run
+
+
+def tensors(path) -> dict:
+    saved = checkpoint.load(path)
+    return {name: value.asnumpy() for name, value in {**saved.weights, **saved.state}.items()}
+
+
+def assert_same_end(run, whole) -> None:
+    actual, expected = tensors(run / "last.ckpt"), tensors(whole / "last.ckpt")
+    assert set(actual) == set(expected)
+    differing = [name for name in expected if actual[name].tobytes() != expected[name].tobytes()]
+    assert not differing
+    ends = [checkpoint.load(path / "last.ckpt").metadata for path in (run, whole)]
+    for key in ("epoch", "step", "best"):
+        assert ends[0][key] == ends[1][key]
+
+
+def interrupted_after(whole, run, steps: int) -> None:
+    """The folder of the same run as a kill after some steps would have left it."""
+    shutil.copytree(whole, run)
+    for path in run.glob("*.ckpt"):
+        if path.name in ("last.ckpt", "best.ckpt") or int(path.stem.split("_")[-1]) > steps:
+            path.unlink()
+
+
+@pytest.mark.parametrize("steps", [1, 4, 6])  # within the first epoch, at the end of it, within the second
+def test_a_resumed_run_ends_as_the_uninterrupted_one(trained, whole, tmp_path, command, steps):
+    run = tmp_path / "run"
+    interrupted_after(whole, run, steps)
+    code, out, err = command(train.main, *arguments(trained["data"], run, resume="auto"))
+    assert code == 0, err
+    assert f"after step {steps} of 12" in out
+    assert_same_end(run, whole)
+    events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    (position,) = [place for place, event in enumerate(events) if event["event"] == "resume"]
+    resumed = [event["step"] for event in events[position:] if event["event"] == "train"]
+    assert resumed == list(range(steps + 1, 13))
+    assert {event["loss_scale"] for event in events if event["event"] == "train"} > {1024.0, 2048.0}
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_named(trained, whole, tmp_path, command):
+    run = tmp_path / "run"
+    interrupted_after(whole, run, 8)
+    newest = run / "resnext11_8x16d-2_8.ckpt"
+    newest.chmod(0o600)
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    code, out, err = command(train.main, *arguments(trained["data"], run, resume="auto"))
+    assert code == 0 and "passed over" in err and "2_8.ckpt" in err and "after step 7 of 12" in out
+    assert_same_end(run, whole)
+
+
+def test_a_finished_run_has_nothing_left_to_do(trained, whole, tmp_path, command):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    code, out, _ = command(train.main, *arguments(trained["data"], run, resume="auto"))
+    assert code == 0 and "after step 12 of 12" in out and "trained 0 images" in out
+    assert_same_end(run, whole)
+
+
+def test_auto_starts_from_the_beginning_where_there_is_nothing(trained, tmp_path, command):
+    code, out, _ = command(
+        train.main, *arguments(trained["data"], tmp_path / "run", resume="auto", max_epoch=1, warmup_epochs=0)
+    )
+    assert code == 0 and "no checkpoints in" in out and "starts from the beginning" in out
+
+
+def test_a_longer_run_goes_on_when_allowed(trained, whole, tmp_path, command, refused):
+    path = whole / "last.ckpt"
+    longer = {"resume": path, "max_epoch": 4}
+    line = refused(train.main, *arguments(trained["data"], tmp_path / "run", **longer))
+    assert "max_epoch (3 then, 4 now)" in line and "--resume_allow max_epoch" in line
+    code, out, err = command(train.main, *arguments(trained["data"], tmp_path / "run", **longer, resume_allow="max_epoch,T_max"))
+    assert code == 0, err
+    assert "max_epoch changes, as allowed" in err and checkpoint.load(tmp_path / "run/last.ckpt").metadata["step"] == 16
+
+
+def other_data(data):
+    write_image(data / "train" / CLASSES[0] / "new.jpg", 2, seed=0)
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "parts"),
+    [
+        (other_data, ["data (the training images are not those of then)", "--resume_allow data"]),
+        (lambda data: {"backbone": "resnet20"}, ["backbone ('resnext11_8x16d' then, 'resnet20' now)"]),
+        (lambda data: {"lr": 0.03, "weight_decay": 0.5}, ["lr (0.02 then, 0.03 now)", "--resume_allow lr,weight_decay"]),
+        (lambda data: {"num_parallel_workers": 1}, ["data workers then, 1 now", "--resume_allow workers"]),
+        (lambda data: {"ema_decay": 0, "resume_allow": "ema_decay"}, ["another kind of run", "ema"]),
+        (lambda data: {"resume": "nowhere.ckpt"}, ["nowhere.ckpt: no such checkpoint"]),
+    ],
+)
+def test_a_resume_that_would_be_another_run_is_refused(trained, whole, tmp_path, refused, spoil, parts):
+    data = tmp_path / "data"
+    shutil.copytree(trained["data"], data)
+    values = {"resume": whole / "last.ckpt", **spoil(data)}
+    line = refused(train.main, *arguments(data, tmp_path / "run", **values))
+    assert all(part in line for part in parts), line
+
+
+def test_a_file_without_training_state_is_refused(trained, whole, tmp_path, refused):
+    line = refused(train.main, *arguments(trained["data"], tmp_path / "run", resume=whole / "best.ckpt"))
+    assert "holds weights only" in line and "--pretrained" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(trained, whole, tmp_path, command, number, code):
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *arguments(trained["data"], run)],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(run.glob("*.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    (line,) = [line for line in err.splitlines() if line.startswith("stopped by")]
+    assert signal.Signals(number).name in line and "--resume auto" in line and "Traceback" not in err
+    saved = checkpoint.load(run / "last.ckpt").metadata
+    assert f"after step {saved['step']}," in line and saved["step"] < 12
+    assert command(train.main, *arguments(trained["data"], run, resume="auto"))[0] == 0
+    assert_same_end(run, whole)
+
+
+def test_the_time_limit_ends_a_run_with_code_124(trained, tmp_path, command):
+    run = tmp_path / "run"
+    code, _, err = command(train.main, *arguments(trained["data"], run, time_limit=1e-6))
+    assert code == 124 and "stopped by time_limit" in err and "after step 1," in err
+    assert checkpoint.load(run / "last.ckpt").metadata["step"] == 1
+
+
+def test_a_run_without_progress_stops_early(trained, tmp_path, command):
+    run = tmp_path / "run"
+    code, out, _ = command(
+        train.main,
+        *arguments(trained["data"], run, lr=1e-9, early_stop=2, max_epoch=50, ema_decay=0, ckpt_interval=0, tensorboard=0),
+    )
+    assert code == 0
+    metadata = checkpoint.load(run / "last.ckpt").metadata
+    assert metadata["epoch"] == metadata["best"]["epoch"] + 2 < 50
+
+
+def test_averaged_weights_are_evaluated_saved_and_can_be_asked_for(trained, whole, tmp_path, command, refused):
+    import eval as evaluation
+
+    events = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    last = [event for event in events if event["event"] == "eval"][-1]
+    options = ["--data_dir", trained["data"], "--platform", "CPU", "--result_json", tmp_path / "r.json"]
+    for use, key in ((0, "top1_correct"), (1, "ema_top1_correct")):
+        assert command(evaluation.main, *options, "--pretrained", whole / "last.ckpt", "--use_ema", use)[0] == 0
+        assert json.loads((tmp_path / "r.json").read_text())["top1_correct"] == last[key]
+    saved = checkpoint.load(whole / "last.ckpt")
+    assert any((saved.weights[name].asnumpy() != value.asnumpy()).any() for name, value in saved.averaged().weights.items())
+    line = refused(evaluation.main, *options, "--pretrained", trained["ckpt"], "--use_ema", 1)
+    assert "use_ema" in line and "no averaged weights" in line
+
+
+def test_tensorboard_reads_what_metrics_jsonl_says(whole):
+    from tensorboardX.proto.event_pb2 import Event
+
+    (file,) = (whole / "tensorboard").iterdir()
+    content, place, scalars = file.read_bytes(), 0, {}
+    while place < len(content):  # TFRecord: length (8 bytes), its checksum (4), the event, its checksum (4)
+        length = int.from_bytes(content[place : place + 8], "little")
+        event = Event.FromString(content[place + 12 : place + 12 + length])
+        place += 16 + length
+        for value in event.summary.value:
+            scalars[value.tag, event.step] = value.simple_value
+    events = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    for event in events:
+        if event["event"] == "train":
+            for key in ("loss", "lr", "img_per_s", "loss_scale"):
+                assert scalars[f"train/{key}", event["step"]] == pytest.approx(event[key], rel=1e-6)
+    assert ("eval/ema_top1", 12) in scalars
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_performance_run_times_steps_and_leaves_no_checkpoint(trained, tmp_path, command):
+    run = tmp_path / "run"
+    code, out, err = command(
+        train.main, *arguments(trained["data"], run, performance=1, performance_steps=5, tensorboard=0, accumulate_steps=1)
+    )
+    assert code == 0, err
+    assert "performance: " in out and "median of 5 steps after 10" in out
+    assert not list(run.glob("*.ckpt"))
+    text = (run / "resnext11_8x16d_bs4_1p_perf.log").read_text()
+    assert "img_per_s: " in text and "img_per_s_p90: " in text
