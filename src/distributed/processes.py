@@ -193,9 +193,14 @@ def _base_environment(job: Job) -> dict:
     return environment
 
 
+def program_lines(text: str) -> list:
+    """The lines of a log without MindSpore's own notes on connections, which come even with GLOG_v=3."""
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("[INFO] ")]
+
+
 def cause_in(text: str) -> str:
     """What a log says of the end of its program: its `error:` line, the exception of a traceback, or the last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in program_lines(text)]
     for pattern in (r"error: (.*)", r"((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*)"):
         for line in reversed(lines):
             if match := re.fullmatch(pattern, line):

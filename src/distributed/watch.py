@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from src.distributed import channel
 from src.distributed.job import HANG_EXIT_CODE, Failure, Job, interrupted
-from src.distributed.processes import Process, RankProcess, end, start_ranks, start_scheduler
+from src.distributed.processes import Process, RankProcess, end, program_lines, start_ranks, start_scheduler
 
 POLL_SECONDS = 0.1
 REPORT_SECONDS = 1.0
@@ -52,7 +52,8 @@ class _Launch:
 
     def __enter__(self) -> "_Launch":
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            self._handlers[number] = signal.signal(number, self._on_signal)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a background job of a script
+                self._handlers[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_) -> None:
@@ -267,7 +268,7 @@ class _Launch:
         for rank in self.ranks:
             if rank.rank == failure.rank and str(rank.log) == failure.log:
                 print(f"last lines of {rank.log}:", file=sys.stderr)
-                for line in rank.tail().splitlines()[-TAIL_LINES:]:
+                for line in program_lines(rank.tail())[-TAIL_LINES:]:
                     print(f"  {line}", file=sys.stderr)
 
     def _end_processes(self) -> None:
