@@ -135,6 +135,28 @@ def start_scheduler(job: Job, attempt: int) -> Process:
     return Process(command, environment, job.log_dir / f"scheduler{suffix}.log")
 
 
+class Guard:
+    """Kills what the processes have started, when the launcher is killed and cannot do it itself.
+
+    The kernel then kills the processes, but not theirs. The guard waits for the end of a pipe that only the launcher holds.
+    """
+
+    def __init__(self, processes: list):
+        groups = [f"-{process.pid}" for process in processes]
+        self._popen = subprocess.Popen(
+            ["sh", "-c", 'read -r _ || kill -s KILL -- "$@"', "guard", *groups],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def dismiss(self) -> None:
+        """The launcher ends the processes itself."""
+        self._popen.kill()
+        self._popen.communicate()
+
+
 def end(processes: list) -> None:
     """Ends processes and what they started: SIGTERM, and SIGKILL for those that are still there after some seconds."""
     for process in processes:

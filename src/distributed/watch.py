@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from src.distributed import channel
 from src.distributed.job import HANG_EXIT_CODE, Failure, Job, interrupted
-from src.distributed.processes import Process, RankProcess, end, program_lines, start_ranks, start_scheduler
+from src.distributed.processes import Guard, Process, RankProcess, end, program_lines, start_ranks, start_scheduler
 
 POLL_SECONDS = 0.1
 REPORT_SECONDS = 1.0
@@ -43,6 +43,7 @@ class _Launch:
         self.peers: list = []  # server 0: all others by node; others: server 0
         self.ranks: list[RankProcess] = []
         self.scheduler: Optional[Process] = None
+        self.guard: Optional[Guard] = None
         self.stopped_by = 0
         self.told_to_end = False  # server 0 has said that this attempt is over
         self.statuses: dict = {}
@@ -101,6 +102,7 @@ class _Launch:
                 channel.check_port(job.master, job.port, PORT_SECONDS)
                 self.scheduler = start_scheduler(job, attempt)
             self.ranks = start_ranks(job, attempt)
+            self.guard = Guard([*self.ranks, *([self.scheduler] if self.scheduler else [])])
             logs = f"{job.log_dir}/rank_*{f'.restart{attempt}' if attempt else ''}.log"
             numbers = f"{job.ranks[0].rank} to {job.ranks[-1].rank} of {job.group_size}"
             print(f"server {job.server}: ranks {numbers} started; logs: {logs}", flush=True)
@@ -272,6 +274,9 @@ class _Launch:
                     print(f"  {line}", file=sys.stderr)
 
     def _end_processes(self) -> None:
+        if self.guard:
+            self.guard.dismiss()
+            self.guard = None
         end([*self.ranks, *([self.scheduler] if self.scheduler else [])])
         self.scheduler = None
 
