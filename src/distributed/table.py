@@ -161,7 +161,7 @@ def violations(content: dict) -> list:
 
 
 def notes(content: dict) -> list:
-    """What Ascend 910A (Atlas 800, 8 devices) would refuse or run slowly; other chips may not mind. One line each.
+    """What Ascend 910A (Atlas 800, 8 devices) would refuse; other chips may not mind. One line each.
 
     Args:
         content: a table without `violations`.
@@ -179,9 +179,6 @@ def notes(content: dict) -> list:
         elif len(ids) in (2, 4) and len({device // RING for device in ids}) > 1:
             shown = ",".join(map(str, ids))
             found.append(f"server {server.server_id}: devices {shown} lie in two rings (0-3 and 4-7); take all from one")
-    servers = len(table.servers)
-    if servers & (servers - 1):
-        found.append(f"{servers} servers: a power of two is fastest")
     return found
 
 

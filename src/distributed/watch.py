@@ -15,6 +15,7 @@ REPORT_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 120.0  # a rank may end this long before the others show their next sign of life
 PORT_SECONDS = 10.0  # for the port of the attempt before
 DECISION_SECONDS = 30.0  # server 0 answers a failure once all ranks of all servers have ended
+STACK_SECONDS = 0.5  # for the ranks of a job that hangs to write where
 TAIL_LINES = 15
 
 
@@ -84,6 +85,10 @@ class _Launch:
             if failure:
                 # server 0 passes it on; the others tell server 0, before the seconds that ending takes
                 self._tell("end" if job.node == 0 else "failed", failure=failure.as_message())
+                if failure.code == HANG_EXIT_CODE:
+                    for rank in self.ranks:
+                        rank.write_stack()
+                    time.sleep(STACK_SECONDS)
             self._end_processes()
             restart = self._agree(failure, attempt)
             if failure is None or not restart:

@@ -133,9 +133,12 @@ def test_check_lists_all_violations_and_fails(tmp_path, command):
     code, out, _ = command(rank_table.main, "check", saved(tmp_path / "t.json", content))
     assert code == 1 and "server 10.0.0.1, device 0: rank_id" in out and "server 10.0.0.2, device 1: device_ip" in out
     assert "violations: 3" in out  # the third: one rank is missing
-    good = saved(tmp_path / "good.json", table_of("10.0.0.1"))
+    good = saved(tmp_path / "good.json", table_of("10.0.0.1", devices=3))
     code, out, _ = command(rank_table.main, "check", good)
-    assert code == 0 and "good, version 1.0, servers: 1, ranks: 2" in out
+    assert code == 0 and "good, version 1.0, servers: 1, ranks: 3" in out
+    assert "note for Ascend 910A: server 10.0.0.1: has 3 devices" in out
+    code, out, _ = command(rank_table.main, "check", good, "--chip", "910A")
+    assert code == 1 and out.startswith("server 10.0.0.1: has 3 devices; one server can use 1, 2, 4 or 8")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +201,7 @@ def test_notes_for_910a():
     assert "devices 0,5 lie in two rings" in table.notes(split)[0]
     assert "can use 1, 2, 4 or 8" in table.notes(table_of("a", devices=3))[0]
     assert any("each needs 8" in line for line in table.notes(table_of("a", "b")))
-    assert "3 servers: a power of two" in table.notes(table_of("a", "b", "c", devices=8))[-1]
+    assert table.notes(table_of("a", "b", devices=16)) == []  # another chip
 
 
 def test_make_with_given_addresses_and_merge(tmp_path, command, refused, monkeypatch):

@@ -83,6 +83,7 @@ def test_all_ranks_end_well(launched, tmp_path):
 ENDS = {
     "raises": ("if rank == 1: raise ValueError('no such thing')\nwork(60)", 1, "exit code 1: ValueError: no such thing"),
     "user error": ("if rank == 1: sys.exit(print('error: lr: wrong') or 2)\nwork(60)", 2, "exit code 2: lr: wrong"),
+    "SIGSEGV": ("if rank == 1: os.kill(os.getpid(), signal.SIGSEGV)\nwork(60)", 139, "killed by SIGSEGV"),
     "SIGKILL": ("if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\nwork(60)", 137, "killed by SIGKILL"),
     "exit": ("if rank == 1: sys.exit('lost the disk')\nwork(60)", 1, "exit code 1: lost the disk"),
 }
@@ -127,6 +128,7 @@ def test_a_hang_is_found_by_missing_heartbeats(launched, body, cause):
     code, seconds, _, err = launched(body, hang_timeout=2)
     assert code == 124 and seconds < 12
     assert f"rank 1 on server here: no rank made progress for 2 s; this one {cause}" in err.splitlines()[-1]
+    assert "program.py" in err and "most recent call first" in err  # where it hangs
 
 
 @pytest.mark.slow
@@ -222,6 +224,7 @@ def test_the_cause_is_found_in_a_log():
     assert cause_in("Traceback\n  File x\nmindspore.MyError: why\n[WARNING] 1") == "mindspore.MyError: why"
     assert cause_in("first\nlast\n[INFO] DISTRIBUTED(1) Event base dispatch success!\n") == "last"
     assert cause_in("") == "it wrote nothing"
+    assert cause_in("RuntimeError: E\n[ERROR] EI0002: notify").startswith("RuntimeError: E (EI0002: a rank did not answer")
 
 
 class Servers:
