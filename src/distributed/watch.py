@@ -171,6 +171,7 @@ class _Launch:
             what = "is stopped (SIGSTOP)" if worst.is_stopped() else f"is at beat {worst.beats}"
             status["slowest"] = worst.failed(what, HANG_EXIT_CODE).as_message()
             status["order"] = [not worst.is_stopped(), worst.beats]
+            status["most_beats"] = max(rank.beats for rank in running)
         return status
 
     def _job_failure(self) -> Optional[Failure]:
@@ -186,6 +187,8 @@ class _Launch:
             slowest = min(at_work, key=lambda status: status["order"])
             failure = Failure.from_message(slowest["slowest"])
             cause = f"no rank made progress for {self.job.hang_timeout:g} s; this one {failure.cause}"
+            if all(status["order"] == [True, status["most_beats"]] == slowest["order"] for status in at_work):
+                cause += ", as are the others; the logs of all ranks end with where each one is"
             return Failure(failure.rank, failure.server, cause, failure.log, HANG_EXIT_CODE)
         return None
 
@@ -304,4 +307,4 @@ def _is_status(status: Any) -> bool:
     order = status.get("order", [True, 0])
     numbers = isinstance(order, list) and len(order) == 2 and all(isinstance(n, int) for n in order)
     idle = isinstance(status.get("idle"), (int, float))
-    return idle and numbers and (not status["running"] or ("order" in status and "slowest" in status))
+    return idle and numbers and (not status["running"] or {"order", "slowest", "most_beats"} <= set(status))

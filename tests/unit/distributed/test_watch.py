@@ -131,6 +131,12 @@ def test_a_hang_is_found_by_missing_heartbeats(launched, body, cause):
     assert "program.py" in err and "most recent call first" in err  # where it hangs
 
 
+def test_a_hang_at_the_same_place_says_so(launched, tmp_path):
+    code, _, _, err = launched("work(60, beats=False)", hang_timeout=1)
+    assert code == 124 and "this one is at beat 1, as are the others; the logs of all ranks end with where" in err
+    assert all("program.py" in (tmp_path / "logs" / f"rank_{rank}.log").read_text() for rank in (0, 1))
+
+
 @pytest.mark.slow
 def test_one_slow_rank_is_no_hang(launched):
     code, *_ = launched("work(3, beats=rank == 0)", hang_timeout=1.5)  # rank 0 evaluates, rank 1 waits for it
