@@ -1,4 +1,4 @@
-"""The device of a run: platform, threads, seed. The only module that reads or sets environment variables.
+"""The device of a run: platform, threads, seed. With src/distributed the only reader of environment variables.
 
 Call `prepare` before anything imports MindSpore: some of its settings are read at import.
 """

@@ -45,7 +45,7 @@ def start() -> Group:
         communication.init()
     except RuntimeError as error:
         host, port = os.environ.get("MS_SCHED_HOST", "?"), os.environ.get("MS_SCHED_PORT", "?")
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
         raise UserError(f"is_distributed: the ranks did not find each other at {host}:{port}: {reason}") from None
     group = Group(
         communication.get_rank(), communication.get_group_size(), int(os.environ.get("RESNET_ZOO_LOCAL_RANK", "0"))

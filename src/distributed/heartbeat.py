@@ -1,7 +1,9 @@
 """The sign of life that a rank leaves for its launcher (src/distributed/launch.py)."""
 
 import contextlib
+import faulthandler
 import os
+import signal
 
 VARIABLE = "RESNET_ZOO_HEARTBEAT"  # names the file; set by the launcher, one for each rank
 _beats = 0
@@ -15,6 +17,8 @@ def beat() -> None:
     global _beats  # noqa: PLW0603 - a process is one rank
     path = os.environ.get(VARIABLE)
     if path:
+        if not _beats:
+            faulthandler.register(signal.SIGUSR1, file=2)  # the launcher of a job that hangs asks where it hangs
         _beats += 1
         with contextlib.suppress(OSError), open(path, "w", encoding="ascii") as file:  # a full disk must not end a run
             file.write(str(_beats))

@@ -27,7 +27,7 @@ DEVICE_FILES = {"Ascend": "davinci[0-9]*", "GPU": "nvidia[0-9]*"}
 RESTART_PAUSE = {"Ascend": 10.0}  # the driver refuses ranks that come right after a kill
 LOCAL_KEYS = {  # may differ from server to server
     "data_dir", "eval_data_dir", "label_file", "cache_dir", "pretrained", "ckpt_path", "result_json", "device_id",
-    "num_parallel_workers", "data_path", "output_path", "load_path",
+    "num_parallel_workers", "resume", "data_path", "output_path", "load_path",
 }  # fmt: skip
 MAX_PORT = 65534  # with several servers the port above is used too
 

@@ -18,6 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TERMINATE_SECONDS = 5.0  # between SIGTERM and SIGKILL
 TAIL_BYTES = 65536
 PR_SET_PDEATHSIG = 1
+MAX_HCCL_EXEC = 17340  # seconds; CANN environment variable reference, Ascend 910A
+MIN_HCCL_CONNECT, MAX_HCCL_CONNECT = 120, 7200
+# HCCL's error codes (CANN, fault codes) that say little to those who do not know them.
+HCCL_HINTS = {
+    "EI0002": "a rank did not answer in time: another one died, is slow, or has another number of images",
+    "EI0006": "the links between devices were not set up in time: another rank is missing, or TLS differs between servers",
+}
 # Of another start or another job, for example of the shell that runs the launcher.
 FOREIGN = (
     "MS_ROLE", "MS_NODE_ID", "MS_WORKER_NUM", "MS_SCHED_HOST", "MS_SCHED_PORT", "MS_WORKER_IP", "RANK_TABLE_FILE",
@@ -114,6 +121,12 @@ class RankProcess(Process):
         """A Failure of this rank."""
         return Failure(self.rank, self.server, cause, str(self.log), code, restartable)
 
+    def write_stack(self) -> None:
+        """Asks it to write to its log where it is; only a rank that has beaten can answer."""
+        if self.beats and self.exit_code() is None:
+            self.send(signal.SIGCONT)
+            os.kill(self.pid, signal.SIGUSR1)
+
     def tail(self) -> str:
         """The end of its log."""
         with open(self.log, "rb") as file:
@@ -133,6 +146,28 @@ def start_scheduler(job: Job, attempt: int) -> Process:
     environment = {**_base_environment(job), "MS_ROLE": "MS_SCHED", "RANK_ID": "0"}
     command = [sys.executable, "-m", "src.distributed.scheduler"]
     return Process(command, environment, job.log_dir / f"scheduler{suffix}.log")
+
+
+class Guard:
+    """Kills what the processes have started, when the launcher is killed and cannot do it itself.
+
+    The kernel then kills the processes, but not theirs. The guard waits for the end of a pipe that only the launcher holds.
+    """
+
+    def __init__(self, processes: list):
+        groups = [f"-{process.pid}" for process in processes]
+        self._popen = subprocess.Popen(
+            ["sh", "-c", 'read -r _ || kill -s KILL -- "$@"', "guard", *groups],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def dismiss(self) -> None:
+        """The launcher ends the processes itself."""
+        self._popen.kill()
+        self._popen.communicate()
 
 
 def end(processes: list) -> None:
@@ -161,6 +196,7 @@ def rank_environment(job: Job, place: LocalRank, cores: Optional[list]) -> dict:
     environment = _base_environment(job)
     environment.update(
         RANK_ID=str(place.rank), RANK_SIZE=str(job.group_size), DEVICE_ID=str(place.device_id), PYTHONUNBUFFERED="1",
+        PYTHONFAULTHANDLER="1",
         RESNET_ZOO_LOCAL_RANK=str(place.local_rank), RESNET_ZOO_LOCAL_SIZE=str(len(job.ranks)),
         RESNET_ZOO_JOB=str(job.log_dir),
     )  # fmt: skip
@@ -182,8 +218,8 @@ def _base_environment(job: Job) -> dict:
     silence = str(int(job.hang_timeout) + 60)
     environment.setdefault("MS_CPU_COMM_OP_TIMEOUT", silence)
     environment.setdefault("MS_NODE_TIMEOUT", silence)
-    environment.setdefault("HCCL_EXEC_TIMEOUT", silence)
-    environment.setdefault("HCCL_CONNECT_TIMEOUT", str(max(120, int(job.timeout))))
+    environment.setdefault("HCCL_EXEC_TIMEOUT", str(min(int(silence), MAX_HCCL_EXEC)))
+    environment.setdefault("HCCL_CONNECT_TIMEOUT", str(min(max(int(job.timeout), MIN_HCCL_CONNECT), MAX_HCCL_CONNECT)))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH", "")]))
     if not job.rank_table:
         environment.update(
@@ -193,9 +229,19 @@ def _base_environment(job: Job) -> dict:
     return environment
 
 
+def program_lines(text: str) -> list:
+    """The lines of a log without MindSpore's own notes on connections, which come even with GLOG_v=3."""
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("[INFO] ")]
+
+
 def cause_in(text: str) -> str:
     """What a log says of the end of its program: its `error:` line, the exception of a traceback, or the last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in program_lines(text)]
+    hints = [f" ({code}: {hint})" for code, hint in HCCL_HINTS.items() if code in text]
+    return _cause(lines) + "".join(hints)
+
+
+def _cause(lines: list) -> str:
     for pattern in (r"error: (.*)", r"((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*)"):
         for line in reversed(lines):
             if match := re.fullmatch(pattern, line):

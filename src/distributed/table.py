@@ -60,24 +60,19 @@ def load_table(path: Path, wait: float = 0.0) -> RankTable:
     """Reads a table that must be fit for use.
 
     Args:
-        wait: seconds to wait for a table that is not there or not finished yet, as on ModelArts and Kubernetes.
+        wait: seconds to wait for a table that is there, but not finished, as on ModelArts and Kubernetes.
 
     Raises:
         UserError: the file cannot be read, is no rank table, is unfinished, or breaks a rule; names the first violation.
     """
     deadline = time.monotonic() + wait
     while True:
-        try:
-            content = read_content(path)
-            problems = violations(content)
-            if not problems:
-                return parsed(content)
-            unfinished = [problem for problem in problems if problem.startswith("status: ")]
-        except UserError as error:
-            unfinished = [str(error)] if not path.exists() or not path.read_bytes().strip() else []
-            if time.monotonic() >= deadline or not unfinished:
-                raise
-        if time.monotonic() >= deadline or not unfinished:
+        content = read_content(path)
+        problems = violations(content)
+        if not problems:
+            return parsed(content)
+        finished = not any(problem.startswith("status: ") for problem in problems)
+        if finished or time.monotonic() >= deadline:
             more = f" (and {len(problems) - 1} more; python -m src.distributed.rank_table check {path} lists all)"
             raise UserError(f"rank table '{path}': {problems[0]}{more if len(problems) > 1 else ''}")
         time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
@@ -90,7 +85,7 @@ def read_content(path: Path) -> dict:
         UserError: not there, not readable, not JSON, or a format that is not supported (which one, and what to do).
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8").strip() or "{}")  # empty: nothing was written yet
     except FileNotFoundError:
         raise UserError(f"rank table '{path}': no such file; python -m src.distributed.rank_table make writes one") from None
     except OSError as error:
@@ -166,7 +161,7 @@ def violations(content: dict) -> list:
 
 
 def notes(content: dict) -> list:
-    """What Ascend 910A (Atlas 800, 8 devices) would refuse or run slowly; other chips may not mind. One line each.
+    """What Ascend 910A (Atlas 800, 8 devices) would refuse; other chips may not mind. One line each.
 
     Args:
         content: a table without `violations`.
@@ -184,9 +179,6 @@ def notes(content: dict) -> list:
         elif len(ids) in (2, 4) and len({device // RING for device in ids}) > 1:
             shown = ",".join(map(str, ids))
             found.append(f"server {server.server_id}: devices {shown} lie in two rings (0-3 and 4-7); take all from one")
-    servers = len(table.servers)
-    if servers & (servers - 1):
-        found.append(f"{servers} servers: a power of two is fastest")
     return found
 
 

@@ -8,13 +8,14 @@ from typing import Any, Optional
 
 from src.distributed import channel
 from src.distributed.job import HANG_EXIT_CODE, Failure, Job, interrupted
-from src.distributed.processes import Process, RankProcess, end, start_ranks, start_scheduler
+from src.distributed.processes import Guard, Process, RankProcess, end, program_lines, start_ranks, start_scheduler
 
 POLL_SECONDS = 0.1
 REPORT_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 120.0  # a rank may end this long before the others show their next sign of life
 PORT_SECONDS = 10.0  # for the port of the attempt before
 DECISION_SECONDS = 30.0  # server 0 answers a failure once all ranks of all servers have ended
+STACK_SECONDS = 0.5  # for the ranks of a job that hangs to write where
 TAIL_LINES = 15
 
 
@@ -43,6 +44,7 @@ class _Launch:
         self.peers: list = []  # server 0: all others by node; others: server 0
         self.ranks: list[RankProcess] = []
         self.scheduler: Optional[Process] = None
+        self.guard: Optional[Guard] = None
         self.stopped_by = 0
         self.told_to_end = False  # server 0 has said that this attempt is over
         self.statuses: dict = {}
@@ -52,7 +54,8 @@ class _Launch:
 
     def __enter__(self) -> "_Launch":
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            self._handlers[number] = signal.signal(number, self._on_signal)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a background job of a script
+                self._handlers[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_) -> None:
@@ -82,6 +85,10 @@ class _Launch:
             if failure:
                 # server 0 passes it on; the others tell server 0, before the seconds that ending takes
                 self._tell("end" if job.node == 0 else "failed", failure=failure.as_message())
+                if failure.code == HANG_EXIT_CODE:
+                    for rank in self.ranks:
+                        rank.write_stack()
+                    time.sleep(STACK_SECONDS)
             self._end_processes()
             restart = self._agree(failure, attempt)
             if failure is None or not restart:
@@ -100,6 +107,7 @@ class _Launch:
                 channel.check_port(job.master, job.port, PORT_SECONDS)
                 self.scheduler = start_scheduler(job, attempt)
             self.ranks = start_ranks(job, attempt)
+            self.guard = Guard([*self.ranks, *([self.scheduler] if self.scheduler else [])])
             logs = f"{job.log_dir}/rank_*{f'.restart{attempt}' if attempt else ''}.log"
             numbers = f"{job.ranks[0].rank} to {job.ranks[-1].rank} of {job.group_size}"
             print(f"server {job.server}: ranks {numbers} started; logs: {logs}", flush=True)
@@ -163,6 +171,7 @@ class _Launch:
             what = "is stopped (SIGSTOP)" if worst.is_stopped() else f"is at beat {worst.beats}"
             status["slowest"] = worst.failed(what, HANG_EXIT_CODE).as_message()
             status["order"] = [not worst.is_stopped(), worst.beats]
+            status["most_beats"] = max(rank.beats for rank in running)
         return status
 
     def _job_failure(self) -> Optional[Failure]:
@@ -178,6 +187,8 @@ class _Launch:
             slowest = min(at_work, key=lambda status: status["order"])
             failure = Failure.from_message(slowest["slowest"])
             cause = f"no rank made progress for {self.job.hang_timeout:g} s; this one {failure.cause}"
+            if all(status["order"] == [True, status["most_beats"]] == slowest["order"] for status in at_work):
+                cause += ", as are the others; the logs of all ranks end with where each one is"
             return Failure(failure.rank, failure.server, cause, failure.log, HANG_EXIT_CODE)
         return None
 
@@ -267,10 +278,13 @@ class _Launch:
         for rank in self.ranks:
             if rank.rank == failure.rank and str(rank.log) == failure.log:
                 print(f"last lines of {rank.log}:", file=sys.stderr)
-                for line in rank.tail().splitlines()[-TAIL_LINES:]:
+                for line in program_lines(rank.tail())[-TAIL_LINES:]:
                     print(f"  {line}", file=sys.stderr)
 
     def _end_processes(self) -> None:
+        if self.guard:
+            self.guard.dismiss()
+            self.guard = None
         end([*self.ranks, *([self.scheduler] if self.scheduler else [])])
         self.scheduler = None
 
@@ -293,4 +307,4 @@ def _is_status(status: Any) -> bool:
     order = status.get("order", [True, 0])
     numbers = isinstance(order, list) and len(order) == 2 and all(isinstance(n, int) for n in order)
     idle = isinstance(status.get("idle"), (int, float))
-    return idle and numbers and (not status["running"] or ("order" in status and "slowest" in status))
+    return idle and numbers and (not status["running"] or {"order", "slowest", "most_beats"} <= set(status))

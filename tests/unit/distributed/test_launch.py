@@ -82,6 +82,14 @@ def test_the_rank_table_start(job, tmp_path, capsys):
     assert not [name for name in environment if name.startswith(("MS_ROLE", "MS_SCHED", "MS_WORKER", "MS_NODE_ID"))]
 
 
+def test_restarts_resume(job):
+    again = job("--platform", "CPU", "--device_num", 2, "--max_restarts", 3, "--resume", "some.ckpt")
+    assert (again.max_restarts, again.restart_arguments) == (3, ("--resume", "auto"))  # later options win
+    assert job("--platform", "CPU", "--device_num", 2).restart_arguments == ()
+    evaluation = job("--platform", "CPU", "--device_num", 2, "--max_restarts", 3, program="eval.py")
+    assert evaluation.restart_arguments == ()
+
+
 def test_what_servers_must_agree_on(job, tmp_path):
     def agreement(*arguments):
         return job("--platform", "CPU", "--device_num", 2, *arguments).agreement
