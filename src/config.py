@@ -63,6 +63,8 @@ class Config(BaseModel):
     group_size: PositiveCount
     is_save_on_master: bool
 
+    dataset: Literal["auto", "folder", "mindrecord", "cifar10", "cifar100", "synthetic"]
+    synthetic_images: PositiveCount
     data_dir: str
     eval_data_dir: str
     label_file: str

@@ -52,13 +52,18 @@ def start_log(file: Optional[Path] = None, stdout_is_data: bool = False) -> None
 
 
 class Metrics:
-    """Appends events to a file of JSON lines; every line is complete when `write` returns."""
+    """Appends events to a file of JSON lines; every line is complete when `write` returns.
+
+    Attributes:
+        always: values that every line gets.
+    """
 
     def __init__(self, path: Path):
         self.path = path
+        self.always: dict = {}
 
     def write(self, event: str, **values) -> None:
         """Adds one line: the event's name, the time in seconds since 1970, and the values."""
-        line = json.dumps({"event": event, "time": round(time.time(), 3), **values})
+        line = json.dumps({"event": event, "time": round(time.time(), 3), **self.always, **values})
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(line + "\n")

@@ -11,10 +11,11 @@ from mindspore import nn
 from src import checkpoint
 from src.config import Config
 from src.data import order
-from src.data.index import ImageIndex, index_folder
+from src.data.datasets import open_training_data
+from src.data.index import ImageIndex
 from src.data.pipeline import train_pipeline
 from src.data.preprocessing import preprocessing_from
-from src.data.scan import naming_bad_images, usable_images
+from src.data.scan import naming_bad_images
 from src.device import worker_count
 from src.errors import UserError
 from src.evaluation.evaluate import evaluate
@@ -38,7 +39,7 @@ def train(config: Config, platform: str) -> Path:
     """
     check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long
     workers = worker_count(config.num_parallel_workers)
-    train_index, eval_index = load_data(config, workers)
+    train_index, eval_index = open_training_data(config, workers)
     steps_per_epoch = order.steps_per_epoch(len(train_index), config.per_batch_size)
     if not steps_per_epoch:
         raise UserError(f"per_batch_size: {config.per_batch_size} is more than the {len(train_index)} training images")
@@ -51,61 +52,33 @@ def train(config: Config, platform: str) -> Path:
     if config.freeze:
         freeze(network, config.freeze)
     folder = RunFolder(config)
+    synthetic = train_index.images.kind == "synthetic"
+    folder.metrics.always = {"dataset": "synthetic"} if synthetic else {}
     rates = learning_rates(config, steps_per_epoch)
     label_smoothing = config.label_smooth_factor if config.label_smooth else 0.0
     step = TrainStep(network, create_optimizer(network, rates, config), label_smoothing, config.loss_scale)
     log.info(
-        "%s on %s: %d classes, %d training images, %d for evaluation, %d epochs of %d steps, %d data workers",
-        config.backbone, platform, config.num_classes, len(train_index), len(eval_index or ()), config.max_epoch,
-        steps_per_epoch, workers,
+        "%s on %s: %d classes, %d %straining images, %d for evaluation, %d epochs of %d steps, %d data workers",
+        config.backbone, platform, config.num_classes, len(train_index), "synthetic " * synthetic,
+        len(eval_index or ()), config.max_epoch, steps_per_epoch, workers,
     )  # fmt: skip
     progress = Progress(rates, steps_per_epoch, config.per_batch_size, config.log_interval, folder.metrics)
-    run = _Run(config, folder, network, train_index.class_names, progress, workers)
+    run = _Run(config, folder, network, train_index, progress, workers)
     try:
         return run.epochs(ms.Model(step), train_index, eval_index)
     finally:
         progress.close()
 
 
-def load_data(config: Config, workers: int) -> tuple:
-    """Training images, and the evaluation images or None, both checked and with the same class numbers."""
-    if not config.data_dir:
-        raise UserError("data_dir: no value; pass --data_dir FOLDER with one folder of images per class")
-    if config.label_file:
-        raise UserError("label_file: train.py reads class folders; make them with python -m src.data.prepare to_folders")
-    train_root, eval_root = Path(config.data_dir), Path(config.eval_data_dir) if config.eval_data_dir else None
-    if (train_root / "train").is_dir() and (train_root / "val").is_dir():
-        train_root, eval_root = train_root / "train", eval_root or train_root / "val"
-    elif eval_root is None and train_root.name == "train" and (train_root.parent / "val").is_dir():
-        eval_root = train_root.parent / "val"
-    scan = (config.scan, config.bad_images, Path(config.cache_dir), workers)
-
-    train_index = index_folder(train_root)
-    check_num_classes(train_index, config.num_classes)
-    eval_index = None
-    if eval_root and config.eval_interval:
-        eval_index = index_folder(eval_root).with_classes(train_index.class_names, allow_fewer=False)
-        eval_index = usable_images(eval_index, *scan)
-    return usable_images(train_index, *scan), eval_index
-
-
-def check_num_classes(index: ImageIndex, num_classes: int) -> None:
-    """Raises UserError where the folder has another number of classes than the network."""
-    if len(index.class_names) != num_classes:
-        raise UserError(
-            f"num_classes: {num_classes}, but '{index.root}' has {len(index.class_names)} class folders; "
-            f"pass --num_classes {len(index.class_names)}"
-        )
-
-
 class _Run:
     """The state that epochs, evaluations and checkpoints of one run share."""
 
-    def __init__(self, config: Config, folder: RunFolder, network: nn.Cell, class_names: tuple, progress: Progress, workers):
+    def __init__(self, config: Config, folder: RunFolder, network: nn.Cell, index: ImageIndex, progress: Progress, workers):
         self.config = config
         self.folder = folder
         self.network = network
-        self.class_names = class_names
+        self.class_names = index.class_names
+        self.dataset = {"kind": index.images.kind, "fingerprint": index.fingerprint()}
         self.progress = progress
         self.workers = workers
         self.preprocessing = preprocessing_from(config)
@@ -168,6 +141,7 @@ class _Run:
             "backbone": self.config.backbone,
             "num_classes": self.config.num_classes,
             "class_names": list(self.class_names),
+            "dataset": self.dataset,
             "preprocessing": dataclasses.asdict(self.preprocessing),
             "epoch": self.progress.epoch,
             "step": self.progress.step,
