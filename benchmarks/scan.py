@@ -1,8 +1,8 @@
 """Cost of checking image files before they are used (src/data/scan.py), in seconds per million files.
 
-Makes JPEG files of the size of ImageNet's (500x375 pixels, about 50 KB) and times `find_problems` on them: scans "full" and
-"headers", 1 and 2 processes, first without and then with the results of an earlier scan. The files were written just before,
-so that reading them from a disk is not part of it.
+Makes JPEG files of the size of ImageNet's (500x375 pixels, about 50 KB) and times `index_folder` and `find_problems` on
+them: scans "full" and "headers", 1 and 2 processes, first without and then with the results of an earlier run. The files
+were written just before, so that reading them from a disk is not part of it.
 
 Usage: python benchmarks/scan.py [--files 2000] [--copies 5] [--output FILE]
 """
@@ -40,16 +40,16 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as folder:
         size = make_files(Path(folder) / "images", arguments.files, arguments.copies)
-        index = index_folder(Path(folder) / "images")
+        root, number = Path(folder) / "images", arguments.files * arguments.copies
         print(
-            f"{len(index):,} files of {WIDTH}x{HEIGHT} pixels, {size / 1000:.0f} KB on average; {available_cores()} cores, "
+            f"{number:,} files of {WIDTH}x{HEIGHT} pixels, {size / 1000:.0f} KB on average; {available_cores()} cores, "
             f"load {os.getloadavg()[0]:.2f}, Pillow {Image.__version__}"
         )
         head = f"{'scan':<10}{'processes':>10}{'earlier result':>16}{'files/s':>10}"
         print(head + f"{'s per million':>15}{'core-s per million':>20}")
         for scan in ("full", "headers"):
             for processes in (1, 2):
-                for result in measure(index, scan, processes, Path(folder) / "cache", arguments.repeats):
+                for result in measure(root, number, scan, processes, Path(folder) / "cache", arguments.repeats):
                     results.append(result)
                     print(
                         f"{scan:<10}{processes:>10}{'yes' if result['cached'] else 'no':>16}{result['files_per_s']:>10,.0f}"
@@ -85,14 +85,15 @@ def draw_photo(generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def measure(index, scan: str, processes: int, cache: Path, repeats: int) -> list:
-    """One result without and one with the results of an earlier scan."""
+def measure(root: Path, number: int, scan: str, processes: int, cache: Path, repeats: int) -> list:
+    """One result without and one with the results of an earlier run, for `number` files below `root`."""
     seconds = {False: [], True: []}
     cpu_seconds = {False: [], True: []}
     for repeat in range(repeats):
         for cached in (False, True):
             before, cpu_before = time.perf_counter(), used_cpu_seconds()
-            problems = find_problems(index, scan, cache / f"{scan}{processes}{repeat}", processes)
+            folder = cache / f"{scan}{processes}{repeat}"
+            problems = find_problems(index_folder(root, folder), scan, folder, processes)
             seconds[cached].append(time.perf_counter() - before)
             cpu_seconds[cached].append(used_cpu_seconds() - cpu_before)
             if problems:
@@ -102,9 +103,9 @@ def measure(index, scan: str, processes: int, cache: Path, repeats: int) -> list
             "scan": scan,
             "processes": processes,
             "cached": cached,
-            "files_per_s": len(index) / statistics.median(seconds[cached]),
-            "seconds_per_million": 1e6 / len(index) * statistics.median(seconds[cached]),
-            "core_seconds_per_million": 1e6 / len(index) * statistics.median(cpu_seconds[cached]),
+            "files_per_s": number / statistics.median(seconds[cached]),
+            "seconds_per_million": 1e6 / number * statistics.median(seconds[cached]),
+            "core_seconds_per_million": 1e6 / number * statistics.median(cpu_seconds[cached]),
         }
         for cached in (False, True)
     ]

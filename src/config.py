@@ -66,6 +66,8 @@ class Config(BaseModel):
     bn_statistics: Literal["master", "mean"]
     allreduce_fusion_mb: Count
 
+    dataset: Literal["auto", "folder", "mindrecord", "cifar10", "cifar100", "synthetic"]
+    synthetic_images: PositiveCount
     data_dir: str
     eval_data_dir: str
     label_file: str

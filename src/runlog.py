@@ -59,10 +59,12 @@ class Metrics:
         path: the file of JSON lines.
         tensorboard: folder of TensorBoard's event files, or None.
         first_step: steps that a resumed run has done; TensorBoard forgets what the interrupted one did after them.
+        always: values that every line gets.
     """
 
-    def __init__(self, path: Path, tensorboard: Optional[Path] = None, first_step: int = 0):
+    def __init__(self, path: Path, tensorboard: Optional[Path] = None, first_step: int = 0, **always):
         self.path = path
+        self.always = always
         if not _ends_with_newline(path):
             self._append("\n")  # an interrupted run was killed within a line
         self.events = None
@@ -73,7 +75,7 @@ class Metrics:
 
     def write(self, event: str, **values) -> None:
         """Adds one line: the event's name, the time in seconds since 1970, and the values."""
-        self._append(json.dumps({"event": event, "time": round(time.time(), 3), **values}) + "\n")
+        self._append(json.dumps({"event": event, "time": round(time.time(), 3), **self.always, **values}) + "\n")
         if self.events and "step" in values:
             for name, value in values.items():
                 if isinstance(value, (int, float)) and name != "step":

@@ -37,6 +37,8 @@ class FolderImages(Images):
         stamps: size in bytes and time of change in nanoseconds, int64 (images, 2); -1 for files that cannot be looked at.
     """
 
+    kind = "folder"
+
     def __init__(self, root: Path, names: Names, stamps: Optional[np.ndarray] = None):
         self.root = root
         self.names = names

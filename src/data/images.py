@@ -13,12 +13,12 @@ class Images:
     Attributes:
         root: the folder or file that holds them, for messages.
         encoded: whether `read` gives the bytes of an image file; otherwise it gives pixels.
-        synthetic: whether the images are made up.
+        kind: the name of the format, a value of the key `dataset`.
     """
 
     root: Path
     encoded = True
-    synthetic = False
+    kind: str
 
     def __len__(self) -> int:
         raise NotImplementedError

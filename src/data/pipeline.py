@@ -1,4 +1,4 @@
-"""MindSpore pipelines: image files in, batches of normalised float32 images and labels out."""
+"""MindSpore pipelines: images of any format in, batches of normalised float32 images and labels out."""
 
 import io
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from PIL import Image
 from src.config import Config
 from src.data.augmentation import BatchAugmentation, image_operations
 from src.data.index import ImageIndex
+from src.data.mindrecord import MindRecordImages
 from src.data.order import ALONE, Shard, epoch_order, shard_places, steps_per_epoch
 from src.data.preprocessing import Preprocessing
 
@@ -26,10 +27,18 @@ class _Images:
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, position: int) -> tuple:
-        place = self.places[position]
-        image = int(self.order[place])
-        return self.index.read(image), self.index.labels[image], place
+    def __getitem__(self, step: int) -> tuple:
+        place = self.places[step]
+        position = int(self.order[place])
+        return self.index.read(position), self.index.labels[position], place
+
+
+class _Labels(_Images):
+    """The same without the images: (label, place in the order)."""
+
+    def __getitem__(self, step: int) -> tuple:
+        place = self.places[step]
+        return self.index.labels[self.order[place]], place
 
 
 def train_pipeline(
@@ -56,8 +65,8 @@ def train_pipeline(
     order = epoch_order(len(index), config.seed, epoch, config.repeated_augment)
     images_per_step = config.per_batch_size * config.accumulate_steps
     places = shard_places(steps_per_epoch(len(index), images_per_step, shard), images_per_step, shard)
-    operations = image_operations(config, encoded=True) + _to_tensor(config.mean, config.std)
-    pipeline = _source(index, order, places).map(operations, "image", num_parallel_workers=workers)
+    operations = image_operations(config, index.images.encoded) + _to_tensor(config.mean, config.std)
+    pipeline = _source(index, order, places, workers).map(operations, "image", num_parallel_workers=workers)
     pipeline = pipeline.batch(config.per_batch_size, drop_remainder=True, num_parallel_workers=1)
     if BatchAugmentation.is_needed(config):
         columns = ["image", "label"]
@@ -78,13 +87,15 @@ def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: i
     """
     height, width = preprocessing.image_size
     if preprocessing.antialias:
-        crop = [PillowCrop(preprocessing)]
+        crop = [PillowCrop(preprocessing, index.images.encoded)]
     else:
         size = preprocessing.resize
         resize = vision.Resize(size) if preprocessing.resize_mode == "shorter" else vision.Resize((size, size))
-        crop = [vision.Decode(), resize, vision.CenterCrop((height, width))]
+        crop = [resize, vision.CenterCrop((height, width))]
+        if index.images.encoded:
+            crop.insert(0, vision.Decode())
     return (
-        _source(index, np.arange(len(index)), np.arange(len(index)))
+        _source(index, np.arange(len(index)), np.arange(len(index)), workers)
         .map(crop + _to_tensor(preprocessing.mean, preprocessing.std), "image", num_parallel_workers=workers)
         .batch(batch_size, num_parallel_workers=1)
         .project(["image", "label"])
@@ -99,14 +110,15 @@ def read_batches(pipeline: ds.Dataset) -> Iterator[tuple]:
 class PillowCrop:
     """Decodes, resizes with Pillow's antialiased bilinear filter and centre-crops, as torchvision does on PIL images.
 
-    Encoded image, uint8 (bytes,) -> RGB, uint8 (H, W, 3).
+    Encoded image, uint8 (bytes,), or with `encoded` False pixels RGB, uint8 (H, W, 3) -> RGB, uint8 (H, W, 3).
     """
 
-    def __init__(self, preprocessing: Preprocessing):
+    def __init__(self, preprocessing: Preprocessing, encoded: bool = True):
         self.preprocessing = preprocessing
+        self.encoded = encoded
 
-    def __call__(self, encoded: np.ndarray) -> np.ndarray:
-        image = decode_rgb(encoded.tobytes())
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        image = decode_rgb(image.tobytes()) if self.encoded else Image.fromarray(image)
         height, width = self.preprocessing.image_size
         size = self.preprocessing.resize
         if self.preprocessing.resize_mode == "square":
@@ -127,11 +139,12 @@ def decode_rgb(encoded: bytes) -> Image.Image:
     return image.convert("RGB")
 
 
-def _source(index: ImageIndex, order: np.ndarray, places: np.ndarray) -> ds.Dataset:
-    columns = ["image", "label", "place"]
-    return ds.GeneratorDataset(
-        _Images(index, order, places), columns, shuffle=False, num_parallel_workers=1, python_multiprocessing=False
-    )
+def _source(index: ImageIndex, order: np.ndarray, places: np.ndarray, workers: int) -> ds.Dataset:
+    columns, threads = ["image", "label", "place"], {"num_parallel_workers": 1, "python_multiprocessing": False}
+    if not isinstance(index.images, MindRecordImages):
+        return ds.GeneratorDataset(_Images(index, order, places), columns, shuffle=False, **threads)
+    images = index.images.dataset(index.rows[order[places]], workers)
+    return ds.zip((images, ds.GeneratorDataset(_Labels(index, order, places), columns[1:], shuffle=False, **threads)))
 
 
 def _to_tensor(mean: tuple, std: tuple) -> list:

@@ -1,7 +1,8 @@
-"""Rearranges a validation set: a flat folder with a label file into class folders, and the reverse.
+"""Rearranges image folders: flat with a label file to class folders and back; class folders to MindRecord files.
 
     python -m src.data.prepare to_folders --data_dir FLAT --label_file LABELS --output FOLDER [--class_names FILE]
     python -m src.data.prepare to_flat --data_dir FOLDER --output FLAT
+    python -m src.data.prepare to_mindrecord --source FOLDER --output FOLDER [--shards N]
 
 Images are copied, or with `--mode link` given a second name (no space used, same disk), or with `--mode move` moved.
 """
@@ -9,12 +10,14 @@ Images are copied, or with `--mode link` given a second name (no space used, sam
 import os
 import shutil
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
 
 from src.data.index import index_flat, index_folder
+from src.data.scan import usable_images
 from src.errors import CommandParser, UserError, run_command
 from src.files import write_text
 
@@ -65,6 +68,34 @@ def to_flat(data_dir: Path, output: Path, mode: str) -> int:
     return count
 
 
+def to_mindrecord(source: Path, output: Path, shards: int) -> int:
+    """Packs class folders, or those in `source`/train and `source`/val, into MindRecord files, checked record by record.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        UserError: images that cannot be decoded, `output` exists, or a record is not what was written.
+    """
+    from src import device
+    from src.config import build_config
+
+    device.prepare(build_config({"platform": "CPU"}))
+    from src.data.mindrecord import write_mindrecord
+
+    parts = [part for part in ("train", "val") if (source / part).is_dir()]
+    count = 0
+    for part in parts if len(parts) == 2 else ["."]:
+        if (output / part).exists():
+            raise UserError(f"output: '{output / part}' exists already; choose another folder")
+        index = index_folder(source / part)
+        with tempfile.TemporaryDirectory() as no_cache:
+            usable_images(index, "full", "stop", Path(no_cache), device.available_cores())
+        write_mindrecord(index, output / part, shards)
+        count += len(index)
+    return count
+
+
 def read_class_names(path: Path) -> tuple:
     """Class names, one a line, in the order of their numbers. Raises UserError for a name that stands twice."""
     try:
@@ -97,9 +128,15 @@ def main(arguments: list) -> int:
         command.add_argument("--mode", choices=sorted(_MODES), default="copy", help="default: copy")
     commands.choices["to_folders"].add_argument("--label_file", type=Path, required=True, help="lines 'image-name label'")
     commands.choices["to_folders"].add_argument("--class_names", type=Path, help="names of classes 0, 1, ..., one a line")
+    command = commands.add_parser("to_mindrecord")
+    command.add_argument("--source", type=Path, required=True, help="folder of class folders, or of train/ and val/")
+    command.add_argument("--output", type=Path, required=True, help="folder to write")
+    command.add_argument("--shards", type=int, choices=range(1, 1001), metavar="N", default=1, help="files per part")
     options = parser.parse_args(arguments)
     if options.command == "to_flat":
         count = to_flat(options.data_dir, options.output, options.mode)
+    elif options.command == "to_mindrecord":
+        count = to_mindrecord(options.source, options.output, options.shards)
     else:
         names = read_class_names(options.class_names) if options.class_names else ()
         count = to_folders(options.data_dir, options.label_file, options.output, names, options.mode)

@@ -6,7 +6,6 @@ benchmarks/scan.py measures the cost per million files.
 """
 
 import contextlib
-import io
 import logging
 import os
 import sys
@@ -17,7 +16,7 @@ from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional
 
 import numpy as np
 from PIL import Image
@@ -26,6 +25,7 @@ from tqdm import tqdm
 from src.data.folder import FolderImages, cache_path, load_arrays, pack_json, save_arrays, unpack_json
 from src.data.images import Names
 from src.data.index import ImageIndex
+from src.data.mindrecord import MindRecordImages
 from src.errors import UserError
 
 log = logging.getLogger("resnet_zoo")
@@ -38,7 +38,7 @@ def usable_images(index: ImageIndex, scan: str, bad_images: str, cache_dir: Path
     """The images that can be decoded.
 
     Args:
-        index: the images to check; those in other formats than files were checked when the format was opened.
+        index: the images to check. Of MindRecord files "full" compares the checksums; CIFAR's pixels are all valid.
         scan: "full", "headers" or "off".
         bad_images: "stop" raises when there are bad files, "skip" leaves them out and says so.
         cache_dir: folder for the results of earlier scans.
@@ -47,6 +47,8 @@ def usable_images(index: ImageIndex, scan: str, bad_images: str, cache_dir: Path
     Raises:
         UserError: bad files, all of them listed on the log; or none is left.
     """
+    if scan == "full" and isinstance(index.images, MindRecordImages):
+        index.images.check(cache_dir)
     if scan == "off" or not isinstance(index.images, FolderImages):
         return index
     problems = find_problems(index, scan, cache_dir, workers)
@@ -63,20 +65,18 @@ def usable_images(index: ImageIndex, scan: str, bad_images: str, cache_dir: Path
 
 @contextlib.contextmanager
 def naming_bad_images(index: ImageIndex) -> Iterator[None]:
-    """When MindSpore's pipeline fails inside the block: raises UserError naming the files of the index that are bad.
+    """When MindSpore's pipeline fails inside the block: raises UserError naming the files that are bad.
 
     MindSpore's own error does not name the file. Where no file is bad its error goes on.
     """
     try:
         yield
     except RuntimeError:
-        if not index.images.encoded:
+        if isinstance(index.images, MindRecordImages):
+            index.images.check()
+        if not isinstance(index.images, FolderImages):
             raise
-        files = isinstance(index.images, FolderImages)
-        problems = {
-            i: check_image(str(index.path(i)) if files else io.BytesIO(index.read(i).tobytes()), "full")
-            for i in range(len(index))
-        }
+        problems = {i: check_image(str(index.path(i)), "full") for i in range(len(index))}
         problems = {i: problem for i, problem in problems.items() if problem}
         if not problems:
             raise
@@ -113,12 +113,12 @@ def find_problems(index: ImageIndex, scan: str, cache_dir: Path, workers: int) -
     return {int(position): problems[int(index.rows[position])] for position in positions}
 
 
-def check_image(file: Union[str, io.BytesIO], scan: str) -> Optional[str]:
-    """What is wrong with an image file, or None. `file`: its path or its content."""
+def check_image(path: str, scan: str) -> Optional[str]:
+    """What is wrong with an image file, or None."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # oddities that decode all the same
-            with Image.open(file) as image:
+            with Image.open(path) as image:
                 if image.format in ("GIF", "WEBP"):
                     return f"is a {image.format} file, which MindSpore does not decode"
                 if scan == "full":
@@ -126,8 +126,7 @@ def check_image(file: Union[str, io.BytesIO], scan: str) -> Optional[str]:
                     image.draft("RGB", (image.width // 8, image.height // 8))
                     image.load()
     except Image.UnidentifiedImageError:
-        size = os.path.getsize(file) if isinstance(file, str) else len(file.getvalue())
-        return "is not an image" if size else "is empty"
+        return "is not an image" if os.path.getsize(path) else "is empty"
     except OSError as error:
         return error.strerror or str(error)
     except Image.DecompressionBombError:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from src.checkpoint import newest_first
 from src.config import Config
-from src.data.index import ImageIndex, check_label_range, index_flat, index_folder
-from src.data.scan import usable_images
+from src.data.datasets import open_evaluation_data
+from src.data.index import ImageIndex, check_label_range
 from src.device import worker_count
 from src.distributed.communication import Group, barrier, master_first, start
 from src.errors import UserError
@@ -34,13 +34,15 @@ def evaluate_file(config: Config) -> int:
     """
     group = start() if config.is_distributed else Group()
     with master_first(group):  # it checks the files; the others read what it noted
-        index = load_index(config)
+        index = open_evaluation_data(config, worker_count(config.num_parallel_workers))
     path = Path(config.pretrained)
     if not path.is_dir():
         result = _evaluate(path, index, config, group)
         refused = []
     else:
         result, refused = _evaluate_folder(path, index, config, group)
+    if result["dataset"] == "synthetic":
+        log.info("synthetic images: the accuracies below mean nothing")
     for line in report_lines(result):
         log.info(line)
     if config.result_json and group.rank == 0:
@@ -48,19 +50,6 @@ def evaluate_file(config: Config) -> int:
         log.info("result: %s", config.result_json)
     barrier(group.group_size)
     return 1 if refused else 0
-
-
-def load_index(config: Config) -> ImageIndex:
-    """The checked images that `data_dir` and `label_file` name; of a folder with train/ and val/, those in val/."""
-    if not config.data_dir:
-        raise UserError("data_dir: no value; pass --data_dir FOLDER")
-    root = Path(config.data_dir)
-    if config.label_file:
-        index = index_flat(root, Path(config.label_file))
-    else:
-        index = index_folder(root / "val" if (root / "train").is_dir() and (root / "val").is_dir() else root)
-    workers = worker_count(config.num_parallel_workers)
-    return usable_images(index, config.scan, config.bad_images, Path(config.cache_dir), workers)
 
 
 def labels_for(classifier: LoadedClassifier, index: ImageIndex) -> ImageIndex:
@@ -81,7 +70,7 @@ def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> di
     workers = worker_count(config.num_parallel_workers)
     result = evaluate(classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group)
     used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.model_dump()}
-    return {"model": str(path), "data_dir": str(index.root), **result, **used}
+    return {"model": str(path), "data_dir": str(index.root), "dataset": index.images.kind, **result, **used}
 
 
 def _evaluate_folder(folder: Path, index: ImageIndex, config: Config, group: Group) -> tuple:

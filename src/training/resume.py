@@ -69,7 +69,7 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
     differences = {
         key: f"{then.get(key)!r} then, {now[key]!r} now" for key in deciding if then.get(key) != now[key]
     }
-    if saved.metadata["data_fingerprint"] != fingerprint:
+    if saved.metadata["dataset"]["fingerprint"] != fingerprint:
         differences[DATA] = "the training images are not those of then"
     if saved.metadata["data_workers"] != workers:
         differences[WORKERS] = f"{saved.metadata['data_workers']} data workers then, {workers} now"

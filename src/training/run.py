@@ -47,7 +47,7 @@ class Run:
         self.workers = workers
         self.model = ms.Model(step)
         self.preprocessing = preprocessing_from(config)
-        self.fingerprint = train_index.fingerprint()
+        self.dataset = {"kind": train_index.images.kind, "fingerprint": train_index.fingerprint()}
         self.validation = None
         if eval_index is not None:
             self.validation = Validation(config, eval_index, self.preprocessing, workers, group)
@@ -186,7 +186,7 @@ class Run:
             "evaluation": self.last_evaluation,
             "best": self.best,
             "config": self.config.model_dump(mode="json"),
-            "data_fingerprint": self.fingerprint,
+            "dataset": self.dataset,
             "data_workers": self.workers,
             "mindspore": ms.__version__,
         }

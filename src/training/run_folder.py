@@ -32,12 +32,13 @@ class RunFolder:
 
     Args:
         resumed_from: the checkpoint that the run goes on from.
+        always: values for every line of metrics.jsonl.
 
     Raises:
         UserError: the folder cannot be written.
     """
 
-    def __init__(self, config: Config, resumed_from: Optional[Checkpoint] = None):
+    def __init__(self, config: Config, resumed_from: Optional[Checkpoint] = None, **always):
         self.path = Path(config.ckpt_path)
         self.prefix = config.backbone
         self.keep = config.keep_checkpoint_max
@@ -53,7 +54,7 @@ class RunFolder:
         write_text(self.path / "config.yaml", to_yaml(config))
         first_step = resumed_from.metadata["step"] if resumed_from else 0
         events = self.path / "tensorboard" if config.tensorboard else None
-        self.metrics = Metrics(self.path / "metrics.jsonl", events, first_step)
+        self.metrics = Metrics(self.path / "metrics.jsonl", events, first_step, **always)
         if resumed_from:
             self.metrics.write("resume", step=first_step, checkpoint=str(resumed_from.path))
 
@@ -111,15 +112,19 @@ class _SilentFolder:
         """As that of `RunFolder`."""
 
 
-def open_folder(config: Config, resumed_from: Optional[Checkpoint] = None):
-    """The folder that this rank writes to: `ckpt_path`, for other ranks than 0 `rank_<n>` in it, or nowhere."""
+def open_folder(config: Config, resumed_from: Optional[Checkpoint] = None, **always):
+    """The folder that this rank writes to: `ckpt_path`, for other ranks than 0 `rank_<n>` in it, or nowhere.
+
+    Args:
+        always: values for every line of metrics.jsonl.
+    """
     if config.rank == 0:
-        return RunFolder(config, resumed_from)
+        return RunFolder(config, resumed_from, **always)
     if config.is_save_on_master:
         log.setLevel(logging.WARNING)
         return _SilentFolder()
     own = config.model_copy(update={"ckpt_path": str(Path(config.ckpt_path) / f"rank_{config.rank}")})
-    return RunFolder(own, resumed_from)
+    return RunFolder(own, resumed_from, **always)
 
 
 def check_writable(folder: Path) -> None:

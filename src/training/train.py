@@ -8,6 +8,7 @@ from mindspore import nn
 
 from src import checkpoint
 from src.config import Config
+from src.data.datasets import open_training_data
 from src.data.order import Shard, steps_per_epoch
 from src.device import worker_count
 from src.distributed import communication
@@ -19,7 +20,6 @@ from src.runlog import log
 from src.training import resume
 from src.training.callbacks import Geometry, Progress
 from src.training.finetune import freeze, start_from
-from src.training.inputs import load_data
 from src.training.optimizers import create_optimizer
 from src.training.precision import mixed_precision
 from src.training.run import Run
@@ -41,7 +41,7 @@ def train(config: Config, platform: str) -> None:
     saved = resume.find_checkpoint(config)
     workers = worker_count(config.num_parallel_workers)
     with communication.master_first(group):  # it checks the files; the others read what it noted
-        train_index, eval_index = load_data(config, workers)
+        train_index, eval_index = open_training_data(config, workers)
     geometry = divide(config, len(train_index))
     if saved:
         resume.check_same_run(saved, config, train_index.fingerprint(), workers)
@@ -52,11 +52,13 @@ def train(config: Config, platform: str) -> None:
     if saved:
         resume.restore(network, step, saved)
     communication.check_same_parameters(network, group, trained_only=False)
-    folder = open_folder(config, saved)
+    synthetic = train_index.images.kind == "synthetic"
+    folder = open_folder(config, saved, **({"dataset": "synthetic"} if synthetic else {}))
+    processes = f", {group.group_size} processes" if config.is_distributed else ""
     log.info(
-        "%s on %s: %d classes, %d training images, %d for evaluation, %d epochs of %d steps, %d data workers%s",
-        config.backbone, platform, config.num_classes, len(train_index), len(eval_index or ()), config.max_epoch,
-        geometry.steps_per_epoch, workers, f", {group.group_size} processes" if config.is_distributed else "",
+        "%s on %s: %d classes, %d %straining images, %d for evaluation, %d epochs of %d steps, %d data workers%s",
+        config.backbone, platform, config.num_classes, len(train_index), "synthetic " * synthetic, len(eval_index or ()),
+        config.max_epoch, geometry.steps_per_epoch, workers, processes,
     )  # fmt: skip
     progress = Progress(rates, geometry, config.log_interval, folder.metrics, saved.metadata["step"] if saved else 0)
     run = Run(config, group, folder, network, step, train_index, eval_index, progress, workers)

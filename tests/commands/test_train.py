@@ -11,6 +11,7 @@ import yaml
 import train
 from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
+from src.data.index import index_folder
 
 
 def events(run_folder) -> list:
@@ -37,6 +38,7 @@ def test_a_run_learns_and_leaves_what_it_promises(trained):
     assert written[:6] == [(1, 3), (1, 4), (2, 6), (2, 8), (3, 9), (3, 12)] and written[-2:] == [(8, 30), (8, 32)]
     metadata = checkpoint.load(trained["ckpt"]).metadata
     assert (metadata["epoch"], metadata["step"], metadata["class_names"]) == (8, 32, list(CLASSES))
+    assert metadata["dataset"] == {"kind": "folder", "fingerprint": index_folder(trained["data"] / "train").fingerprint()}
     assert metadata["config"]["lr"] == 0.02 and metadata["preprocessing"]["image_size"] == [16, 16]
     evaluations = [event for event in events(run) if event["event"] == "eval"]
     assert [event["epoch"] for event in evaluations] == list(range(1, 9))
@@ -81,6 +83,23 @@ def test_a_run_with_every_augmentation_learns_from_soft_labels_and_repeats(data_
         assert len(losses) == 8 and np.isfinite(losses).all()
         weights.append(checkpoint.load(tmp_path / name / "last.ckpt").weights)
     assert all((value.asnumpy() == weights[1][key].asnumpy()).all() for key, value in weights[0].items())
+
+
+def test_a_run_on_synthetic_images_says_so_everywhere(tmp_path, command):
+    import eval as eval_command
+
+    arguments = [*TINY, "--dataset", "synthetic", "--synthetic_images", "12", "--per_batch_size", "4", "--max_epoch", "1"]
+    code, out, err = command(train.main, *arguments, "--ckpt_path", tmp_path / "run", "--log_interval", "1")
+    assert code == 0 and "synthetic; accuracy means nothing" in err and "12 synthetic training images" in out
+    assert all(event["dataset"] == "synthetic" for event in events(tmp_path / "run"))
+    metadata = checkpoint.load(tmp_path / "run" / "last.ckpt").metadata
+    assert metadata["dataset"]["kind"] == "synthetic" and metadata["class_names"] == []
+    code, out, _ = command(
+        eval_command.main, *arguments[:-4], "--pretrained", tmp_path / "run" / "last.ckpt", "--result_json",
+        tmp_path / "result.json",
+    )  # fmt: skip
+    assert code == 0 and "synthetic images" in out and "tot=12" in out
+    assert json.loads((tmp_path / "result.json").read_text())["dataset"] == "synthetic"
 
 
 def test_a_run_can_start_from_a_checkpoint(trained, tmp_path, command):

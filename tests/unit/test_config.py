@@ -77,7 +77,7 @@ def test_help_explains_every_key():
         (["--backbone", "resnet51"], ["backbone", "'resnet51'", "resnet50"]),
         (["--crop_scale", "0.9,0.1"], ["crop_scale", "'0.9,0.1'"]),
         (["--eval_resize", "100"], ["eval_resize", "100", "224"]),
-        (["--is_distributed", "1"], ["is_distributed", "not available yet"]),
+        (["--group_size", "2"], ["is_distributed", "group_size 2", "run_distribute_train.sh"]),
         (["--is_dynamic_loss_scale", "1", "--loss_scale", "0.5"], ["loss_scale", "0.5", "65536"]),
         (["--nesterov", "1", "--optimizer", "lamb"], ["nesterov", "momentum or lars"]),
         (["--resume_allow", "lr"], ["resume_allow", "--resume auto"]),

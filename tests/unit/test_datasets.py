@@ -1,0 +1,238 @@
+"""Formats other than folders: CIFAR's files, MindRecord, synthetic images."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from src.config import build_config
+from src.data import prepare
+from src.data.cifar import index_cifar
+from src.data.datasets import open_evaluation_data, open_training_data
+from src.data.index import index_folder
+from src.data.mindrecord import index_mindrecord
+from src.data.order import Shard
+from src.data.pipeline import eval_pipeline, read_batches, train_pipeline
+from src.data.preprocessing import preprocessing_from
+from src.data.scan import naming_bad_images, usable_images
+from src.errors import UserError
+
+AUGMENTED = {"image_size": "16,16", "per_batch_size": 4, "num_classes": 3, "auto_augment": "randaugment", "mixup_alpha": 0.2}
+
+
+def write_cifar(root, kind="cifar10", per_file=6, names=True) -> dict:
+    """Files in the published format, but short; returns file -> (labels, pixels (N, 32, 32, 3))."""
+    generator, content = np.random.default_rng(0), {}
+    files = ["train.bin", "test.bin"]
+    if kind == "cifar10":
+        files = [*[f"data_batch_{i}.bin" for i in range(1, 6)], "test_batch.bin"]
+    classes = 10 if kind == "cifar10" else 100
+    root.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        labels = generator.integers(0, classes, per_file)
+        pixels = generator.integers(0, 256, (per_file, 32, 32, 3), np.uint8)
+        with open(root / file, "wb") as out:
+            for label, image in zip(labels, pixels):
+                out.write(bytes([label] if kind == "cifar10" else [label // 5, label]))
+                for channel in range(3):
+                    out.write(image[:, :, channel].tobytes())
+        content[file] = (labels, pixels)
+    if names:
+        meta = "batches.meta.txt" if kind == "cifar10" else "fine_label_names.txt"
+        (root / meta).write_text("".join(f"class{i:02}\n" for i in range(classes)) + "\n")
+    return content
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("cifar10", 10), ("cifar100", 100)])
+def test_cifar_files_give_their_pixels_and_labels(tmp_path, kind, classes):
+    content = write_cifar(tmp_path, kind)
+    config = build_config({
+        "data_dir": str(tmp_path), "num_classes": classes, "image_size": "32,32", "crop_padding": 4, "hflip_prob": 0,
+        "color_jitter": 0, "mean": "0,0,0", "std": [1 / 255] * 3, "per_batch_size": 3,
+    })  # fmt: skip
+    train, val = open_training_data(config, 2)
+    assert train.class_names[3] == "class03" and len(train.class_names) == classes
+    assert len(train) == (30 if kind == "cifar10" else 6) and len(val) == 6
+    for index, files in ((train, list(content)[:-1]), (val, list(content)[-1:])):
+        labels, pixels = (np.concatenate(parts) for parts in zip(*[content[file] for file in files]))
+        images, read_labels = map(np.concatenate, zip(*read_batches(eval_pipeline(index, preprocessing_from(config), 4, 2))))
+        assert (images == pixels.transpose(0, 3, 1, 2)).all()  # 32 x 32 is neither resized nor cropped
+        assert (index.labels == labels).all() and (read_labels == labels).all()
+    assert train.name(0) == list(content)[0] + ":0" and train.name(len(train) - 1).endswith(":5")
+    images, _ = next(read_batches(train_pipeline(train, config, 0, 2)))
+    assert images.shape == (3, 3, 32, 32)
+    assert open_evaluation_data(config, 1).fingerprint() == index_cifar(tmp_path, kind, "val").fingerprint()
+
+
+def test_cifars_fingerprint_follows_its_content(tmp_path):
+    write_cifar(tmp_path)
+    before = index_cifar(tmp_path, "cifar10", "train").fingerprint()
+    content = bytearray((tmp_path / "data_batch_3.bin").read_bytes())
+    content[500] ^= 1
+    (tmp_path / "data_batch_3.bin").write_bytes(content)
+    assert index_cifar(tmp_path, "cifar10", "train").fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "part"),
+    [
+        (lambda root: (root / "data_batch_4.bin").unlink(), "lacks data_batch_4.bin"),
+        (lambda root: (root / "data_batch_2.bin").write_bytes(b"x" * 3000), "data_batch_2.bin: 3000 bytes.* 3073"),
+        (lambda root: (root / "data_batch_2.bin").write_bytes(b""), "data_batch_2.bin: 0 bytes"),
+        (lambda root: (root / "data_batch_5.bin").write_bytes(b"\x0c" * 3073), "data_batch_5.bin:0: label 12"),
+        (lambda root: (root / "batches.meta.txt").write_text("a\nb\n"), "batches.meta.txt: 2 class names; expected 10"),
+    ],
+)
+def test_wrong_cifar_files_are_refused(tmp_path, spoil, part):
+    write_cifar(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(UserError, match=part):
+        index_cifar(tmp_path, "cifar10", "train")
+
+
+def test_cifar_without_class_names_has_numbers(tmp_path):
+    write_cifar(tmp_path, names=False)
+    assert index_cifar(tmp_path, "cifar10", "val").class_names == tuple("0123456789")
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """A folder and the same as MindRecord in three files. Not to be changed."""
+    from conftest import write_data_set
+    from src.errors import run_command
+
+    root = tmp_path_factory.mktemp("packed")
+    write_data_set(root / "data", per_class=6)
+    arguments = ["to_mindrecord", "--source", str(root / "data"), "--output", str(root / "mr"), "--shards", "3"]
+    assert run_command(prepare.main, arguments) == 0
+    assert sorted(path.name for path in root.iterdir()) == ["data", "mr"]
+    return root
+
+
+def test_mindrecord_gives_what_the_folder_gives_bit_for_bit(packed):
+    folder, records = index_folder(packed / "data" / "train"), index_mindrecord(packed / "mr" / "train")
+    assert len(list((packed / "mr" / "train").glob("images.mindrecord?"))) == 3
+    assert records.files == folder.files and (records.labels == folder.labels).all()
+    assert records.class_names == folder.class_names
+    config = build_config(AUGMENTED)
+    for arguments in ({}, {"first_step": 2}, {"shard": Shard(1, 2), "first_step": 1}):
+        epochs = [list(read_batches(train_pipeline(index, config, 3, 2, **arguments))) for index in (folder, records)]
+        assert len(epochs[0]) == len(epochs[1]) > 0
+        for ours, theirs in zip(*epochs):
+            assert all((a == b).all() for a, b in zip(ours, theirs))
+    renumbered = [index.with_classes(("red", "green", "blue"), False).without({2, 5}) for index in (folder, records)]
+    batches = [list(read_batches(eval_pipeline(index, preprocessing_from(config), 5, 2))) for index in renumbered]
+    assert all((a == b).all() for ours, theirs in zip(*batches) for a, b in zip(ours, theirs))
+
+
+def test_a_folder_of_mindrecord_files_is_found(packed, tmp_path):
+    config = build_config({"data_dir": str(packed / "mr"), "num_classes": 3, "cache_dir": str(tmp_path)})
+    train, val = open_training_data(config, 1)
+    assert (train.images.kind, len(train), len(val)) == ("mindrecord", 18, 15)
+    assert len(open_evaluation_data(config, 1)) == 15
+
+
+@pytest.fixture
+def copied(packed, tmp_path):
+    """A copy to damage, of links, because MindRecord files have 50 MB at least: replace files, do not change them."""
+    return shutil.copytree(packed / "mr" / "val", tmp_path / "val", copy_function=os.link)
+
+
+def replace_by(path, content):
+    path.unlink()
+    path.write_bytes(content)
+
+
+def change_a_byte(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    replace_by(path, content)
+
+
+def truncate(path):
+    replace_by(path, path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "part"),
+    [
+        (lambda root: (root / "images.mindrecord1.db").unlink(), "images.mindrecord1.db: missing"),
+        (lambda root: (root / "images.mindrecord2").unlink(), "images.mindrecord2: missing"),
+        (lambda root: truncate(root / "images.mindrecord0"), "images.mindrecord0: .* truncated"),
+        (lambda root: truncate(root / "index.npz"), "index.npz: .* truncated"),
+        (lambda root: change_a_byte(root / "index.npz", 200), "index.npz: damaged"),
+        (lambda root: (root / "manifest.json").unlink(), "manifest.json: missing"),
+        (lambda root: truncate(root / "manifest.json"), "manifest.json: cannot be read"),
+        (lambda root: replace_by(root / "manifest.json", b'{"format": "other"}'), "manifest.json: format 'other'"),
+    ],
+)
+def test_incomplete_mindrecord_files_are_one_line(copied, tmp_path, spoil, part):
+    spoil(copied)
+    config = build_config({"data_dir": str(copied), "cache_dir": str(tmp_path / "cache"), "scan": "off"})
+    with pytest.raises(UserError, match=part) as error:
+        open_evaluation_data(config, 1)
+    assert "to_mindrecord" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_altered_mindrecord_files_are_noticed_and_intact_ones_read_once(copied, tmp_path, monkeypatch):
+    from src.data import mindrecord
+
+    read = []
+    real = mindrecord.file_digest
+    monkeypatch.setattr(mindrecord, "file_digest", lambda path: read.append(path.name) or real(path))
+    for _ in range(2):
+        usable_images(index_mindrecord(copied), "full", "stop", tmp_path / "cache", 1)
+    assert len(read) == 7  # three files, three .db, the index
+    change_a_byte(copied / "images.mindrecord1", 20_000_000)
+    with pytest.raises(UserError, match="images.mindrecord1: damaged or replaced"):
+        usable_images(index_mindrecord(copied), "full", "stop", tmp_path / "cache", 1)
+    assert read[7:] == ["images.mindrecord1"]
+    with pytest.raises(UserError, match="images.mindrecord1: damaged"), naming_bad_images(index_mindrecord(copied)):
+        raise RuntimeError("as MindSpore's")
+
+
+def test_packing_refuses_bad_images_and_existing_folders(packed, data_set, tmp_path, refused):
+    (data_set / "val" / "red" / "bad.jpg").write_bytes(b"broken")
+    line = refused(prepare.main, "to_mindrecord", "--source", data_set / "val", "--output", tmp_path / "mr")
+    assert "1 of 16 images cannot be decoded" in line and not (tmp_path / "mr").exists()
+    line = refused(prepare.main, "to_mindrecord", "--source", packed / "data", "--output", packed / "mr")
+    assert "exists already" in line
+
+
+def test_a_record_that_reads_back_differently_is_refused(data_set, tmp_path, refused, monkeypatch):
+    from src.data import mindrecord
+
+    real = mindrecord._write_records
+
+    def write_wrong(*arguments):
+        digests = real(*arguments)
+        return [(b"other", 5), *digests[1:]]
+
+    monkeypatch.setattr(mindrecord, "_write_records", write_wrong)
+    line = refused(prepare.main, "to_mindrecord", "--source", data_set / "val", "--output", tmp_path / "out" / "mr")
+    assert "record 0" in line and "is not what was written" in line
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_synthetic_images(caplog):
+    config = build_config({**AUGMENTED, "dataset": "synthetic", "synthetic_images": 100, "seed": 3})
+    train, val = open_training_data(config, 1)
+    assert len(train) == len(val) == 100 and train.images.kind == "synthetic" and set(train.labels) == {0, 1, 2}
+    images, labels = next(read_batches(train_pipeline(train, config, 0, 2)))
+    assert images.shape == (4, 3, 16, 16) and labels.shape == (4, 3)
+    assert train.fingerprint() == open_training_data(config, 1)[0].fingerprint()
+    other = build_config({**AUGMENTED, "dataset": "synthetic", "synthetic_images": 100, "seed": 4})
+    assert train.fingerprint() != open_training_data(other, 1)[0].fingerprint()
+
+
+def test_the_format_can_be_said(tmp_path, data_set):
+    write_cifar(data_set / "train")  # CIFAR files in a folder that is to be read as class folders
+    common = {"data_dir": str(data_set / "train"), "num_classes": 3, "cache_dir": str(tmp_path / "cache")}
+    assert len(open_training_data(build_config({**common, "dataset": "folder"}), 1)[0]) == 18
+    with pytest.raises(UserError, match="manifest.json: missing"):
+        open_training_data(build_config({**common, "dataset": "mindrecord"}), 1)
+    with pytest.raises(UserError, match="lacks train.bin of the binary version of cifar100"):
+        open_training_data(build_config({**common, "dataset": "cifar100"}), 1)
+    with pytest.raises(UserError, match="num_classes: 3, but .* has 10 classes; pass --num_classes 10"):
+        open_training_data(build_config(common), 1)
