@@ -4,7 +4,7 @@ import difflib
 from dataclasses import replace
 
 from src.errors import UserError
-from src.models.spec import ResNetSpec
+from src.models.spec import PADDINGS, ResNetSpec
 
 ALIASES = {
     "resnext152": "resnext152_64x4d",
@@ -51,7 +51,12 @@ def find_model(name: str) -> ResNetSpec:
 
 
 def create_model(
-    name: str, num_classes: int = 1000, group_conv: str = "fused", drop_rate: float = 0.0, drop_block_rate: float = 0.0
+    name: str,
+    num_classes: int = 1000,
+    group_conv: str = "fused",
+    drop_rate: float = 0.0,
+    drop_block_rate: float = 0.0,
+    padding: str = "symmetric",
 ):
     """Builds a network with freshly initialised weights.
 
@@ -61,20 +66,24 @@ def create_model(
         group_conv: "fused" (one grouped convolution) or "split" (one convolution per group); the weights are the same.
         drop_rate: share of the pooled features that dropout sets to zero in training.
         drop_block_rate: share of the activations that DropBlock sets to zero in training; for ResNeSt.
+        padding: where strided windows lie, one of `PADDINGS` (explained at `ResNetSpec`); a property of the weights, which a
+            checkpoint's metadata tells.
 
     Returns:
         A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).
 
     Raises:
-        UserError: unknown name, or DropBlock for a network that is no ResNeSt.
+        UserError: unknown name or padding, or DropBlock for a network that is no ResNeSt.
     """
     from src.models.resnet import ResNet
 
     spec = find_model(name)
     if drop_block_rate and spec.block != "split":
         raise UserError(f"drop_block_rate: {drop_block_rate:g} is for ResNeSt only, backbone is {name}; pass 0")
+    if padding not in PADDINGS:
+        raise UserError(f"padding: this version builds networks with {', '.join(PADDINGS)}, the weights are for {padding!r}")
     form = {"split_groups": group_conv == "split", "drop_rate": drop_rate, "drop_block_rate": drop_block_rate}
-    return ResNet(replace(spec, **form), num_classes)
+    return ResNet(replace(spec, padding=padding, **form), num_classes)
 
 
 _HE = "He et al. 2015, arXiv 1512.03385"

@@ -42,11 +42,13 @@ def train(config: Config, platform: str) -> Path:
     if not steps_per_epoch:
         raise UserError(f"per_batch_size: {config.per_batch_size} is more than the {len(train_index)} training images")
 
+    saved = checkpoint.load(Path(config.pretrained)) if config.pretrained else None
+    padding = saved.metadata.get("padding", "symmetric") if saved else "symmetric"
     network = create_model(
-        config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate
+        config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate, padding
     )
-    if config.pretrained:
-        start_from(network, checkpoint.load(Path(config.pretrained)))
+    if saved:
+        start_from(network, saved)
     if config.freeze:
         freeze(network, config.freeze)
     folder = RunFolder(config)
@@ -166,6 +168,7 @@ class _Run:
         return {
             "backbone": self.config.backbone,
             "num_classes": self.config.num_classes,
+            "padding": self.network.padding,
             "class_names": list(self.class_names),
             "preprocessing": dataclasses.asdict(self.preprocessing),
             "epoch": self.progress.epoch,
