@@ -12,7 +12,7 @@ from src.data.preprocessing import Preprocessing, preprocessing_from
 from src.errors import UserError, first_of
 from src.meta import file_digest
 from src.models.registry import canonical_name, create_model, find_model
-from src.models.weights.files import find_weights, read_weight_file
+from src.models.weights.files import WeightFile, find_weights, read_weight_file
 from src.models.weights.names import (
     EPSILON_DIFFERENCE,
     find_padding,
@@ -83,7 +83,7 @@ def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple:
         )
     values = {name: _values(source, name, shape, entries, names) for name, shape in expected.items()}
     _log_conversions(entries, names)
-    metadata = _metadata(backbone, num_classes, file.metadata, find_padding(names))
+    metadata = _metadata(backbone, num_classes, file, find_padding(names))
     metadata["source"] = {"file": source.name, "sha256": file_digest(source), "format": file.format}
     return values, metadata
 
@@ -184,11 +184,13 @@ def _log_conversions(entries: dict, names: Collection) -> None:
         log.info("biases of split attention set to zero: the file's network has none")
 
 
-def _metadata(backbone: str, num_classes: int, stored: dict, padding: str) -> dict:
+def _metadata(backbone: str, num_classes: int, file: WeightFile, padding: str) -> dict:
     """What the checkpoint says of itself: what a file of ours said, else `padding` and ImageNet's usual preprocessing."""
     size = find_model(backbone).image_size
-    # torchvision's and timm's weights were evaluated on images that Pillow resized
-    preprocessing = preprocessing_from(build_config({"image_size": (size, size), "eval_antialias": True}))
+    # PyTorch's programs evaluated their weights on images that Pillow resized, MindSpore's on images resized by MindSpore
+    antialias = file.format != "MindSpore"
+    preprocessing = preprocessing_from(build_config({"image_size": (size, size), "eval_antialias": antialias}))
+    stored = file.metadata
     class_names = stored.get("class_names", [])
     padding = str(stored.get("padding", padding))
     if padding != "symmetric":
@@ -197,8 +199,9 @@ def _metadata(backbone: str, num_classes: int, stored: dict, padding: str) -> di
         preprocessing = Preprocessing.from_dict(stored["preprocessing"])
     else:
         log.info(
-            "preprocessing taken to be torchvision's: shorter side %d, crop %d, ImageNet's mean and std; "
-            "--eval_resize, --mean, --std of eval.py change it", preprocessing.resize, size,
+            "preprocessing taken to be the usual one: shorter side %d with %s's filter, crop %d, ImageNet's mean and std; "
+            "--eval_resize, --eval_antialias, --mean, --std of eval.py change it",
+            preprocessing.resize, "Pillow" if antialias else "MindSpore", size,
         )  # fmt: skip
     return {
         "backbone": backbone,

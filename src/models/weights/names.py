@@ -2,7 +2,7 @@
 
 MindCV: mindcv/models/{resnet,senet,resnest}.py, 0.2.2 and later. MindSpore's models repository, master of July 2023:
 official/cv/ResNet, research/cv/{ResNeXt,resnext152_64x4d,SE_ResNeXt50,ResNeSt50}. Cadene/pretrained-models.pytorch:
-pretrainedmodels/models/senet.py, which timm's legacy_senet.py follows. torchvision, timm and the ResNeSt authors use the
+pretrainedmodels/models/senet.py, which timm's legacy_se* networks follow. torchvision, timm and the ResNeSt authors use the
 names that we use.
 """
 
