@@ -43,6 +43,11 @@ class Checkpoint:
     metadata: dict
     state: dict = field(default_factory=dict)
 
+    @property
+    def padding(self) -> str:
+        """Where strided windows of the network lie (`ResNetSpec`)."""
+        return self.metadata.get("padding", "symmetric")
+
     def averaged(self) -> "Checkpoint":
         """The same with the averaged weights in place of the raw ones. Raises UserError where it holds none."""
         if self.metadata.get("averaged"):

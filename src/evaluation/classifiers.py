@@ -58,14 +58,16 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
 def restore_network(path: Path, config: Config) -> tuple:
     """The network of a checkpoint, in evaluation mode, and the checkpoint's metadata.
 
-    Name and number of classes come from the checkpoint; for a file without metadata, from the configuration.
+    Name, number of classes and padding come from the checkpoint; for a file without metadata, the first two come from the
+    configuration.
     """
     saved = checkpoint.load(path)
     if config.use_ema:
         saved = saved.averaged()
     _check_as_asked(path, config, saved.metadata)
     name = saved.metadata.get("backbone", config.backbone)
-    network = create_model(name, saved.metadata.get("num_classes", config.num_classes), config.group_conv)
+    num_classes = saved.metadata.get("num_classes", config.num_classes)
+    network = create_model(name, num_classes, config.group_conv, padding=saved.padding)
     checkpoint.load_into(network, saved)
     return network.set_train(False), saved.metadata
 

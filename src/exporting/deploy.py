@@ -30,7 +30,7 @@ def prepare_for_inference(network: nn.Cell) -> nn.Cell:
     network.set_train(False)
     for _, cell in list(network.cells_and_names()):
         _fold_pairs(cell)
-    if getattr(network, "maxpool", None) is not None:
+    if getattr(network, "maxpool", None) is not None and network.maxpool.pad_mode.lower() == "pad":
         network.maxpool = PaddedMaxPool()
     name_parameters_like_torch(network)
     return network

@@ -1,4 +1,4 @@
-"""Layers that the blocks are made of. Paddings are written as numbers: MindSpore's "same" pads unlike the papers'."""
+"""Layers that the blocks are made of. `same_padding` is explained at `ResNetSpec.padding`."""
 
 from typing import Optional
 
@@ -33,7 +33,13 @@ class SplitConv2d(nn.Conv2d):
 
 
 def conv(
-    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1, split_groups: bool = False
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    groups: int = 1,
+    split_groups: bool = False,
+    same_padding: bool = False,
 ) -> nn.Conv2d:
     """Convolution without bias that keeps height and width at stride 1.
 
@@ -45,8 +51,8 @@ def conv(
         out_channels,
         kernel_size=kernel_size,
         stride=stride,
-        pad_mode="pad",
-        padding=kernel_size // 2,
+        pad_mode="same" if same_padding else "pad",
+        padding=0 if same_padding else kernel_size // 2,
         group=groups,
         has_bias=False,
         weight_init=HeNormal(mode="fan_out", nonlinearity="relu"),
@@ -109,6 +115,18 @@ class CeilAveragePool(nn.Cell):
         if x.shape[3] % 2:
             x = ops.concat((x, x[:, :, :, -1:]), 3)
         return self.pool(x)
+
+
+def max_pool(same_padding: bool) -> nn.MaxPool2d:
+    """3x3 max-pool of stride 2."""
+    if same_padding:
+        return nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="same")
+    return nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="pad", padding=1)
+
+
+def average_pool(stride: int, same_padding: bool) -> nn.Cell:
+    """3x3 average pool."""
+    return nn.AvgPool2d(kernel_size=3, stride=stride, pad_mode="same") if same_padding else PaddedAveragePool(stride)
 
 
 class PaddedAveragePool(nn.Cell):
@@ -203,10 +221,10 @@ def pointwise(in_channels: int, out_channels: int, groups: int = 1) -> nn.Conv2d
     return nn.Conv2d(in_channels, out_channels, kernel_size=1, pad_mode="valid", group=groups, has_bias=True)
 
 
-def deep_stem(stem_width: int) -> nn.SequentialCell:
+def deep_stem(stem_width: int, same_padding: bool) -> nn.SequentialCell:
     """Three 3x3 convolutions in place of one 7x7, the first of stride 2 (He et al. 2018, arXiv 1812.01187, figure 2b)."""
     return nn.SequentialCell(
-        conv(3, stem_width, 3, 2),
+        conv(3, stem_width, 3, 2, same_padding=same_padding),
         batch_norm(stem_width),
         nn.ReLU(),
         conv(stem_width, stem_width, 3),

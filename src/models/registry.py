@@ -4,7 +4,7 @@ import difflib
 from dataclasses import replace
 
 from src.errors import UserError
-from src.models.spec import ResNetSpec
+from src.models.spec import PADDINGS, ResNetSpec
 
 ALIASES = {
     "resnext152": "resnext152_64x4d",
@@ -57,6 +57,7 @@ def create_model(
     drop_rate: float = 0.0,
     drop_block_rate: float = 0.0,
     drop_path_rate: float = 0.0,
+    padding: str = "symmetric",
 ):
     """Builds a network with freshly initialised weights.
 
@@ -67,20 +68,24 @@ def create_model(
         drop_rate: share of the pooled features that dropout sets to zero in training.
         drop_block_rate: share of the activations that DropBlock sets to zero in training; for ResNeSt.
         drop_path_rate: share of the images that skip the last block in training (stochastic depth); fewer skip earlier ones.
+        padding: where strided windows lie, one of `PADDINGS` (explained at `ResNetSpec`); a property of the weights, which a
+            checkpoint's metadata tells.
 
     Returns:
         A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).
 
     Raises:
-        UserError: unknown name, or DropBlock for a network that is no ResNeSt.
+        UserError: unknown name or padding, or DropBlock for a network that is no ResNeSt.
     """
     from src.models.resnet import ResNet
 
     spec = find_model(name)
     if drop_block_rate and spec.block != "split":
         raise UserError(f"drop_block_rate: {drop_block_rate:g} is for ResNeSt only, backbone is {name}; pass 0")
-    form = {"split_groups": group_conv == "split", "drop_rate": drop_rate}
-    rates = {"drop_block_rate": drop_block_rate, "drop_path_rate": drop_path_rate}
+    if padding not in PADDINGS:
+        raise UserError(f"padding: this version builds networks with {', '.join(PADDINGS)}, the weights are for {padding!r}")
+    form = {"split_groups": group_conv == "split", "padding": padding}
+    rates = {"drop_rate": drop_rate, "drop_block_rate": drop_block_rate, "drop_path_rate": drop_path_rate}
     return ResNet(replace(spec, **form, **rates), num_classes)
 
 

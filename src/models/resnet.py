@@ -16,14 +16,15 @@ from mindspore import nn, ops
 
 from src.checkpoint import STATE_PREFIX
 from src.models.layers import (
-    PaddedAveragePool,
     SplitAttention,
     SqueezeExcitation,
+    average_pool,
     batch_norm,
     conv,
     deep_stem,
     dense,
     global_average_pool,
+    max_pool,
     shortcut,
 )
 from src.models.regularization import CALLS, DropBlock, Dropout, DropPath, number_random_layers
@@ -39,7 +40,7 @@ class BasicBlock(nn.Cell):
 
     def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec, drop_path_rate: float = 0.0):
         super().__init__()
-        self.conv1 = conv(in_channels, channels, 3, stride)
+        self.conv1 = conv(in_channels, channels, 3, stride, same_padding=spec.padding == "same")
         self.bn1 = batch_norm(channels)
         self.conv2 = conv(channels, channels, 3)
         self.bn2 = batch_norm(channels)
@@ -68,7 +69,7 @@ class Bottleneck(nn.Cell):
         out_channels = channels * self.expansion
         self.conv1 = conv(in_channels, width, 1)
         self.bn1 = batch_norm(width)
-        self.conv2 = conv(width, width, 3, stride, spec.groups, spec.split_groups)
+        self.conv2 = conv(width, width, 3, stride, spec.groups, spec.split_groups, spec.padding == "same")
         self.bn2 = batch_norm(width)
         self.conv3 = conv(width, out_channels, 1)
         self.bn3 = batch_norm(out_channels)
@@ -97,7 +98,7 @@ class SplitBottleneck(nn.Cell):
         width = channels * spec.base_width // 64 * spec.groups
         out_channels = channels * self.expansion
         rate = spec.drop_block_rate if channels >= 4 * spec.width else 0.0  # in the last two of four stages
-        pool = nn.Identity() if stride == 1 else PaddedAveragePool(stride)
+        pool = nn.Identity() if stride == 1 else average_pool(stride, spec.padding != "symmetric")
         self.conv1 = conv(in_channels, width, 1)
         self.bn1 = batch_norm(width)
         self.drop_block1 = DropBlock(rate)
@@ -135,18 +136,19 @@ class ResNet(nn.Cell):
 
     def __init__(self, spec: ResNetSpec, num_classes: int):
         super().__init__()
+        self.padding = spec.padding
         block = _BLOCKS[spec.block]
         in_channels = spec.width
         if spec.stem == "cifar":
             self.conv1 = conv(3, in_channels, 3)
             self.maxpool = None
         else:
-            self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="pad", padding=1)
+            self.maxpool = max_pool(spec.padding != "symmetric")
             if spec.stem == "deep":
                 in_channels = 2 * spec.stem_width
-                self.conv1 = deep_stem(spec.stem_width)
+                self.conv1 = deep_stem(spec.stem_width, spec.padding == "same")
             else:
-                self.conv1 = conv(3, in_channels, 7, 2)
+                self.conv1 = conv(3, in_channels, 7, 2, same_padding=spec.padding == "same")
         self.bn1 = batch_norm(in_channels)
         self.relu = nn.ReLU()
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+PADDINGS = ("symmetric", "same_pools", "same")
+
 
 @dataclass(frozen=True)
 class ResNetSpec:
@@ -20,6 +22,11 @@ class ResNetSpec:
             "pad" (zero channels, option A).
         squeeze: squeeze-and-excitation at the end of a bottleneck.
         radix: splits per group of a split block.
+        padding: where 3x3 and 7x7 windows of stride 2 lie. "symmetric": (kernel - 1) / 2 pixels of padding on every side, as
+            in the papers, torchvision and timm. "same": just enough padding for an output of ceil(size / 2), and where that
+            is an odd number of pixels, one more at the end (bottom, right) than in front; MindSpore's pad mode of this name.
+            On images of even size every window then lies one pixel further down and right than with "symmetric". Padding
+            does not count in an average. "same_pools": "same" for pools, "symmetric" for convolutions.
         pool_first: a split block that halves the image does so before its split attention instead of after it.
         split_groups: computes a grouped convolution group by group; no other network, another form of the same.
         drop_rate: share of the pooled features that dropout takes away in training.
@@ -40,6 +47,7 @@ class ResNetSpec:
     shortcut: str = "projection"
     squeeze: bool = False
     radix: int = 1
+    padding: str = "symmetric"
     pool_first: bool = False
     split_groups: bool = False
     drop_rate: float = 0.0

@@ -50,7 +50,7 @@ class Run:
         self.dataset = {"kind": train_index.images.kind, "fingerprint": train_index.fingerprint()}
         self.validation = None
         if eval_index is not None:
-            self.validation = Validation(config, eval_index, self.preprocessing, workers, group)
+            self.validation = Validation(config, eval_index, self.preprocessing, workers, group, network.padding)
         self.last_evaluation: dict = {}
         self.best = {"top1": -1.0}
         self.newest = Path()
@@ -180,6 +180,7 @@ class Run:
         return {
             "backbone": self.config.backbone,
             "num_classes": self.config.num_classes,
+            "padding": self.network.padding,
             "class_names": list(self.train_index.class_names),
             "preprocessing": dataclasses.asdict(self.preprocessing),
             **self.progress.position(),

@@ -1,12 +1,14 @@
 """Sets a training run up: data, network, training step, folder; then trains."""
 
 from pathlib import Path
+from typing import Optional
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
 
 from src import checkpoint
+from src.checkpoint import Checkpoint
 from src.config import Config
 from src.data.datasets import open_training_data
 from src.data.order import Shard, steps_per_epoch
@@ -47,7 +49,7 @@ def train(config: Config, platform: str) -> None:
         resume.check_same_run(saved, config, train_index.fingerprint(), workers)
 
     rates = learning_rates(config, geometry.steps_per_epoch, geometry.images_per_step)
-    network = create_network(config)
+    network = create_network(config, saved)
     step = create_step(network, rates, config, platform)
     if saved:
         resume.restore(network, step, saved)
@@ -104,16 +106,23 @@ def divide(config: Config, images: int) -> Geometry:
     return Geometry(config.max_epoch, steps, config.accumulate_steps, on_one_process * config.group_size)
 
 
-def create_network(config: Config) -> nn.Cell:
-    """The network to train, with fresh weights or those of `pretrained`, frozen up to `freeze`."""
+def create_network(config: Config, resumed_from: Optional[Checkpoint] = None) -> nn.Cell:
+    """The network to train, with fresh weights or those of `pretrained`, frozen up to `freeze`.
+
+    Args:
+        resumed_from: the checkpoint whose weights it will get instead.
+    """
+    source = resumed_from
+    if source is None and config.pretrained:
+        source = checkpoint.load(Path(config.pretrained))
+        source = source.averaged() if config.use_ema else source
     network = create_model(
         config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate,
-        config.drop_path_rate,
+        config.drop_path_rate, source.padding if source else "symmetric",
     )  # fmt: skip
     number_random_layers(network, config.rank)
-    if config.pretrained:
-        saved = checkpoint.load(Path(config.pretrained))
-        start_from(network, saved.averaged() if config.use_ema else saved)
+    if source and source is not resumed_from:
+        start_from(network, source)
     if config.freeze:
         freeze(network, config.freeze)
     return network

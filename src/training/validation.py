@@ -20,8 +20,12 @@ class Validation:
         network: holds the weights evaluated last.
     """
 
-    def __init__(self, config: Config, index: ImageIndex, preprocessing: Preprocessing, workers: int, group: Group):
-        self.network = create_model(config.backbone, config.num_classes, config.group_conv).set_train(False)
+    def __init__(
+        self, config: Config, index: ImageIndex, preprocessing: Preprocessing, workers: int, group: Group, padding: str
+    ):  # fmt: skip
+        self.network = create_model(
+            config.backbone, config.num_classes, config.group_conv, padding=padding
+        ).set_train(False)
         self.index = index
         self.preprocessing = preprocessing
         self.batch_size = config.eval_batch_size

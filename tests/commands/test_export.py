@@ -19,9 +19,9 @@ from src.models import create_model, registry
 from src.models.registry import find_model
 
 
-def network_with_random_statistics(name: str):
+def network_with_random_statistics(name: str, padding: str = "symmetric"):
     """A network whose batch norms do something, so that a wrong fold shows."""
-    network, generator = create_model(name, 10), np.random.default_rng(0)
+    network, generator = create_model(name, 10, padding=padding), np.random.default_rng(0)
     for parameter in network.get_parameters():
         if "running" in parameter.name or parameter.ndim == 1 and not parameter.name.startswith("fc."):
             low, high = (0.5, 1.5) if parameter.name.endswith(("var", "weight")) else (-0.2, 0.2)
@@ -31,7 +31,7 @@ def network_with_random_statistics(name: str):
 
 BLOCKS = [
     "resnet18", "resnext50_32x4d", "seresnext50_32x4d", "resnet50d", "resnest50d", "resnest50d_1s4x24d",
-    "resnest50d_4s2x40d", "resnet20",
+    "resnest50d_4s2x40d", "resnet20", "resnext50_32x4d same", "resnest50d same_pools",
 ]  # fmt: skip
 
 
@@ -48,12 +48,13 @@ def open_openvino(path: Path):
 def exported(request, tmp_path_factory):
     """Files of a network with one block per stage, eight images and the network's answer to them."""
     folder = tmp_path_factory.mktemp("exported")
-    spec = find_model(request.param)
+    name, _, padding = request.param.partition(" ")
+    spec, padding = find_model(name), padding or "symmetric"
     screen = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(screen):
         patch.setitem(registry._MODELS, "small", dataclasses.replace(spec, stage_sizes=(1,) * len(spec.stage_sizes)))
-        network = network_with_random_statistics("small")
-        metadata = {"backbone": "small", "num_classes": 10, "class_names": list("abcdefghij")}
+        network = network_with_random_statistics("small", padding)
+        metadata = {"backbone": "small", "padding": padding, "num_classes": 10, "class_names": list("abcdefghij")}
         checkpoint.save(network, folder / "a.ckpt", metadata)
         for kind in ("MINDIR", "ONNX"):
             arguments = ["--ckpt_file", str(folder / "a.ckpt"), "--file_format", kind, "--image_size", "64,72"]

@@ -4,14 +4,19 @@ import shutil
 import subprocess
 import sys
 
+import mindspore as ms
 import numpy as np
 import pytest
 import yaml
 
+import eval as eval_command
 import train
 from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
 from src.data.index import index_folder
+from src.config import build_config
+from src.evaluation.classifiers import restore_network
+from src.models import create_model
 
 
 def events(run_folder) -> list:
@@ -111,6 +116,27 @@ def test_a_run_can_start_from_a_checkpoint(trained, tmp_path, command):
     for name, value in before.weights.items():
         if "running" not in name:
             np.testing.assert_allclose(after.weights[name].asnumpy(), value.asnumpy(), atol=1e-4)
+
+
+def test_a_run_keeps_the_padding_of_the_checkpoint_that_it_starts_from(trained, tmp_path, command):
+    saved = checkpoint.load(trained["ckpt"])
+    assert saved.metadata["padding"] == "symmetric"
+    network = create_model("resnext11_8x16d", 3)
+    checkpoint.load_into(network, saved)
+    checkpoint.save(network, tmp_path / "same.ckpt", {**saved.metadata, "padding": "same"})
+    code, _, err = command(train.main, *arguments(trained["data"], tmp_path, pretrained=tmp_path / "same.ckpt"))
+    assert code == 0, err
+    assert checkpoint.load(tmp_path / "run/last.ckpt").metadata["padding"] == "same"
+    # The same evaluation of the same network by both commands; with symmetric padding its logits are others.
+    tested = ["--data_dir", trained["data"] / "val", "--pretrained", tmp_path / "run/last.ckpt"]
+    command(eval_command.main, *tested, "--result_json", tmp_path / "result.json", "--cache_dir", tmp_path / "cache")
+    evaluation = [event for event in events(tmp_path / "run") if event["event"] == "eval"][-1]
+    assert json.loads((tmp_path / "result.json").read_text())["top1_correct"] == evaluation["top1_correct"]
+    network, _ = restore_network(tmp_path / "run/last.ckpt", build_config({}))
+    images = ms.Tensor(np.random.default_rng(0).standard_normal((2, 3, 16, 16), np.float32))
+    symmetric = create_model("resnext11_8x16d", 3).set_train(False)
+    checkpoint.load_into(symmetric, checkpoint.load(tmp_path / "run/last.ckpt"))
+    assert np.abs(network(images).asnumpy() - symmetric(images).asnumpy()).max() > 1e-3
 
 
 def test_fine_tuning_replaces_the_classifier_and_leaves_frozen_parts_as_they_are(trained, data_set, tmp_path, command):

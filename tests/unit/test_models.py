@@ -3,10 +3,12 @@ import dataclasses
 import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import nn, ops
 
 from src.errors import UserError
 from src.models import create_model, list_models, registry
 from src.models.complexity import count_multiply_adds, count_parameters
+from src.models.layers import PaddedAveragePool, PadShortcut
 from src.models.registry import find_model, register
 
 # As torchvision's documentation of its weights states them, in G.
@@ -79,3 +81,65 @@ def test_one_convolution_per_group_is_another_form_of_the_same(name, monkeypatch
 
     for one, other in zip(logits_and_gradients(fused), logits_and_gradients(split)):
         np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-4 * np.abs(one).max())
+
+
+class Windows(nn.Cell):
+    """A convolution or pool of stride 2 with the padding that "same" means for images of even size, written as numbers."""
+
+    def __init__(self, cell: nn.Cell):
+        super().__init__()
+        size = cell.kernel_size[0] if isinstance(cell, nn.Conv2d) else 3
+        pads = ((size - 2) // 2, (size - 1) // 2)  # 3x3: none in front, one behind; 7x7: two and three
+        self.pad = ops.Pad(((0, 0), (0, 0), pads, pads))
+        self.cell = {nn.MaxPool2d: nn.MaxPool2d(3, 2), PaddedAveragePool: nn.AvgPool2d(3, 2)}.get(type(cell), cell)
+        if isinstance(cell, nn.Conv2d):
+            self.cell = nn.Conv2d(
+                cell.in_channels, cell.out_channels, size, 2, "valid", group=cell.group, weight_init=cell.weight.value()
+            )
+
+    def construct(self, x):
+        y = self.cell(self.pad(x))
+        return y / self.cell(self.pad(ops.ones_like(x))) if isinstance(self.cell, nn.AvgPool2d) else y
+
+
+def pad_by_hand(parent: nn.Cell, convolutions: bool) -> None:
+    for name, cell in parent.name_cells().items():
+        is_pool = isinstance(cell, (nn.MaxPool2d, PaddedAveragePool)) and not isinstance(parent, PadShortcut)
+        is_strided = isinstance(cell, nn.Conv2d) and cell.stride == (2, 2) and cell.kernel_size != (1, 1)
+        if is_pool or is_strided and convolutions:
+            if isinstance(parent, nn.SequentialCell):
+                parent[int(name)] = Windows(cell)
+            else:
+                setattr(parent, name, Windows(cell))
+        else:
+            pad_by_hand(cell, convolutions)
+
+
+@pytest.fixture
+def without_compiling():
+    mode = ms.get_context("mode")
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    yield
+    ms.set_context(mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "padding"),
+    [("resnet18", "same"), ("resnext50_32x4d", "same"), ("resnest50d", "same"), ("resnest50d", "same_pools")],
+)
+def test_padding_lies_where_its_name_says(name, padding, monkeypatch, without_compiling):
+    spec = dataclasses.replace(find_model(name), stage_sizes=(1, 1, 1))
+    monkeypatch.setitem(registry._MODELS, "small", spec)
+    networks = [create_model("small", 5, padding=kind).set_train(False) for kind in (padding, "symmetric", "symmetric")]
+    for network in networks[1:]:
+        ms.load_param_into_net(network, {p.name: p for p in networks[0].get_parameters()})
+    pad_by_hand(networks[1], padding == "same")
+    images = ms.Tensor(np.random.default_rng(0).standard_normal((2, 3, 64, 96), np.float32))
+    logits, by_hand, symmetric = (network(images).asnumpy() for network in networks)
+    np.testing.assert_allclose(by_hand, logits, rtol=0, atol=1e-5 * np.abs(logits).max())
+    assert np.abs(symmetric - logits).max() > 1e-3 * np.abs(logits).max()
+
+
+def test_an_unknown_padding_is_refused():
+    with pytest.raises(UserError, match="padding: .* symmetric, same_pools, same, .*'reflect'"):
+        create_model("resnet20", padding="reflect")

@@ -63,6 +63,11 @@ def read_pickle(file: BinaryIO, builders: dict, find_persistent: Callable[[Any],
     raise ValueError("truncated")
 
 
+def no_reference(_: Any) -> None:
+    """The `find_persistent` of a pickle that refers to nothing outside it."""
+    raise ValueError("a reference where none can be")
+
+
 class _Machine:
     """The stack and the memo that a pickle's instructions work on; one method for each kind of instruction."""
 

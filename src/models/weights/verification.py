@@ -7,12 +7,14 @@ import pickle
 import sys
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 
 from src.errors import UserError
 from src.models.registry import find_model
-from src.models.weight_files import find_weights, read_weight_file
-from src.models.weight_names import our_name
+from src.models.weights.files import find_weights, read_weight_file
+from src.models.weights.names import our_name
+from src.models.weights.writing import network_with
 
 log = logging.getLogger("resnet_zoo")
 
@@ -36,12 +38,14 @@ def verify(values: dict, metadata: dict, source: Path, averaged: bool) -> float:
         The largest absolute difference over two images, divided by the largest absolute logit.
 
     Raises:
-        UserError: above `LARGEST_DIFFERENCE`, or `source` is no file of PyTorch or safetensors.
+        UserError: above `LARGEST_DIFFERENCE`, `source` is no file of PyTorch or safetensors, or its network pads unlike
+            theirs.
     """
-    import mindspore as ms
-
-    from src.models.weights import network_with
-
+    if metadata["padding"] != "symmetric":
+        raise UserError(
+            f"--verify: {source} is for padding '{metadata['padding']}', torchvision and timm pad symmetrically; "
+            "import it without --verify"
+        )
     size = find_model(metadata["backbone"]).image_size
     images = np.random.default_rng(0).standard_normal((2, 3, size, size), np.float32)
     ours = network_with(values, metadata)(ms.Tensor(images)).asnumpy()

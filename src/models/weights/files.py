@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ import safetensors
 
 from src import checkpoint
 from src.errors import UserError
-from src.models.torch_files import StoredTensor, is_torch_file, read_torch, widen_bfloat16
+from src.models.weights.torch_files import is_torch_file, read_torch
+from src.models.weights.torch_tensors import StoredTensor, widen_bfloat16
 
 log = logging.getLogger("resnet_zoo")
 
@@ -47,10 +47,10 @@ def read_weight_file(path: Path) -> WeightFile:
     """
     if not path.is_file():
         raise UserError(f"source: no such file '{path}'")
+    if is_torch_file(path):
+        return WeightFile(*read_torch(path), {})
     with open(path, "rb") as file:
         head = file.read(64)
-    if is_torch_file(head):
-        return WeightFile(*read_torch(path), {})
     if head[8:9] == b"{":  # behind the header's length
         return _read_safetensors(path)
     if head[:1] == b"\x0a":  # the first field of the protobuf message
@@ -59,9 +59,6 @@ def read_weight_file(path: Path) -> WeightFile:
         raise UserError(f"{path}: a pointer of Git LFS in place of the file; fetch it with git lfs pull")
     if head[:1] == b"\x80":
         raise UserError(f"{path}: a pickle that torch.save did not write; it is not read")
-    with contextlib.suppress(OSError):
-        if tarfile.is_tarfile(path):
-            raise UserError(f"{path}: a tar archive, as PyTorch before 0.2 wrote; save it again with a newer PyTorch")
     raise UserError(f"{path}: neither a PyTorch nor a safetensors nor a MindSpore file, or damaged; use another one")
 
 

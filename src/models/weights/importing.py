@@ -1,39 +1,31 @@
-"""Brings weights from PyTorch, MindCV and MindSpore's models repository here, and weights from here to PyTorch.
+"""Reads a file of weights for a network: every tensor under its name here, and what a checkpoint says of them."""
 
-    python -m src.models.weights --backbone NAME --source FILE --output X.ckpt [--ema] [--verify]
-    python -m src.models.weights --backbone NAME --source X.ckpt --output Y.safetensors
-
-FILE is what torch.save wrote (.pth, .pt, .bin, .pth.tar; read without PyTorch, and nothing in it is run), .safetensors or a
-MindSpore .ckpt. Every tensor is accounted for: one that is missing, unknown or of another shape refuses the file.
-"""
-
-import json
 import logging
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from src import device
 from src.config import build_config
 from src.data.preprocessing import Preprocessing, preprocessing_from
-from src.errors import CommandParser, UserError, first_of, run_command
-from src.files import replacing
+from src.errors import UserError, first_of
 from src.meta import file_digest
 from src.models.registry import canonical_name, create_model, find_model
-from src.models.torch_files import StoredTensor
-from src.models.weight_names import (
+from src.models.weights.files import WeightFile, find_weights, read_weight_file
+from src.models.weights.names import (
     EPSILON_DIFFERENCE,
-    describe_difference,
+    find_padding,
     has_larger_epsilon,
+    is_cadene_senet,
     is_counter,
     is_training_state,
-    may_lack_biases,
+    lacks_biases,
     our_name,
     split_group,
+    without_wrappers,
 )
+from src.models.weights.torch_tensors import StoredTensor
 
 log = logging.getLogger("resnet_zoo")
 
@@ -60,13 +52,11 @@ def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple:
         averaged: take the averaged weights (EMA), which some training programs keep beside those of the last step.
 
     Returns:
-        Name of each parameter -> float32 array; metadata for a checkpoint; in what the file's network differs ("": nothing).
+        Name of each parameter -> float32 array; metadata for a checkpoint.
 
     Raises:
         UserError: the file cannot be read, holds more than data, does not fit the network, or a weight is not finite.
     """
-    from src.models.weight_files import find_weights, read_weight_file  # imports MindSpore, which `prepare` must precede
-
     file = read_weight_file(source)
     stored = str(file.metadata.get("backbone", backbone))
     if canonical_name(stored) != backbone:
@@ -84,12 +74,18 @@ def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple:
     num_classes = (entries["fc.weight"].shape or (1,))[0] if "fc.weight" in entries else 1
     for name in ("fc.weight", "fc.bias"):
         expected[name] = (num_classes, *expected[name][1:])
-    _check_fit(source, backbone, entries, expected, tensors)
-    values = {name: _values(source, name, shape, entries, tensors) for name, shape in expected.items()}
-    _log_conversions(entries, tensors)
-    metadata = _metadata(backbone, num_classes, file.metadata)
+    names = {without_wrappers(name) for name in tensors}
+    _check_fit(source, backbone, entries, expected, names)
+    if is_cadene_senet(names) and find_model(backbone).groups == 1:
+        raise UserError(
+            f"{source}: from a {backbone} with the stride on the first 1x1 convolution of a block, here it is on the 3x3; "
+            "use weights of timm's seresnet50"
+        )
+    values = {name: _values(source, name, shape, entries, names) for name, shape in expected.items()}
+    _log_conversions(entries, names)
+    metadata = _metadata(backbone, num_classes, file, find_padding(names))
     metadata["source"] = {"file": source.name, "sha256": file_digest(source), "format": file.format}
-    return values, metadata, describe_difference(tensors)
+    return values, metadata
 
 
 def _log_choice(source: Path, file_format: str, place: str, other: str, averaged: bool) -> None:
@@ -152,7 +148,7 @@ def _has_shape(entry: _Entry, shape: tuple) -> bool:
 
 
 def _is_zero(name: str, names: Collection) -> bool:
-    return name.endswith((".conv2.fc1.bias", ".conv2.fc2.bias")) and may_lack_biases(names)
+    return name.endswith((".conv2.fc1.bias", ".conv2.fc2.bias")) and lacks_biases(names)
 
 
 def _values(source: Path, name: str, shape: tuple, entries: dict, names: Collection) -> np.ndarray:
@@ -168,7 +164,7 @@ def _values(source: Path, name: str, shape: tuple, entries: dict, names: Collect
         if not np.isfinite(array).all():
             raise UserError(f"{source}: {_printable(source_name)} holds NaN, Inf or a number beyond float32")
     values = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    if has_larger_epsilon(entry.sources[0], names):
+    if has_larger_epsilon(without_wrappers(entry.sources[0]), names):
         values = values + np.float32(EPSILON_DIFFERENCE)
     return np.ascontiguousarray(values.reshape(shape))
 
@@ -184,26 +180,33 @@ def _log_conversions(entries: dict, names: Collection) -> None:
             "%d variances raised by %g: the file's network normalises with epsilon 1e-4, ours with 1e-5",
             shifted, EPSILON_DIFFERENCE,
         )  # fmt: skip
-    if may_lack_biases(names):
+    if lacks_biases(names):
         log.info("biases of split attention set to zero: the file's network has none")
 
 
-def _metadata(backbone: str, num_classes: int, stored: dict) -> dict:
-    """What the checkpoint says of itself: classes and preprocessing of a file of ours, ImageNet's usual ones otherwise."""
+def _metadata(backbone: str, num_classes: int, file: WeightFile, padding: str) -> dict:
+    """What the checkpoint says of itself: what a file of ours said, else `padding` and ImageNet's usual preprocessing."""
     size = find_model(backbone).image_size
-    # torchvision's and timm's weights were evaluated on images that Pillow resized
-    preprocessing = preprocessing_from(build_config({"image_size": (size, size), "eval_antialias": True}))
+    # PyTorch's programs evaluated their weights on images that Pillow resized, MindSpore's on images resized by MindSpore
+    antialias = file.format != "MindSpore"
+    preprocessing = preprocessing_from(build_config({"image_size": (size, size), "eval_antialias": antialias}))
+    stored = file.metadata
     class_names = stored.get("class_names", [])
+    padding = str(stored.get("padding", padding))
+    if padding != "symmetric":
+        log.info("padding '%s' kept: the file's network places strided windows unlike torchvision's", padding)
     if "preprocessing" in stored:
         preprocessing = Preprocessing.from_dict(stored["preprocessing"])
     else:
         log.info(
-            "preprocessing taken to be torchvision's: shorter side %d, crop %d, ImageNet's mean and std; "
-            "--eval_resize, --mean, --std of eval.py change it", preprocessing.resize, size,
+            "preprocessing taken to be the usual one: shorter side %d with %s's filter, crop %d, ImageNet's mean and std; "
+            "--eval_resize, --eval_antialias, --mean, --std of eval.py change it",
+            preprocessing.resize, "Pillow" if antialias else "MindSpore", size,
         )  # fmt: skip
     return {
         "backbone": backbone,
         "num_classes": num_classes,
+        "padding": padding,
         "class_names": class_names if isinstance(class_names, list) and len(class_names) == num_classes else [],
         "preprocessing": preprocessing.to_dict(),
     }
@@ -215,78 +218,3 @@ def _printable(name: str) -> str:
 
 def _first(names: list) -> str:
     return first_of([_printable(name) for name in names])
-
-
-def write_checkpoint(values: dict, metadata: dict, output: Path) -> None:
-    """Writes a checkpoint of ours. Raises UserError where that fails."""
-    from src import checkpoint
-
-    checkpoint.save(network_with(values, metadata), output, metadata)
-
-
-def network_with(values: dict, metadata: dict):
-    """The network that the metadata names, with these weights, in evaluation mode."""
-    import mindspore as ms
-
-    network = create_model(metadata["backbone"], metadata["num_classes"])
-    for parameter in network.get_parameters():
-        parameter.set_data(ms.Tensor(values[parameter.name]))
-    return network.set_train(False)
-
-
-def write_safetensors(values: dict, metadata: dict, output: Path) -> None:
-    """Writes what torchvision's and timm's `load_state_dict` take: float32, and PyTorch's counters of batches, zero.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    import safetensors.numpy
-
-    counters = {
-        f"{name.rpartition('.')[0]}.num_batches_tracked": np.zeros((), np.int64)
-        for name in values
-        if name.endswith(".running_var")
-    }
-    text = {"format": "pt", "resnet_zoo": json.dumps(metadata)}
-    content = safetensors.numpy.save({**values, **counters}, text)
-    with replacing(output) as temporary:
-        temporary.write_bytes(content)
-
-
-_WRITERS = {".ckpt": write_checkpoint, ".safetensors": write_safetensors}
-
-
-def main(arguments: list) -> int:
-    """The command."""
-    from src.runlog import start_log
-
-    parser = CommandParser(prog="python -m src.models.weights", description=__doc__.splitlines()[0])
-    parser.add_argument("--backbone", required=True, help="network; python -m src.models lists them")
-    parser.add_argument("--source", type=Path, required=True, help="file to read: PyTorch's, safetensors or .ckpt")
-    parser.add_argument("--output", type=Path, required=True, help="file to write: .ckpt, or .safetensors for PyTorch")
-    parser.add_argument("--ema", action="store_true", help="take the averaged weights (EMA) that the file has beside others")
-    parser.add_argument("--verify", action="store_true", help="compare the logits with torchvision's or timm's network")
-    options = parser.parse_args(arguments)
-    find_model(options.backbone)
-    backbone = canonical_name(options.backbone)
-    if options.output.suffix not in _WRITERS:
-        raise UserError(f"output: '{options.output}' must end in {' or '.join(_WRITERS)}")
-    start_log()
-    device.prepare(build_config({"platform": "CPU"}))
-
-    from src.models import weight_verification
-
-    if options.verify:
-        weight_verification.check_installed(backbone)
-    values, metadata, difference = read_weights(backbone, options.source, options.ema)
-    if difference:
-        log.warning("%s; logits differ from the source's: evaluate before use, or train on", difference)
-    if options.verify:
-        weight_verification.verify(values, metadata, options.source, options.ema)
-    _WRITERS[options.output.suffix](values, metadata, options.output)
-    log.info("%s: %s, %d classes, %d tensors", options.output, backbone, metadata["num_classes"], len(values))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main, sys.argv[1:]))

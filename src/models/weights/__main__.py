@@ -1,0 +1,55 @@
+"""Brings weights from PyTorch, MindCV and MindSpore's models repository here, and weights from here to PyTorch.
+
+    python -m src.models.weights --backbone NAME --source FILE --output X.ckpt [--ema] [--verify]
+    python -m src.models.weights --backbone NAME --source X.ckpt --output Y.safetensors
+
+FILE is what torch.save wrote (.pth, .pt, .bin, .pth.tar; read without PyTorch, and nothing in it is run), .safetensors or a
+MindSpore .ckpt. Every tensor is accounted for: one that is missing, unknown or of another shape refuses the file.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from src import device
+from src.config import build_config
+from src.errors import CommandParser, UserError, run_command
+from src.models.registry import canonical_name, find_model
+
+log = logging.getLogger("resnet_zoo")
+
+
+def main(arguments: list) -> int:
+    """The command."""
+    from src.runlog import start_log
+
+    parser = CommandParser(prog="python -m src.models.weights", description=__doc__.splitlines()[0])
+    parser.add_argument("--backbone", required=True, help="network; python -m src.models lists them")
+    parser.add_argument("--source", type=Path, required=True, help="file to read: PyTorch's, safetensors or .ckpt")
+    parser.add_argument("--output", type=Path, required=True, help="file to write: .ckpt, or .safetensors for PyTorch")
+    parser.add_argument("--ema", action="store_true", help="take the averaged weights (EMA) that the file has beside others")
+    parser.add_argument("--verify", action="store_true", help="compare the logits with torchvision's or timm's network")
+    options = parser.parse_args(arguments)
+    find_model(options.backbone)
+    backbone = canonical_name(options.backbone)
+    if options.output.suffix not in (".ckpt", ".safetensors"):
+        raise UserError(f"output: '{options.output}' must end in .ckpt or .safetensors")
+    start_log()
+    device.prepare(build_config({"platform": "CPU"}))
+
+    from src.models.weights import verification, writing  # import MindSpore, which `prepare` must precede
+    from src.models.weights.importing import read_weights
+
+    if options.verify:
+        verification.check_installed(backbone)
+    values, metadata = read_weights(backbone, options.source, options.ema)
+    if options.verify:
+        verification.verify(values, metadata, options.source, options.ema)
+    write = writing.write_checkpoint if options.output.suffix == ".ckpt" else writing.write_safetensors
+    write(values, metadata, options.output)
+    log.info("%s: %s, %d classes, %d tensors", options.output, backbone, metadata["num_classes"], len(values))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""Weights, files of them, and runs of the command, for the tests beside this file."""
+
+import importlib.util
+import json
+import struct
+from pathlib import Path
+from typing import Optional
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+from src import checkpoint
+from src.models import create_model
+from src.models.weights.__main__ import main
+
+needs_torch = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("torch", "torchvision", "timm")),
+    reason="PyTorch, torchvision and timm are not installed here",
+)
+
+
+def draw(shapes: dict, seed: int = 0) -> dict:
+    generator = np.random.default_rng(seed)
+    return {
+        name: generator.uniform(0.5, 1.5, shape).astype(np.float32) * (0.1 if len(shape) > 1 else 1)
+        for name, shape in shapes.items()
+    }
+
+
+def shapes_of(backbone: str, num_classes: int) -> dict:
+    return {parameter.name: tuple(parameter.shape) for parameter in create_model(backbone, num_classes).get_parameters()}
+
+
+STATE = draw(shapes_of("resnet20", 7))
+
+
+def convert(command, source: Path, output: Path, *options: str, backbone: str = "resnet20") -> tuple:
+    """Runs the command, which must succeed; returns stdout and stderr."""
+    code, out, err = command(main, "--backbone", backbone, "--source", source, "--output", output, *options)
+    assert code == 0, err
+    return out, err
+
+
+def refusal(refused, source: Path, *options: str, backbone: str = "resnet20") -> str:
+    """Runs the command, which must fail and write nothing; returns its line."""
+    output = source.with_name("refused.ckpt")
+    line = refused(main, "--backbone", backbone, "--source", source, "--output", output, *options)
+    assert not output.exists()
+    return line
+
+
+def assert_holds(path: Path, state: dict) -> dict:
+    """Checks that a checkpoint holds exactly these weights; returns its metadata."""
+    loaded = checkpoint.load(path)
+    assert set(loaded.weights) == set(state)
+    for name, values in state.items():
+        actual = loaded.weights[name].asnumpy()
+        assert actual.dtype == np.float32 and np.array_equal(actual, values.reshape(actual.shape)), name
+    return loaded.metadata
+
+
+def write_safetensors(path: Path, tensors: dict, metadata: Optional[dict] = None) -> Path:
+    """Writes name -> (dtype as the format names it, array of its bits)."""
+    header, data = {"__metadata__": metadata or {"format": "pt"}}, b""
+    for name, (dtype, array) in tensors.items():
+        content = np.ascontiguousarray(array).tobytes()
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    encoded = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(encoded)) + encoded + data)
+    return path
+
+
+def write_mindspore(path: Path, state: dict) -> Path:
+    values = [{"name": name, "data": ms.Tensor(np.ascontiguousarray(value))} for name, value in state.items()]
+    ms.save_checkpoint(values, str(path.with_suffix(".ckpt")))
+    path.with_suffix(".ckpt").rename(path)
+    return path
