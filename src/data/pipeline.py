@@ -59,18 +59,34 @@ def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: i
     Returns:
         Batches (images float32 (N, 3, H, W), labels int32 (N,)).
     """
-    height, width = preprocessing.image_size
-    if preprocessing.antialias:
-        crop = [PillowCrop(preprocessing)]
-    else:
-        size = preprocessing.resize
-        resize = vision.Resize(size) if preprocessing.resize_mode == "shorter" else vision.Resize((size, size))
-        crop = [vision.Decode(), resize, vision.CenterCrop((height, width))]
+    operations = _crop(preprocessing) + _to_tensor(preprocessing.mean, preprocessing.std)
+    return _in_order(index, operations, batch_size, workers)
+
+
+def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> ds.Dataset:
+    """As `eval_pipeline`, but before the normalisation.
+
+    Returns:
+        Batches (RGB images uint8 (N, H, W, 3), labels int32 (N,)).
+    """
+    return _in_order(index, _crop(preprocessing), batch_size, workers)
+
+
+def _in_order(index: ImageIndex, operations: list, batch_size: int, workers: int) -> ds.Dataset:
     return (
         _source(index, np.arange(len(index)))
-        .map(crop + _to_tensor(preprocessing.mean, preprocessing.std), "image", num_parallel_workers=workers)
+        .map(operations, "image", num_parallel_workers=workers)
         .batch(batch_size, num_parallel_workers=1)
     )
+
+
+def _crop(preprocessing: Preprocessing) -> list:
+    """Encoded image -> RGB, uint8 (H, W, 3)."""
+    if preprocessing.antialias:
+        return [PillowCrop(preprocessing)]
+    size = preprocessing.resize
+    resize = vision.Resize(size) if preprocessing.resize_mode == "shorter" else vision.Resize((size, size))
+    return [vision.Decode(), resize, vision.CenterCrop(preprocessing.image_size)]
 
 
 def read_batches(pipeline: ds.Dataset) -> Iterator[tuple]:

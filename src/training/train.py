@@ -35,6 +35,8 @@ def train(config: Config, platform: str) -> Path:
     Raises:
         UserError: data, checkpoint or folder cannot be used, or the loss stopped being finite.
     """
+    if any(config.batch_size):
+        raise UserError("batch_size: it belongs to export.py; images per training step are --per_batch_size")
     check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long
     workers = worker_count(config.num_parallel_workers)
     train_index, eval_index = load_data(config, workers)
