@@ -5,7 +5,7 @@ from pathlib import Path
 
 from src.checkpoint import newest_first
 from src.config import Config
-from src.data.index import ImageIndex, check_label_range, index_flat, index_folder
+from src.data.index import ImageIndex, check_label_range, evaluation_folder, index_flat, index_folder
 from src.data.scan import usable_images
 from src.device import worker_count
 from src.errors import UserError
@@ -53,10 +53,7 @@ def load_index(config: Config) -> ImageIndex:
     if not config.data_dir:
         raise UserError("data_dir: no value; pass --data_dir FOLDER")
     root = Path(config.data_dir)
-    if config.label_file:
-        index = index_flat(root, Path(config.label_file))
-    else:
-        index = index_folder(root / "val" if (root / "train").is_dir() and (root / "val").is_dir() else root)
+    index = index_flat(root, Path(config.label_file)) if config.label_file else index_folder(evaluation_folder(root))
     workers = worker_count(config.num_parallel_workers)
     return usable_images(index, config.scan, config.bad_images, Path(config.cache_dir), workers)
 

@@ -25,8 +25,7 @@ def aipp_config(preprocessing: Preprocessing, kind: str) -> str:
         UserError: YUV420SP of an odd height or width.
     """
     height, width = preprocessing.image_size
-    if kind == "yuv420sp" and (height % 2 or width % 2):
-        raise UserError(f"aipp: yuv420sp needs an even height and width, image_size is {height},{width}; pass --aipp rgb")
+    pixel_shape(kind, (height, width))  # refuses odd sizes
     lines = [
         "aipp_mode: static",
         f"input_format: {FORMATS[kind]}",
@@ -45,10 +44,25 @@ def aipp_config(preprocessing: Preprocessing, kind: str) -> str:
     return "aipp_op {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
 
 
+def input_of(kind: str, image_size: tuple) -> dict:
+    """The input of a file, for its description; `kind` is "none" (normalised float32), "rgb" or "yuv420sp"."""
+    if kind == "none":
+        return {"name": "input", "shape": ["N", 3, *image_size], "dtype": "float32"}
+    return {"name": "input", "shape": ["N", *pixel_shape(kind, image_size)], "dtype": "uint8", "format": FORMATS[kind]}
+
+
 def pixel_shape(kind: str, image_size: tuple) -> tuple:
-    """Shape of one uint8 image: rgb (H, W, 3), yuv420sp (H * 3 / 2, W), the rows of Y and then those of UV."""
+    """Shape of one uint8 image: rgb (H, W, 3), yuv420sp (H * 3 / 2, W), the rows of Y and then those of UV.
+
+    Raises:
+        UserError: yuv420sp of an odd height or width.
+    """
     height, width = image_size
-    return (height, width, 3) if kind == "rgb" else (height * 3 // 2, width)
+    if kind == "rgb":
+        return height, width, 3
+    if height % 2 or width % 2:
+        raise UserError(f"aipp: yuv420sp needs an even height and width, image_size is {height},{width}; pass --aipp rgb")
+    return height * 3 // 2, width
 
 
 def to_yuv420sp(images: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from src.errors import UserError
 from src.evaluation.classifiers import LoadedClassifier, in_batches_of, open_mindir, open_onnx, restore_network
 from src.evaluation.evaluate import Classifier
 from src.evaluation.run import labels_for, load_index
+from src.exporting.aipp import input_of
 from src.exporting.deploy import prepare_for_inference
 from src.exporting.formats import write_air, write_mindir, write_onnx
 from src.exporting.om import check_om_options, write_om
@@ -62,7 +63,7 @@ def export(config: Config, platform: str) -> Path:
         "num_classes": class_count,
         "class_names": metadata.get("class_names", []),
         "preprocessing": preprocessing.to_dict(),
-        "input": {"name": "input", "shape": [batch_size or "N", *shape], "dtype": "float32"},
+        "input": {**input_of("none", preprocessing.image_size), "shape": [batch_size or "N", *shape]},
         "output": {"name": "output1", "shape": [batch_size or "N", class_count], "dtype": "float32"},
         "max_abs_diff": None,
         "compared_batch_sizes": [] if kind == "AIR" else sizes,

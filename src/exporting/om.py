@@ -10,7 +10,7 @@ from pathlib import Path
 from src.config import Config
 from src.data.preprocessing import Preprocessing
 from src.errors import UserError
-from src.exporting.aipp import FORMATS, aipp_config, pixel_shape
+from src.exporting.aipp import aipp_config, input_of
 from src.files import write_text
 from src.runlog import log
 
@@ -71,14 +71,6 @@ def check_om_options(config: Config) -> None:
         raise UserError(f"atc_options: {error} in '{config.atc_options}'") from None
 
 
-def om_input(kind: str, preprocessing: Preprocessing) -> dict:
-    """What an OM takes, for its description; `kind` is "none", "rgb" or "yuv420sp"."""
-    if kind == "none":
-        return {"name": "input", "shape": ["N", 3, *preprocessing.image_size], "dtype": "float32"}
-    shape = pixel_shape(kind, preprocessing.image_size)
-    return {"name": "input", "shape": ["N", *shape], "dtype": "uint8", "format": FORMATS[kind]}
-
-
 def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Preprocessing, meta: dict) -> None:
     """Writes the AIPP file and the script beside `onnx_file`, and runs the script unless `config.atc` says not to.
 
@@ -111,7 +103,7 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
     described = {
         **meta,
         "file_format": "OM",
-        "input": om_input(kind, preprocessing),
+        "input": input_of(kind, preprocessing.image_size),
         "batch_sizes": sizes,
         "soc_version": config.soc_version,
         "onnx": {"file": onnx_file.name, "max_abs_diff": meta["max_abs_diff"]},

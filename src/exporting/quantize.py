@@ -28,9 +28,7 @@ def calibration_images(config: Config) -> ImageIndex:
     if not config.calibration_dir:
         raise UserError("calibration_dir: no value; int8 needs images to calibrate with: pass --calibration_dir FOLDER")
     root = Path(config.calibration_dir)
-    if not root.is_dir():
-        raise UserError(f"calibration_dir: no such folder '{root}'")
-    index = index_unlabelled(root)
+    index = index_unlabelled(root, "calibration_dir")
     if all("/" in file for file in index.files):
         index = index_folder(root)
     workers = worker_count(config.num_parallel_workers)
