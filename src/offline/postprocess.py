@@ -61,8 +61,10 @@ def _read_all(results: ResultFolder, index: ImageIndex, class_count: int) -> tup
     predicted = np.full(len(index), -1)
     problems, used = [], Counter()
     names = result_names(index.files)
+    known = set(names)
     for i, name in enumerate(tqdm(names, unit="img", leave=False, disable=not sys.stderr.isatty())):
-        file = results.file_of(name)
+        short = name.partition(".")[0]  # ais_bench cuts names at their first dot
+        file = results.files.get(name) or (results.files.get(short) if short not in known else None)
         if not file:
             problems.append(f"result missing: {index.files[i]} has no {name}_0.bin or {name}_0.txt")
             continue

@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -28,13 +27,6 @@ class ResultFolder:
     root: Path
     files: dict
     others: list
-
-    def file_of(self, name: str) -> Optional[str]:
-        """The result file of an image, None where there is none.
-
-        ais_bench cuts names at their first dot: its file is taken where there is no other.
-        """
-        return self.files.get(name) or self.files.get(name.partition(".")[0])
 
 
 def open_results(root: Path) -> ResultFolder:

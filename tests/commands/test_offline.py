@@ -208,6 +208,14 @@ def test_text_results_with_problems(results, tmp_path, command):
     assert "i1_0.txt could not convert string to float: 'x'" in err
 
 
+def test_names_with_dots_never_take_the_result_of_another_image(results, tmp_path, command, refused):
+    (tmp_path / "labels.json").write_text('{"i0.JPEG": 0, "i0.b.JPEG": 0, "i1.b.JPEG": 1}')
+    code, _, err = command(postprocess_command.main, *arguments(tmp_path))
+    assert code == 3 and "result missing: i0.b.JPEG has no i0.b_0.bin" in err and "i1" not in err
+    (tmp_path / "labels.json").write_text('{"i0.a.JPEG": 0, "i0.b.JPEG": 0}')
+    assert "i0_0.bin would be the result of 2 images" in refused(postprocess_command.main, *arguments(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
