@@ -173,7 +173,7 @@ def measure(models: list, workers: dict, batch_size: int, arguments: argparse.Na
 
 
 def print_rows(rows: list) -> None:
-    """A line per contender, then how the 8-bit and other models compare with the first one on the same runtime."""
+    """A line per contender, then how many times as fast each <name>_int8.onnx is as <name>.onnx on the same runtime."""
     for row in rows:
         rates = row["img_per_s"]
         disturbed = sum(cores > QUIET for cores in row["cores_of_others"])
@@ -183,11 +183,12 @@ def print_rows(rows: list) -> None:
             f"{f'{disturbed} of {len(rates)}':>11}"
         )
     for row in rows:
-        first = next(other for other in rows if (other["runtime"], other["shape"]) == (row["runtime"], row["shape"]))
-        if first is not row:
-            rate = statistics.median(row["img_per_s"]) / statistics.median(first["img_per_s"])
-            cpu = statistics.median(first["cpu_ms_per_image"]) / statistics.median(row["cpu_ms_per_image"])
-            print(f"  {row['model']} / {first['model']}, {row['runtime']} {row['shape']}, batch {row['batch_size']}: "
+        peers = [other for other in rows if (other["runtime"], other["shape"]) == (row["runtime"], row["shape"])]
+        name = row["model"].replace("_int8.onnx", ".onnx")
+        for peer in [other for other in peers if other["model"] == name != row["model"]]:
+            rate = statistics.median(row["img_per_s"]) / statistics.median(peer["img_per_s"])
+            cpu = statistics.median(peer["cpu_ms_per_image"]) / statistics.median(row["cpu_ms_per_image"])
+            print(f"  {row['model']} / {peer['model']}, {row['runtime']} {row['shape']}, batch {row['batch_size']}: "
                   f"{rate:.2f} by img/s, {cpu:.2f} by CPU time")  # fmt: skip
 
 
