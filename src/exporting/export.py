@@ -1,5 +1,6 @@
 """Writes a checkpoint as MINDIR, ONNX, AIR or OM and compares the file's answers with the network's."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
@@ -150,21 +151,18 @@ def _quantize(path: Path, config: Config, calibration: ImageIndex, meta: dict) -
 
     They are compared on `data_dir`, or else on the calibration images.
     """
-    index = load_index(config) if config.data_dir else calibration
     preprocessing, batch_size = Preprocessing.from_dict(meta["preprocessing"]), meta["input"]["shape"][0]
     workers = worker_count(config.num_parallel_workers)
     float_file = path.rename(path.with_suffix(".float.onnx"))
+    names = tuple(meta["class_names"])
+    network = LoadedClassifier(open_onnx(float_file), names, meta["num_classes"], preprocessing, meta)
+    index = labels_for(network, load_index(config)) if config.data_dir else _with_usable_labels(calibration, network)
     used = spread(calibration, config.calibration_images)
     fixed_size = 0 if batch_size == "N" else batch_size
     quantize(float_file, path, calibration_batches(used, preprocessing, workers, fixed_size))
-    classifiers = {"float32": open_onnx(float_file), "int8": open_onnx(path)}
+    classifiers = {"float32": network.classify, "int8": open_onnx(path)}
     if fixed_size:
         classifiers = {name: in_batches_of(fixed_size, classify) for name, classify in classifiers.items()}
-    if index.labels.min() >= 0:
-        loaded = LoadedClassifier(
-            classifiers["int8"], tuple(meta["class_names"]), meta["num_classes"], preprocessing, meta
-        )
-        index = labels_for(loaded, index)
     accuracy, agreement = compare(classifiers, index, preprocessing, config.eval_batch_size, workers)
     where = f"{index.root}" if config.data_dir else f"{index.root}, the folder of the calibration images"
     for name, result in accuracy.items():
@@ -181,3 +179,14 @@ def _quantize(path: Path, config: Config, calibration: ImageIndex, meta: dict) -
         "accuracy": accuracy,
         "same_top1": agreement,
     }
+
+
+def _with_usable_labels(calibration: ImageIndex, network: LoadedClassifier) -> ImageIndex:
+    """The calibration images with the network's class numbers, or without labels where their folders are no classes."""
+    if calibration.labels.min() < 0:
+        return calibration
+    try:
+        return labels_for(network, calibration)
+    except UserError as error:
+        log.info("no accuracy is computed: %s", error)
+        return replace(calibration, labels=np.full(len(calibration), -1, np.int32))

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,7 +12,9 @@ import pytest
 import eval as eval_command
 import export as export_command
 import train as train_command
+from src.config import build_config
 from src.evaluation.classifiers import open_onnx
+from src.exporting.export import export
 from src.keyfile import read_key
 from src.runlog import log
 
@@ -57,16 +60,19 @@ def test_an_8_bit_file_with_the_accuracy_of_both(trained, arguments, tmp_path, c
     assert open_onnx(file)(images).shape == (5, 3)  # any batch size
 
 
-def test_calibration_with_unlabelled_images_reports_the_agreement(trained, arguments, tmp_path, command):
-    (tmp_path / "flat").mkdir()
-    for path in (trained["data"] / "train").glob("*/*"):
-        shutil.copy(path, tmp_path / "flat")
+@pytest.mark.parametrize("layout", ["", "day {}"])
+def test_calibration_with_unlabelled_images_reports_the_agreement(trained, arguments, tmp_path, command, layout):
+    for number, path in enumerate((trained["data"] / "train").glob("*/*")):
+        folder = tmp_path / "flat" / layout.format(number % 2)  # "": the images themselves
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
     code, out, err = command(
         export_command.main, *arguments, "--file_format", "ONNX", "--quantize", "int8", "--batch_size", 4,
         "--calibration_dir", tmp_path / "flat", "--file_name", tmp_path / "net.onnx",
     )  # fmt: skip
     assert code == 0, err
     assert "int8 puts the same class first as float32 on" in out and "int8: top-1" not in out
+    assert ("no accuracy is computed: " in out) == bool(layout)
     meta = json.loads((tmp_path / "net.onnx.meta.json").read_text())
     assert meta["quantization"]["calibration_images"] == 36 and meta["input"]["shape"][0] == 4
 
@@ -124,6 +130,23 @@ def test_a_key_file_that_others_can_read_is_mentioned(tmp_path, caplog, monkeypa
 def test_bad_input_is_one_line(arguments, refused, change, parts):
     line = refused(export_command.main, *arguments, *change)
     assert all(part in line for part in parts), line
+
+
+def test_air_is_written_with_its_batch_size_and_described(trained, tmp_path, monkeypatch):
+    """With a stand-in for MindSpore's exporter, which writes AIR on Ascend only."""
+
+    def stand_in(network, images, file_name, file_format):
+        assert file_format == "AIR"
+        Path(file_name).write_text(str(images.shape))
+
+    monkeypatch.setattr("src.exporting.formats.ms.export", stand_in)
+    file = tmp_path / "net.air"
+    for given, batch_size in ((0, 1), (8, 8)):
+        keys = {"ckpt_file": str(trained["ckpt"]), "file_format": "AIR", "batch_size": given, "file_name": str(file)}
+        export(build_config(keys), "Ascend")
+        assert file.read_text() == f"({batch_size}, 3, 16, 16)"
+        meta = json.loads((tmp_path / "net.air.meta.json").read_text())
+        assert meta["input"]["shape"] == [batch_size, 3, 16, 16] and meta["max_abs_diff"] is None
 
 
 def test_an_om_is_not_evaluated_here(trained, refused):
