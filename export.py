@@ -1,4 +1,4 @@
-"""Exports a checkpoint as MINDIR, ONNX or AIR. `python export.py --help` lists every option."""
+"""Exports a checkpoint as MINDIR, ONNX, AIR or OM. `python export.py --help` lists every option."""
 
 import sys
 

@@ -32,6 +32,10 @@ def _items(value: Any) -> Any:
     return value
 
 
+def _number_or_numbers(value: Any) -> Any:
+    return [value] if isinstance(value, int) else _items(value)
+
+
 Integer = Annotated[int, BeforeValidator(_number)]
 Count = Annotated[Integer, Field(ge=0)]
 PositiveCount = Annotated[Integer, Field(ge=1)]
@@ -39,6 +43,7 @@ Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Positive = Annotated[Real, Field(gt=0)]
 Fraction = Annotated[Real, Field(ge=0, le=1)]
+BatchSizes = Annotated[tuple[Count, ...], Field(min_length=1), BeforeValidator(_number_or_numbers)]
 ImageSize = Annotated[tuple[PositiveCount, PositiveCount], BeforeValidator(_items)]
 Range = Annotated[tuple[Positive, Positive], BeforeValidator(_items)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_items)]
@@ -158,8 +163,20 @@ class Config(BaseModel):
     top_k: PositiveCount
 
     ckpt_file: str
-    file_format: Literal["MINDIR", "ONNX", "AIR"]
+    file_format: Literal["MINDIR", "ONNX", "AIR", "OM"]
     file_name: str
+    batch_size: BatchSizes
+    quantize: Literal["none", "int8"]
+    calibration_dir: str
+    calibration_images: PositiveCount
+    enc_key_file: str
+    soc_version: str
+    aipp: Literal["auto", "none", "rgb", "yuv420sp"]
+    atc: Literal["run", "script"]
+    atc_options: str
+
+    bin_dir: str
+    result_dir: str
 
     _given: frozenset = PrivateAttr(default=frozenset())
 

@@ -85,7 +85,7 @@ def test_links_lead_somewhere(path):
 
 def test_python_commands_parse():
     blocks = "\n".join(code_blocks(text_of(READMES[0]))).replace("\\\n", " ")
-    commands = re.findall(r"^python (train|eval|export)\.py (.*)$", blocks, re.MULTILINE)
+    commands = re.findall(r"^python (train|eval|export|preprocess|postprocess)\.py (.*)$", blocks, re.MULTILINE)
     assert len(commands) >= 6
     for _, arguments in commands:
         with pytest.raises(SystemExit) as stop:

@@ -146,6 +146,11 @@ def index_flat(root: Path, label_file: Path) -> ImageIndex:
     unlabelled = sorted(set(flat_images(root)) - set(labels))
     if unlabelled:
         raise UserError(f"label_file: '{label_file}' has no label for {len(unlabelled)} images: {_some(unlabelled)}")
+    return index_of_labels(root, labels)
+
+
+def index_of_labels(root: Path, labels: dict) -> ImageIndex:
+    """The images that `labels` names (image name -> class number, or else class name), whether they are there or not."""
     files = sorted(labels)
     if all(isinstance(labels[name], int) for name in files):
         return index_of(FolderImages(root, Names.of(files)), [labels[name] for name in files], ())
@@ -154,14 +159,23 @@ def index_flat(root: Path, label_file: Path) -> ImageIndex:
     return index_of(FolderImages(root, Names.of(files)), [number[str(labels[name])] for name in files], names)
 
 
-def index_unlabelled(path: Path) -> ImageIndex:
-    """One image, or the images of a folder at any depth; all labels are -1. Raises UserError where there are none."""
+def evaluation_folder(root: Path) -> Path:
+    """The folder itself, or the val/ in it where it holds train/ and val/."""
+    return root / "val" if (root / "train").is_dir() and (root / "val").is_dir() else root
+
+
+def index_unlabelled(path: Path, key: str = "predict") -> ImageIndex:
+    """One image, or the images of a folder at any depth; all labels are -1.
+
+    Raises:
+        UserError: there are none; says so of `key`.
+    """
     if path.is_file():
         return index_of(FolderImages(path.parent, Names.of([path.name])), [-1], ())
-    _check_folder(path)
+    _check_folder(path, key)
     files, *_ = images_below(path, "")
     if not files:
-        raise UserError(f"predict: no images in '{path}' (looked for {', '.join(EXTENSIONS)})")
+        raise UserError(f"{key}: no images in '{path}' (looked for {', '.join(EXTENSIONS)})")
     return index_of(FolderImages(path, Names.of(files)), [-1] * len(files), ())
 
 
@@ -201,11 +215,11 @@ def flat_images(folder: Path) -> list:
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and is_image(entry.name))
 
 
-def _check_folder(root: Path) -> None:
+def _check_folder(root: Path, key: str = "data_dir") -> None:
     if not root.exists():
-        raise UserError(f"data_dir: no such folder '{root}'")
+        raise UserError(f"{key}: no such folder '{root}'")
     if not root.is_dir():
-        raise UserError(f"data_dir: '{root}' is a file; expected a folder of class folders")
+        raise UserError(f"{key}: '{root}' is a file; expected a folder of class folders")
 
 
 def _some(names: list, limit: int = 5) -> str:

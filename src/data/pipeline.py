@@ -85,21 +85,36 @@ def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: i
     Returns:
         Batches (images float32 (N, 3, H, W), labels int32 (N,)).
     """
-    height, width = preprocessing.image_size
-    if preprocessing.antialias:
-        crop = [PillowCrop(preprocessing, index.images.encoded)]
-    else:
-        size = preprocessing.resize
-        resize = vision.Resize(size) if preprocessing.resize_mode == "shorter" else vision.Resize((size, size))
-        crop = [resize, vision.CenterCrop((height, width))]
-        if index.images.encoded:
-            crop.insert(0, vision.Decode())
+    operations = _crop(preprocessing, index.images.encoded) + _to_tensor(preprocessing.mean, preprocessing.std)
+    return _in_order(index, operations, batch_size, workers)
+
+
+def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> ds.Dataset:
+    """As `eval_pipeline`, but before the normalisation.
+
+    Returns:
+        Batches (RGB images uint8 (N, H, W, 3), labels int32 (N,)).
+    """
+    return _in_order(index, _crop(preprocessing, index.images.encoded), batch_size, workers)
+
+
+def _in_order(index: ImageIndex, operations: list, batch_size: int, workers: int) -> ds.Dataset:
     return (
         _source(index, np.arange(len(index)), np.arange(len(index)), workers)
-        .map(crop + _to_tensor(preprocessing.mean, preprocessing.std), "image", num_parallel_workers=workers)
+        .map(operations, "image", num_parallel_workers=workers)
         .batch(batch_size, num_parallel_workers=1)
         .project(["image", "label"])
     )
+
+
+def _crop(preprocessing: Preprocessing, encoded: bool) -> list:
+    """Image, encoded or RGB uint8 (H, W, 3) -> RGB, uint8 (H, W, 3) of `image_size`."""
+    if preprocessing.antialias:
+        return [PillowCrop(preprocessing, encoded)]
+    size = preprocessing.resize
+    resize = vision.Resize(size) if preprocessing.resize_mode == "shorter" else vision.Resize((size, size))
+    decode = [vision.Decode()] if encoded else []
+    return [*decode, resize, vision.CenterCrop(preprocessing.image_size)]
 
 
 def read_batches(pipeline: ds.Dataset) -> Iterator[tuple]:

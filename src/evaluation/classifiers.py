@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 import mindspore as ms
 import numpy as np
@@ -13,6 +14,7 @@ from src.data.preprocessing import Preprocessing, preprocessing_for
 from src.device import available_cores
 from src.errors import UserError
 from src.evaluation.evaluate import Classifier
+from src.keyfile import ENCRYPTION, read_key
 from src.meta import meta_path, read_meta
 from src.models import create_model
 from src.runlog import log
@@ -44,6 +46,10 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
         UserError: unknown ending, no such file, damaged, or not what `backbone` and `num_classes` ask for.
     """
     loaders = {".ckpt": _load_checkpoint, ".mindir": _load_mindir, ".onnx": _load_onnx}
+    if path.suffix == ".om":
+        raise UserError(
+            f"pretrained: '{path}' runs on Ascend only; there, bash scripts/run_infer_310.sh {path} DATA_PATH evaluates it"
+        )
     if path.suffix not in loaders:
         raise UserError(f"pretrained: '{path}' must end in {', '.join(loaders)} or be a folder of checkpoints")
     if not path.is_file():
@@ -86,12 +92,33 @@ def _load_checkpoint(path: Path, config: Config) -> tuple:
 
 def _load_mindir(path: Path, config: Config) -> tuple:
     metadata = _meta_of(path, config)
-    return open_mindir(path), metadata
+    encrypted = metadata.get("encryption") if metadata else config.enc_key_file
+    if encrypted and not config.enc_key_file:
+        raise UserError(f"{path}: encrypted ({encrypted}); pass the file of its key with --enc_key_file")
+    key = read_key(Path(config.enc_key_file)) if encrypted else None
+    return _of_its_batch_size(open_mindir(path, key), metadata), metadata
 
 
 def _load_onnx(path: Path, config: Config) -> tuple:
     metadata = _meta_of(path, config)
-    return open_onnx(path), metadata
+    return _of_its_batch_size(open_onnx(path), metadata), metadata
+
+
+def _of_its_batch_size(classify: Classifier, metadata: dict) -> Classifier:
+    """A classifier for any number of images, also where the file takes batches of one size only."""
+    batch_size = metadata.get("input", {}).get("shape", ["N"])[0]
+    return in_batches_of(batch_size, classify) if isinstance(batch_size, int) else classify
+
+
+def in_batches_of(batch_size: int, classify: Classifier) -> Classifier:
+    """Hands images on in batches of exactly `batch_size`; the last one is filled up with its last image."""
+
+    def run(images: np.ndarray) -> np.ndarray:
+        filled = np.concatenate([images, np.repeat(images[-1:], -len(images) % batch_size, 0)])
+        parts = [classify(filled[i : i + batch_size]) for i in range(0, len(filled), batch_size)]
+        return np.concatenate(parts)[: len(images)]
+
+    return run
 
 
 def _meta_of(path: Path, config: Config) -> dict:
@@ -102,11 +129,14 @@ def _meta_of(path: Path, config: Config) -> dict:
     return metadata
 
 
-def open_mindir(path: Path) -> Classifier:
-    """Runs a MINDIR file. Raises UserError where MindSpore cannot load it."""
+def open_mindir(path: Path, key: Optional[bytes] = None) -> Classifier:
+    """Runs a MINDIR file, encrypted with `key` if there is one. Raises UserError where MindSpore cannot load it."""
+    decryption = {"dec_key": key, "dec_mode": ENCRYPTION} if key else {}
     try:
-        network = nn.GraphCell(ms.load(str(path)))
+        network = nn.GraphCell(ms.load(str(path), **decryption))
     except (RuntimeError, ValueError, TypeError) as error:
+        if key:
+            raise UserError(f"{path}: cannot be decrypted with the key in enc_key_file, or is no MINDIR file") from None
         raise UserError(f"{path}: not a usable MINDIR file: {_first_line(error)}") from None
     return lambda images: network(ms.Tensor(images)).asnumpy()
 

@@ -1,1 +1,1 @@
-"""Exports: a checkpoint becomes a MINDIR or ONNX file whose answers were compared with the network's."""
+"""Exports: a checkpoint becomes a MINDIR, ONNX, AIR or OM file; what can run here was compared with the network."""

@@ -1,85 +1,145 @@
-"""Writes a checkpoint as MINDIR or ONNX and compares the file's answers with the network's."""
+"""Writes a checkpoint as MINDIR, ONNX, AIR or OM and compares the file's answers with the network's."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
 
 from src.config import Config
-from src.data.preprocessing import preprocessing_for
+from src.data.datasets import open_evaluation_data
+from src.data.index import ImageIndex
+from src.data.preprocessing import Preprocessing, preprocessing_for
+from src.device import worker_count
 from src.errors import UserError
-from src.evaluation.classifiers import open_mindir, open_onnx, restore_network
+from src.evaluation.classifiers import LoadedClassifier, in_batches_of, open_mindir, open_onnx, restore_network
 from src.evaluation.evaluate import Classifier
+from src.evaluation.run import labels_for
+from src.exporting.aipp import input_of
 from src.exporting.deploy import prepare_for_inference
+from src.exporting.formats import write_air, write_mindir, write_onnx
+from src.exporting.om import check_om_options, write_om
+from src.exporting.quantize import calibration_batches, calibration_images, compare, quantize, spread
 from src.files import replacing
+from src.keyfile import ENCRYPTION, read_key
 from src.meta import write_meta
 from src.runlog import log
 
-BATCH_SIZES = (1, 3)  # what the comparison runs with: the exports take any
+BATCH_SIZES = (1, 3)  # what the comparison runs with where the export takes any
 LARGEST_DIFFERENCE = 1e-3  # of a logit; more, and the export fails
+NOTICEABLE_LOSS = 0.01  # of top-1 by quantising
 
 
 def export(config: Config, platform: str) -> Path:
     """Exports `config.ckpt_file` in `config.file_format`, beside it `<file>.meta.json`.
 
+    An OM is made from an ONNX file, which stays beside it.
+
     Returns:
-        The file written.
+        The file written; with `atc: script` the one that the script will write.
 
     Raises:
-        UserError: the checkpoint cannot be used, the format needs another platform, or the file's answers differ from the
-            network's by more than `LARGEST_DIFFERENCE`; nothing is left behind then.
+        UserError: the checkpoint cannot be used, the format needs another platform, keys contradict each other, or the
+            file's answers differ from the network's by more than `LARGEST_DIFFERENCE`; no model is left behind then.
     """
-    if not config.ckpt_file:
-        raise UserError("ckpt_file: no value; pass --ckpt_file CHECKPOINT")
-    if config.file_format == "AIR" and platform != "Ascend":
-        raise UserError(f"file_format: AIR can be written on Ascend only, this is {platform}; use MINDIR or ONNX")
+    _check(config, platform)
     source = Path(config.ckpt_file)
+    key = read_key(Path(config.enc_key_file)) if config.enc_key_file else None
+    calibration = calibration_images(config) if config.quantize == "int8" else None
     network, metadata = restore_network(source, config)
     preprocessing = preprocessing_for(config, metadata)
+    target = _target(config, source)
+    written = target.with_suffix(".onnx") if config.file_format == "OM" else target
+    kind = written.suffix[1:].upper()
+    batch_size = {"OM": 0, "AIR": config.batch_size[0] or 1}.get(config.file_format, config.batch_size[0])
     shape = (3, *preprocessing.image_size)
-    samples = [np.random.default_rng(size).standard_normal((size, *shape), np.float32) for size in BATCH_SIZES]
+    sizes = [batch_size] if batch_size else list(BATCH_SIZES)
+    samples = [np.random.default_rng(size).standard_normal((size, *shape), np.float32) for size in sizes]
     expected = [network(ms.Tensor(sample)).asnumpy().copy() for sample in samples]
-
-    ending = "." + config.file_format.lower()
-    target = Path(config.file_name) if config.file_name else source.with_suffix(ending)
-    if target.suffix != ending:
-        target = target.with_name(target.name + ending)
-    write, reopen = {"MINDIR": (_write_mindir, open_mindir), "ONNX": (_write_onnx, open_onnx), "AIR": (_write_air, None)}[
-        config.file_format
-    ]
-    difference = None
-    with replacing(target, suffix=ending) as temporary:
-        write(prepare_for_inference(network), shape, temporary)
-        if reopen:
-            difference = largest_difference(reopen(temporary), samples, expected)
-            if not difference <= LARGEST_DIFFERENCE:
-                raise UserError(
-                    f"{target}: not written: its logits differ from the network's by {difference:g}, "
-                    f"more than {LARGEST_DIFFERENCE:g}"
-                )
     class_count = int(expected[0].shape[1])
-    write_meta(
-        target,
-        {
-            "file_format": config.file_format,
-            "backbone": metadata.get("backbone", config.backbone),
-            "num_classes": class_count,
-            "class_names": metadata.get("class_names", []),
-            "preprocessing": preprocessing.to_dict(),
-            "input": {"name": "input", "shape": ["N", *shape], "dtype": "float32"},
-            "output": {"name": "output1", "shape": ["N", class_count], "dtype": "float32"},
-            "max_abs_diff": difference,
-            "compared_batch_sizes": list(BATCH_SIZES) if reopen else [],
-            "checkpoint": {"file": source.name, **{key: metadata.get(key) for key in ("epoch", "step", "evaluation")}},
-            "mindspore": ms.__version__,
-        },
-    )
-    if difference is None:
-        log.info("%s: not compared with the network, because AIR files run on Ascend's own runtime only", target)
+    meta = {
+        "file_format": kind,
+        "backbone": metadata.get("backbone", config.backbone),
+        "num_classes": class_count,
+        "class_names": metadata.get("class_names", []),
+        "preprocessing": preprocessing.to_dict(),
+        "input": {**input_of("none", preprocessing.image_size), "shape": [batch_size or "N", *shape]},
+        "output": {"name": "output1", "shape": [batch_size or "N", class_count], "dtype": "float32"},
+        "max_abs_diff": None,
+        "compared_batch_sizes": [] if kind == "AIR" else sizes,
+        "checkpoint": {"file": source.name, **{key: metadata.get(key) for key in ("epoch", "step", "evaluation")}},
+        "mindspore": ms.__version__,
+    }
+    if key:
+        meta["encryption"] = ENCRYPTION
+    with replacing(written, suffix=written.suffix) as temporary:
+        classify = _write(prepare_for_inference(network), kind, shape, batch_size, temporary, key)
+        if classify:
+            meta["max_abs_diff"] = _verified_difference(classify, samples, expected, target)
+        if calibration:
+            meta["quantization"] = _quantize(temporary, config, calibration, meta)
+    write_meta(written, meta)
+    if kind == "AIR":
+        log.info("%s: not compared with the network, because AIR files run on Ascend's own runtime only", written)
     else:
-        log.info("%s: logits within %.3g of the network's (batches of %d and %d)", target, difference, *BATCH_SIZES)
+        what = "before quantising, logits" if calibration else "logits"
+        batches = " and ".join(map(str, sizes))
+        log.info("%s: %s within %.3g of the network's (batches of %s)", written, what, meta["max_abs_diff"], batches)
+    if config.file_format == "OM":
+        write_om(config, target, written, preprocessing, meta)
     return target
+
+
+def _check(config: Config, platform: str) -> None:
+    """What can be refused before anything is loaded."""
+    kind = config.file_format
+    if not config.ckpt_file:
+        raise UserError("ckpt_file: no value; pass --ckpt_file CHECKPOINT")
+    if kind == "AIR" and platform != "Ascend":
+        raise UserError(f"file_format: AIR can be written on Ascend only, this is {platform}; use MINDIR or ONNX")
+    if kind == "OM":
+        check_om_options(config)
+    elif len(config.batch_size) != 1:
+        sizes = ",".join(map(str, config.batch_size))
+        raise UserError(f"batch_size: {kind} takes one number, or 0 for any, got '{sizes}'; several are for OM")
+    if config.quantize == "int8" and kind != "ONNX":
+        raise UserError(f"quantize: int8 is written as ONNX only, file_format is {kind}; pass --file_format ONNX")
+    if config.enc_key_file and kind != "MINDIR":
+        raise UserError(f"enc_key_file: only MINDIR can be encrypted, file_format is {kind}")
+
+
+def _target(config: Config, source: Path) -> Path:
+    ending = "." + config.file_format.lower()
+    if not config.file_name:
+        return source.with_name(source.stem + ("_int8" if config.quantize == "int8" else "") + ending)
+    target = Path(config.file_name)
+    return target if target.suffix == ending else target.with_name(target.name + ending)
+
+
+def _write(
+    network: nn.Cell, kind: str, shape: tuple, batch_size: int, path: Path, key: Optional[bytes]
+) -> Optional[Classifier]:
+    """Writes a file and opens it again; nothing here opens an AIR."""
+    if kind == "AIR":
+        write_air(network, shape, batch_size, path)
+        return None
+    if kind == "ONNX":
+        write_onnx(network, shape, batch_size, path)
+        return open_onnx(path)
+    write_mindir(network, shape, batch_size, path, key)
+    return open_mindir(path, key)
+
+
+def _verified_difference(classify: Classifier, samples: list, expected: list, target: Path) -> float:
+    difference = largest_difference(classify, samples, expected)
+    if not difference <= LARGEST_DIFFERENCE:
+        raise UserError(
+            f"{target}: not written: its logits differ from the network's by {difference:g}, "
+            f"more than {LARGEST_DIFFERENCE:g}"
+        )
+    return difference
 
 
 def largest_difference(classify: Classifier, samples: list, expected: list) -> float:
@@ -87,27 +147,47 @@ def largest_difference(classify: Classifier, samples: list, expected: list) -> f
     return max(float(np.abs(classify(sample) - logits).max()) for sample, logits in zip(samples, expected))
 
 
-def _write_mindir(network: nn.Cell, shape: tuple, path: Path) -> None:
-    ms.export(network, ms.Tensor(shape=(None, *shape), dtype=ms.float32), file_name=str(path), file_format="MINDIR")
+def _quantize(path: Path, config: Config, calibration: ImageIndex, meta: dict) -> dict:
+    """Replaces an ONNX file by its 8-bit form; logs and returns how the two compare.
+
+    They are compared on `data_dir`, or else on the calibration images.
+    """
+    preprocessing, batch_size = Preprocessing.from_dict(meta["preprocessing"]), meta["input"]["shape"][0]
+    workers = worker_count(config.num_parallel_workers)
+    float_file = path.rename(path.with_suffix(".float.onnx"))
+    names = tuple(meta["class_names"])
+    network = LoadedClassifier(open_onnx(float_file), names, meta["num_classes"], preprocessing, meta)
+    index = labels_for(network, open_evaluation_data(config, worker_count(config.num_parallel_workers))) if config.data_dir else _with_usable_labels(calibration, network)
+    used = spread(calibration, config.calibration_images)
+    fixed_size = 0 if batch_size == "N" else batch_size
+    quantize(float_file, path, calibration_batches(used, preprocessing, workers, fixed_size))
+    classifiers = {"float32": network.classify, "int8": open_onnx(path)}
+    if fixed_size:
+        classifiers = {name: in_batches_of(fixed_size, classify) for name, classify in classifiers.items()}
+    accuracy, agreement = compare(classifiers, index, preprocessing, config.eval_batch_size, workers)
+    where = f"{index.root}" if config.data_dir else f"{index.root}, the folder of the calibration images"
+    for name, result in accuracy.items():
+        shares = 100 * result["top1"], 100 * result["top5"]
+        log.info("%s: top-1 %.2f %% top-5 %.2f %% (%d images of %s)", name, *shares, result["images"], where)
+    log.info("int8 puts the same class first as float32 on %.2f %% of %d images of %s", 100 * agreement, len(index), where)
+    if accuracy and accuracy["float32"]["top1"] - accuracy["int8"]["top1"] > NOTICEABLE_LOSS:
+        log.warning("int8 loses more than %g points of top-1; try other calibration images", 100 * NOTICEABLE_LOSS)
+    return {
+        "weights": "int8 per output channel",
+        "activations": "uint8",
+        "calibration_images": len(used),
+        "compared_on": str(index.root),
+        "accuracy": accuracy,
+        "same_top1": agreement,
+    }
 
 
-def _write_air(network: nn.Cell, shape: tuple, path: Path) -> None:
-    # AIR has no dynamic batch.
-    ms.export(network, ms.Tensor(np.zeros((1, *shape), np.float32)), file_name=str(path), file_format="AIR")
-
-
-def _write_onnx(network: nn.Cell, shape: tuple, path: Path) -> None:
-    import onnx
-
-    ms.onnx.export(
-        network,
-        ms.Tensor(shape=(None, *shape), dtype=ms.float32),
-        file_name=str(path),
-        input_names=["input"],
-        output_names=["output1"],
-    )
-    model = onnx.load(str(path))
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "N"  # MindSpore writes the number -1
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
+def _with_usable_labels(calibration: ImageIndex, network: LoadedClassifier) -> ImageIndex:
+    """The calibration images with the network's class numbers, or without labels where their folders are no classes."""
+    if calibration.labels.min() < 0:
+        return calibration
+    try:
+        return labels_for(network, calibration)
+    except UserError as error:
+        log.info("no accuracy is computed: %s", error)
+        return replace(calibration, labels=np.full(len(calibration), -1, np.int32))

@@ -37,6 +37,8 @@ def train(config: Config, platform: str) -> None:
         UserError: data, checkpoint or folder cannot be used, or the loss stopped being finite.
         StoppedError: a signal or the time limit ended the run early; its state is saved.
     """
+    if any(config.batch_size):
+        raise UserError("batch_size: it belongs to export.py; images per training step are --per_batch_size")
     group = join(config, platform)
     config = config.model_copy(update={"rank": group.rank, "group_size": group.group_size})
     check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long

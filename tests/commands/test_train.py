@@ -13,8 +13,8 @@ import eval as eval_command
 import train
 from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
-from src.data.index import index_folder
 from src.config import build_config
+from src.data.index import index_folder
 from src.evaluation.classifiers import restore_network
 from src.models import create_model
 

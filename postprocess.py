@@ -1,0 +1,24 @@
+"""Computes the accuracy of result files, without MindSpore. `python postprocess.py --help` lists every option."""
+
+import sys
+
+from src.errors import run_command
+
+
+def main(arguments: list) -> int:
+    """Configuration -> result files -> accuracy."""
+    from src.config import load_config
+    from src.offline.postprocess import postprocess
+    from src.runlog import start_log
+
+    config = load_config(arguments)
+    start_log()
+    if config.pretrained.endswith(".ckpt"):
+        from src import device
+
+        device.prepare(config)  # before MindSpore, which reads checkpoints, is imported
+    return postprocess(config)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv[1:]))

@@ -1,0 +1,71 @@
+"""Labels of off-line inference: imagenet_label.json (name -> class number), a label file, or class folders."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from src.config import Config
+from src.data.index import ImageIndex, evaluation_folder, index_folder, index_of_labels, read_labels
+from src.errors import UserError
+from src.files import write_text
+
+
+def write_label_json(img_path: Path, output: Path, class_names: tuple) -> ImageIndex:
+    """Writes {"image.JPEG": class number, ...} of a folder of class folders.
+
+    Args:
+        class_names: names of classes 0, 1, ...; empty: the folders with images, in the order of their names.
+
+    Raises:
+        UserError: two images whose names differ in folder or ending only, which result files could not tell apart; a class
+            folder that is not among `class_names`.
+    """
+    index = index_folder(img_path)
+    if class_names:
+        index = index.with_classes(class_names, allow_fewer=True)
+    first: dict = {}
+    twice = [(first[Path(file).stem], file) for file in index.files if first.setdefault(Path(file).stem, file) != file]
+    if twice:
+        raise UserError(
+            f"img_path: {len(twice)} images have the name of another one, first {twice[0][1]} that of {twice[0][0]}; "
+            f"rename them, or give the folders themselves: postprocess.py --data_dir {img_path}"
+        )
+    labels = {Path(file).name: int(label) for file, label in zip(index.files, index.labels)}
+    write_text(output, json.dumps(labels, indent=0) + "\n")
+    return index
+
+
+def labelled_images(config: Config, class_names: tuple) -> ImageIndex:
+    """The images that results are expected for, with the network's class numbers.
+
+    Args:
+        class_names: of the network; empty where they are not known.
+
+    Raises:
+        UserError: neither `label_file` nor `data_dir`, a file that cannot be read, classes that are not the network's.
+    """
+    if config.label_file:
+        path = Path(config.label_file)
+        labels = _read_label_json(path) if path.suffix == ".json" else read_labels(path)
+        index = index_of_labels(Path(config.data_dir), labels)
+    elif config.data_dir:
+        index = index_folder(evaluation_folder(Path(config.data_dir)))
+    else:
+        raise UserError(
+            "label_file: no value; pass --label_file imagenet_label.json or val_label.txt, or --data_dir with class folders"
+        )
+    return index.with_classes(class_names, allow_fewer=True) if class_names else index
+
+
+def _read_label_json(path: Path) -> dict:
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"label_file: cannot read '{path}': {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(labels, dict) or not labels:
+        raise UserError(f'label_file: \'{path}\' must hold {{"image name": class number, ...}}')
+    for name, label in labels.items():
+        if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label <= np.iinfo(np.int32).max:
+            raise UserError(f"label_file: '{path}': the label of '{name}' must be a class number from 0, got {label!r}")
+    return labels

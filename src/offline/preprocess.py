@@ -1,0 +1,99 @@
+"""Images to .bin files: what a network's file takes as input, one file per image, without a header."""
+
+import json
+import os
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from src.config import Config
+from src.data.index import evaluation_folder, index_unlabelled
+from src.data.pipeline import eval_pipeline, pixel_pipeline, read_batches
+from src.data.preprocessing import preprocessing_for
+from src.data.scan import naming_bad_images, usable_images
+from src.device import worker_count
+from src.errors import UserError
+from src.exporting.aipp import FORMATS, input_of, to_yuv420sp
+from src.files import write_text
+from src.meta import meta_path
+from src.offline.metadata import read_metadata
+from src.offline.names import result_names
+from src.runlog import log
+
+_BATCH = 32  # images; more would not be faster
+
+
+def preprocess(config: Config) -> int:
+    """Writes `bin_dir`/<name>.bin of every image below `data_dir`, and `bin_dir`.meta.json, which describes them.
+
+    The folder appears when all files are there: an interrupted run leaves none behind.
+
+    Returns:
+        The number of files.
+
+    Raises:
+        UserError: images that cannot be decoded (`scan` and `bad_images` say what then), names that collide, a folder that
+            holds files already, an input format that is not the one of the file in `pretrained`.
+    """
+    if not config.data_dir:
+        raise UserError("data_dir: no value; pass --data_dir FOLDER")
+    target = Path(config.bin_dir)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"bin_dir: '{target}' is there already; remove it or choose another folder")
+    metadata = read_metadata(config)
+    preprocessing = preprocessing_for(config, metadata)
+    kind = input_kind(config, metadata)
+    described = input_of(kind, preprocessing.image_size)  # refuses odd sizes
+    index = index_unlabelled(evaluation_folder(Path(config.data_dir)), "data_dir")
+    names = dict(zip(index.files, result_names(index.files)))
+    workers = worker_count(config.num_parallel_workers)
+    index = usable_images(index, config.scan, config.bad_images, Path(config.cache_dir), workers)
+    pipeline = (eval_pipeline if kind == "none" else pixel_pipeline)(index, preprocessing, _BATCH, workers)
+
+    work = target.with_name(f".{target.name}.{os.getpid()}")
+    progress = tqdm(total=len(index), unit="img", disable=not sys.stderr.isatty())
+    files = iter(index.files)
+    try:
+        work.mkdir(parents=True)
+        with progress, naming_bad_images(index), ThreadPoolExecutor(workers) as pool:
+            for images, _ in read_batches(pipeline):
+                inputs = to_yuv420sp(images) if kind == "yuv420sp" else images
+                paths = [work / f"{names[next(files)]}.bin" for _ in inputs]
+                list(pool.map(np.ndarray.tofile, inputs, paths))
+                progress.update(len(images))
+        if target.exists():
+            target.rmdir()
+        work.rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    content = {
+        "images": len(index),
+        "input": {**described, "shape": described["shape"][1:]},
+        "preprocessing": preprocessing.to_dict(),
+        "files": {f"{names[file]}.bin": file for file in index.files},
+    }
+    write_text(meta_path(target), json.dumps(content, indent=2) + "\n")
+    shape, form = " x ".join(map(str, described["shape"][1:])), described.get("format", "normalised RGB")
+    log.info("%s: %d files of %s %s, %s", target, len(index), shape, described["dtype"], form)
+    return len(index)
+
+
+def input_kind(config: Config, metadata: dict) -> str:
+    """ "none", "rgb" or "yuv420sp": what `aipp` asks for, or else what the network's file takes.
+
+    Raises:
+        UserError: the two differ.
+    """
+    described = metadata.get("input")
+    stored = "none"
+    if described:
+        stored = {name: kind for kind, name in FORMATS.items()}.get(described.get("format"), "none")
+    if config.aipp == "auto":
+        return stored
+    if described and config.aipp != stored:
+        raise UserError(f"aipp: {config.aipp} was asked for, but {config.pretrained} takes {stored}; leave --aipp away")
+    return config.aipp
