@@ -12,10 +12,6 @@
 std::string EncodeBin(const float* values, size_t count);
 std::string EncodeTxt(const float* values, size_t count, size_t columns);
 
-// The `k` most likely classes as a JSON object {"image": ..., "predictions": [{"class", "index", "probability"}]}.
-std::string EncodeJson(const std::string& image, const float* logits, int num_classes,
-                       const std::vector<std::string>& class_names, int k);
-
 // Makes the folder, and removes result files (*_<number>.bin, .txt, .json) of an earlier run from it.
 void PrepareResultFolder(const std::filesystem::path& folder);
 

@@ -8,6 +8,7 @@
 #include "app_error.h"
 #include "decode.h"
 #include "files.h"
+#include "json_texts.h"
 #include "ordered_queue.h"
 #include "preprocessing.h"
 #include "results.h"
@@ -136,7 +137,7 @@ class Classifier {
         break;
       case ResultFormat::kJson:
         WriteFile(stem.string() + ".json",
-                  EncodeJson(index_.files[number], logits, meta_.num_classes, meta_.class_names, options_.top_k));
+                  PredictionsJson(index_.files[number], logits, meta_.num_classes, meta_.class_names, options_.top_k));
         break;
     }
     const std::lock_guard<std::mutex> lock(report_mutex_);

@@ -5,14 +5,13 @@
 #include <ctime>
 #include <iostream>
 
-#include <nlohmann/json.hpp>
-
 #include "app_error.h"
 #include "backend.h"
 #include "bin_inputs.h"
 #include "command.h"
 #include "files.h"
 #include "flags.h"
+#include "json_texts.h"
 #include "latency.h"
 #include "ordered_queue.h"
 #include "results.h"
@@ -143,23 +142,6 @@ std::string DateAndTime() {
   return text;
 }
 
-// The keys of ais_bench's summary that mean the same here.
-std::string SummaryText(const std::vector<BinInput>& inputs, const fs::path& folder, const std::string& ending,
-                        const LatencySummary& latency, int batch) {
-  nlohmann::ordered_json files = nlohmann::ordered_json::object();
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    files[std::to_string(i)] = {{"infiles", {inputs[i].path.string()}},
-                                {"outfiles", {(folder / (inputs[i].result_name + "_0" + ending)).string()}}};
-  }
-  const nlohmann::ordered_json json = {
-      {"filesinfo", files},
-      {"NPU_compute_time",
-       {{"min", latency.lowest}, {"max", latency.highest}, {"mean", latency.mean}, {"median", latency.median},
-        {"percentile(99%)", latency.p99}}},
-      {"throughput", latency.mean > 0 ? 1000.0 * batch / latency.mean : 0.0}};
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-}
-
 int Run(int argc, char** argv) {
   Flags flags;
   if (!ParseFlags(argc, argv, &flags)) return kExitOk;
@@ -183,7 +165,7 @@ int Run(int argc, char** argv) {
   if (!runner.Run()) throw AppError("interrupted; the results in " + folder.string() + " are complete files", kExitInterrupted);
   const LatencySummary latency = runner.Latency();
   WriteFile(fs::path(flags.output) / (name + "_summary.json"),
-            SummaryText(inputs, folder, flags.format == "TXT" ? ".txt" : ".bin", latency, spec.batch));
+            SummaryJson(inputs, folder, flags.format == "TXT" ? ".txt" : ".bin", latency, spec.batch));
   std::printf("files: %zu\nlatency (batch of %d): mean %.3f ms, median %.3f ms, p90 %.3f ms, p99 %.3f ms\nresults: %s\n",
               inputs.size(), spec.batch, latency.mean, latency.median, latency.p90, latency.p99, folder.c_str());
   return kExitOk;

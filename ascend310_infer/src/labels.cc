@@ -6,16 +6,23 @@
 #include <sstream>
 #include <unordered_map>
 
-#include <nlohmann/json.hpp>
-
 #include "app_error.h"
 #include "files.h"
+#include "json_texts.h"
 
 namespace {
 
 using LabelTexts = std::unordered_map<std::string, std::string>;
 
 constexpr size_t kLargestLabelFile = size_t{1} << 30;
+
+LabelTexts ParseJson(const std::vector<uint8_t>& bytes, const std::string& where) {
+  try {
+    return ParseLabelJson(bytes);
+  } catch (const AppError& problem) {
+    throw AppError(where + ": expected a JSON object {\"image-name\": label}: " + problem.what());
+  }
+}
 
 LabelTexts ParseLines(const std::string& text, const std::string& where) {
   LabelTexts labels;
@@ -31,19 +38,6 @@ LabelTexts ParseLines(const std::string& text, const std::string& where) {
     if (name_end == std::string::npos) throw AppError(place + "expected 'image-name label', got '" + line + "'");
     const std::string name = line.substr(0, name_end + 1);
     if (!labels.emplace(name, line.substr(gap + 1)).second) throw AppError(place + "'" + name + "' has a label already");
-  }
-  return labels;
-}
-
-LabelTexts ParseJson(const std::vector<uint8_t>& bytes, const std::string& where) {
-  LabelTexts labels;
-  try {
-    const auto json = nlohmann::json::parse(bytes.begin(), bytes.end());
-    for (const auto& [name, label] : json.get<nlohmann::json::object_t>()) {
-      labels[name] = label.is_string() ? label.get<std::string>() : label.dump();
-    }
-  } catch (const nlohmann::json::exception& problem) {
-    throw AppError(where + ": expected a JSON object {\"image-name\": label}: " + Reason(problem.what()));
   }
   return labels;
 }

@@ -2,9 +2,6 @@
 
 #include <cstdio>
 
-#include <nlohmann/json.hpp>
-
-#include "accuracy.h"
 #include "app_error.h"
 #include "files.h"
 
@@ -35,18 +32,6 @@ std::string EncodeTxt(const float* values, size_t count, size_t columns) {
     if ((i + 1) % columns == 0) text += '\n';
   }
   return text;
-}
-
-std::string EncodeJson(const std::string& image, const float* logits, int num_classes,
-                       const std::vector<std::string>& class_names, int k) {
-  nlohmann::ordered_json predictions = nlohmann::ordered_json::array();
-  for (const auto& [index, probability] : TopClasses(logits, num_classes, k)) {
-    const std::string name = class_names.empty() ? std::to_string(index) : class_names[static_cast<size_t>(index)];
-    predictions.push_back({{"class", name}, {"index", index}, {"probability", probability}});
-  }
-  const nlohmann::ordered_json json = {{"image", image}, {"predictions", predictions}};
-  // File names may hold bytes that are not UTF-8, which JSON cannot: they become U+FFFD.
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 void PrepareResultFolder(const fs::path& folder) {

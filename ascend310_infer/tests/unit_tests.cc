@@ -11,7 +11,9 @@
 #include "decode.h"
 #include "files.h"
 #include "flags.h"
+#include "half.h"
 #include "image_index.h"
+#include "json_texts.h"
 #include "labels.h"
 #include "latency.h"
 #include "ordered_queue.h"
@@ -78,6 +80,12 @@ void TestFlags() {
   CHECK_REFUSED(Parse({"--batch=1", "--batch=2"}), "given twice");
   CHECK_REFUSED(Parse({"--model_path=1", "--mindir_path=2"}), "given twice");
   CHECK_REFUSED(Parse({"x"}), "not a flag");
+}
+
+void TestHalf() {
+  CHECK(HalfToFloat(0x3c00) == 1 && HalfToFloat(0xc500) == -5 && HalfToFloat(0x7bff) == 65504 && HalfToFloat(0) == 0);
+  CHECK(HalfToFloat(0x0001) == std::ldexp(1.F, -24) && HalfToFloat(0x0400) == std::ldexp(1.F, -14));
+  CHECK(std::isinf(HalfToFloat(0xfc00)) && std::isnan(HalfToFloat(0x7c01)));
 }
 
 void TestReason() {
@@ -184,7 +192,7 @@ void TestResults() {
   const float logits[] = {1.5F, -0.25F, 2.0F, 2.0F};
   CHECK(EncodeBin(logits, 4).size() == 16);
   CHECK(EncodeTxt(logits, 4, 2) == "1.500000 -0.250000 \n2.000000 2.000000 \n");
-  CHECK(EncodeJson("a\xff.jpg", logits, 4, {"p", "q", "r", "s"}, 1).find(R"("class":"r","index":2)") != std::string::npos);
+  CHECK(PredictionsJson("a\xff.jpg", logits, 4, {"p", "q", "r", "s"}, 1).find(R"("class":"r","index":2)") != std::string::npos);
   CHECK(LabelRank(logits, 4, 3) == 1 && LabelRank(logits, 4, 2) == 0 && LabelRank(logits, 4, 1) == 3);
   Accuracy accuracy;
   accuracy.Add(logits, 4, 2);
@@ -268,6 +276,7 @@ int main(int argc, char** argv) {
   fs::create_directories(scratch);
   TestFiles();
   TestReason();
+  TestHalf();
   TestFlags();
   TestSha256();
   TestResultNames();
