@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a trained, evaluated and exported network on a CPU: set-up, data, train, eval, export, predict.
+# From nothing to a trained, evaluated and exported network on a CPU: set-up, data, train, eval, export, predict, infer in C++.
 # Everything is written under outputs/quickstart; each command is printed, to be repeated by hand.
 #
 # Usage: bash scripts/quickstart.sh
@@ -54,5 +54,14 @@ done
   echo "quickstart: predict: got images of $predicted classes in $OUT/data/val; expected 3. See the data step above." >&2
   exit 1
 }
+
+# The C++ program is the last link of the chain; without a compiler (or OpenVINO, on ARM) the others still count.
+if ! bash scripts/build_infer.sh; then
+  echo "quickstart: infer: going on without the C++ program, for the reason above" >&2
+elif ! ascend310_infer/build/infer_images --help | grep -q "OpenVINO: built in"; then
+  echo "quickstart: infer: going on without the C++ program, because OpenVINO was not found for it" >&2
+else
+  step "infer" bash scripts/run_infer_310.sh "$OUT/resnext.onnx" "$OUT/data/val" --output "$OUT/infer"
+fi
 
 step "summary" "$PY" scripts/quickstart_summary.py

@@ -1,5 +1,6 @@
 """Shared set-up: MindSpore prepared as the commands do it, a small data set, a trained network."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -60,6 +61,30 @@ def trained(tmp_path_factory) -> dict:
     ]  # fmt: skip
     assert run_command(train.main, arguments) == 0
     return {"root": root, "data": data, "run": root / "run", "ckpt": root / "run" / "last.ckpt", "arguments": arguments}
+
+
+@pytest.fixture(scope="session")
+def infer_programs() -> Path:
+    """The folder of the C++ programs and their tests, built where they are not current."""
+    folder = ROOT / "ascend310_infer" / "build"
+    for build in (
+        ["bash", str(ROOT / "scripts" / "build_infer.sh")],
+        ["cmake", "--build", str(folder), "--target", "tests", "--parallel", "2"],
+    ):
+        result = subprocess.run(build, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory) -> Path:
+    """The trained network as ONNX, with its .meta.json. Not to be changed."""
+    import export
+
+    model = tmp_path_factory.mktemp("exported") / "network.onnx"
+    arguments = ["--ckpt_file", trained["ckpt"], "--file_format", "ONNX", "--file_name", model, *TINY]
+    assert run_command(export.main, [str(argument) for argument in arguments]) == 0
+    return model
 
 
 @pytest.fixture

@@ -1,0 +1,25 @@
+// Errors that the user can mend: one line saying what is wrong, with which value, and what to do.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+enum ExitCode {
+  kExitOk = 0,
+  kExitFailure = 1,     // the disk, the device or the SDK failed
+  kExitUsage = 2,       // wrong flag, model or data
+  kExitUnreadable = 3,  // everything was done, but some inputs could not be read
+  kExitInterrupted = 130,
+};
+
+class AppError : public std::runtime_error {
+ public:
+  explicit AppError(const std::string& message, ExitCode code = kExitUsage) : std::runtime_error(message), code_(code) {}
+  ExitCode code() const { return code_; }
+
+ private:
+  ExitCode code_;
+};
+
+// The first line of a library's message that says what is wrong, for use inside an AppError.
+std::string Reason(const std::string& message);

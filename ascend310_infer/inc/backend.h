@@ -1,0 +1,55 @@
+// What runs a network. One implementation per SDK; each is built where CMake finds the SDK.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "preprocessing.h"
+
+enum class InputType {
+  kPixels,   // uint8 RGB, (H, W, 3): the graph or AIPP normalises
+  kNumbers,  // float32 (3, H, W), normalised by the caller
+};
+
+struct ModelSpec {
+  InputType input_type = InputType::kNumbers;
+  int height = 0, width = 0;
+  int num_classes = 0;
+  int batch = 1;  // most images per Run
+  std::string description;  // SDK and settings, for the screen
+
+  size_t SampleBytes() const {
+    return static_cast<size_t>(height) * static_cast<size_t>(width) * 3 * (input_type == InputType::kPixels ? 1 : 4);
+  }
+};
+
+struct BackendOptions {
+  std::filesystem::path model;
+  int device_id = 0;
+  int batch = 0;  // 0: the model's own, 1 where it takes any
+  int threads = 1;
+  bool bf16 = false;
+  // Where set, a float32 model whose SDK can do so normalises pixels by itself: its spec then says kPixels.
+  std::optional<Preprocessing> normalization;
+};
+
+class InferenceBackend {
+ public:
+  virtual ~InferenceBackend() = default;
+  virtual const ModelSpec& Spec() const = 0;
+  // How many calls of Run may go on at once, each with its own slot from 0.
+  virtual int NumSlots() const = 0;
+  // input: `count` (1 to Spec().batch) samples one after the other; logits: count * num_classes. Blocks until done.
+  // Throws AppError (kExitFailure). May be called from any thread.
+  virtual void Run(int slot, const uint8_t* input, int count, float* logits) = 0;
+};
+
+// Chooses by the model's ending. Throws AppError when the ending is unknown, its backend is not built in, or the model
+// cannot be used.
+std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options);
+
+// One line per backend: ending, SDK, whether it is built in.
+std::string ListBackends();

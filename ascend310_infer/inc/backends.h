@@ -1,0 +1,10 @@
+// The constructors of the backends, for OpenBackend alone.
+#pragma once
+
+#include <memory>
+
+#include "backend.h"
+
+std::unique_ptr<InferenceBackend> OpenOpenVino(const BackendOptions& options);
+std::unique_ptr<InferenceBackend> OpenAscendCl(const BackendOptions& options);
+std::unique_ptr<InferenceBackend> OpenMindSporeLite(const BackendOptions& options);

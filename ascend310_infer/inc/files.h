@@ -1,0 +1,18 @@
+// Whole files: read at once, written so that a path holds the old content or the new one, whenever the process ends.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+// Throws AppError (kExitFailure) naming the file and the system's reason; `limit` is the largest size in bytes.
+std::vector<uint8_t> ReadFile(const std::filesystem::path& path, size_t limit);
+
+// Writes a hidden temporary file beside `path` and renames it. Throws AppError (kExitFailure).
+void WriteFile(const std::filesystem::path& path, const void* data, size_t size);
+void WriteFile(const std::filesystem::path& path, const std::string& text);
+
+// Makes a folder and those above it. Throws AppError (kExitFailure).
+void MakeFolder(const std::filesystem::path& path);

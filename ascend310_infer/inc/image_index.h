@@ -1,0 +1,21 @@
+// Which images there are, their labels, and the names of their results.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+struct ImageIndex {
+  std::filesystem::path root;      // the folder that `files` are relative to
+  std::vector<std::string> files;  // relative paths, sorted
+  size_t passed_over = 0;          // files that are no images by their extension
+};
+
+// Finds the images below a folder, at any depth; hidden files and folders count for nothing; `path` may be one image.
+// Throws AppError when there is no such folder or there are no images.
+ImageIndex FindImages(const std::filesystem::path& path);
+
+// One name per image, without the ending "_0.<format>": the stem where it is unique in the data set; else the relative
+// path without its extension, '/' written as "__"; else that with the extension.
+// Throws AppError when two images would still have the same name.
+std::vector<std::string> ResultNames(const std::vector<std::string>& files);

@@ -1,0 +1,19 @@
+// The class number of every image, where the data set tells.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "image_index.h"
+#include "model_meta.h"
+
+struct Labels {
+  std::vector<int> numbers;  // one per image, or empty
+  std::string missing;       // why there are none
+};
+
+// From a label file ('image-name label' lines, or a JSON object in a file that ends in .json; a label is a class number
+// or name), or, without one, from the class folders.
+// Throws AppError for a label file that cannot be read, lacks an image or names a class that the network does not have.
+Labels FindLabels(const ImageIndex& index, const std::filesystem::path& label_file, const ModelMeta& meta);

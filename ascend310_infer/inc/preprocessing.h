@@ -1,0 +1,29 @@
+// What happens to an image before the network sees it: the same pixels as src/data/pipeline.py gives, bit for bit.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+// The `preprocessing` of an export's .meta.json (src/data/preprocessing.py).
+struct Preprocessing {
+  int height = 0, width = 0;  // of the centre crop, pixels
+  int resize = 0;             // pixels of the shorter side, or of both when `square`
+  bool square = false;
+  bool antialias = false;               // Pillow's bilinear filter instead of OpenCV's
+  std::array<float, 3> mean{}, std{};  // red, green, blue; of pixels scaled to 0..1
+};
+
+// RGB, 8 bits: height rows of width * 3 bytes.
+struct Image {
+  int width = 0, height = 0;
+  std::vector<uint8_t> pixels;
+};
+
+// Resizes and cuts the centre out. crop: preprocessing.height * preprocessing.width * 3 bytes, RGB, rows first.
+// Throws AppError when the resized image would be too large to hold.
+void ResizeAndCrop(const Image& image, const Preprocessing& preprocessing, uint8_t* crop);
+
+// (pixel - 255 mean) / (255 std), channels first. pixels: height * width * 3; output: 3 * height * width.
+void Normalize(const uint8_t* pixels, const Preprocessing& preprocessing, float* output);

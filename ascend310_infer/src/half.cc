@@ -1,0 +1,16 @@
+#include "half.h"
+
+#include <cmath>
+#include <limits>
+
+float HalfToFloat(uint16_t half) {
+  const int exponent = half >> 10 & 31, fraction = half & 1023;
+  float value = 0;
+  if (exponent == 31) {
+    value = fraction ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
+  } else {
+    value = exponent ? std::ldexp(static_cast<float>(1024 + fraction), exponent - 25)
+                     : std::ldexp(static_cast<float>(fraction), -24);
+  }
+  return half & 0x8000 ? -value : value;
+}

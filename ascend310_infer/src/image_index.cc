@@ -1,0 +1,91 @@
+#include "image_index.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <set>
+#include <unordered_map>
+
+#include "app_error.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool IsImage(const fs::path& path) {
+  static const std::array<const char*, 6> kExtensions = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"};
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
+}
+
+// Links are followed, but never back to a folder that was visited already.
+void Collect(const fs::path& folder, const std::string& prefix, std::set<fs::path>* visited, ImageIndex* index) {
+  std::error_code error;
+  if (!visited->insert(fs::canonical(folder, error)).second) return;
+  fs::directory_iterator entries(folder, error);
+  if (error) throw AppError(folder.string() + ": the folder cannot be read: " + error.message(), kExitFailure);
+  for (const auto& entry : entries) {
+    const std::string name = entry.path().filename().string();
+    if (name[0] == '.') continue;
+    if (entry.is_directory(error)) {
+      Collect(entry.path(), prefix + name + "/", visited, index);
+    } else if (IsImage(entry.path())) {
+      index->files.push_back(prefix + name);
+    } else {
+      ++index->passed_over;
+    }
+  }
+}
+
+std::string Flattened(std::string path) {
+  for (size_t at = 0; (at = path.find('/', at)) != std::string::npos; at += 2) path.replace(at, 1, "__");
+  return path;
+}
+
+using Counts = std::unordered_map<std::string, int>;
+
+}  // namespace
+
+ImageIndex FindImages(const fs::path& path) {
+  std::error_code error;
+  ImageIndex index;
+  if (fs::is_regular_file(path, error)) {
+    index.root = path.parent_path();
+    index.files = {path.filename().string()};
+    return index;
+  }
+  if (!fs::is_directory(path, error)) throw AppError("--dataset_path: no such file or folder '" + path.string() + "'");
+  index.root = path;
+  std::set<fs::path> visited;
+  Collect(path, "", &visited, &index);
+  if (index.files.empty()) {
+    throw AppError("--dataset_path: no images in '" + path.string() + "' (looked for .jpg, .jpeg, .png, .bmp, .tif, .tiff)");
+  }
+  std::sort(index.files.begin(), index.files.end());
+  return index;
+}
+
+std::vector<std::string> ResultNames(const std::vector<std::string>& files) {
+  Counts stems, paths;
+  for (const auto& file : files) {
+    ++stems[fs::path(file).stem().string()];
+    ++paths[fs::path(file).replace_extension().string()];
+  }
+  std::vector<std::string> names;
+  std::unordered_map<std::string, const std::string*> owners;
+  for (const auto& file : files) {
+    std::string name = fs::path(file).stem().string();
+    if (stems[name] > 1) {
+      const std::string path = fs::path(file).replace_extension().string();
+      name = Flattened(paths[path] > 1 ? file : path);
+    }
+    const auto [owner, is_new] = owners.emplace(name, &file);
+    if (!is_new) {
+      throw AppError("--dataset_path: the results of '" + *owner->second + "' and '" + file + "' would both be named " + name +
+                     "; rename one of the images");
+    }
+    names.push_back(name);
+  }
+  return names;
+}

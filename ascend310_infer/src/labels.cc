@@ -1,0 +1,113 @@
+#include "labels.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <sstream>
+#include <unordered_map>
+
+#include "app_error.h"
+#include "files.h"
+#include "json_texts.h"
+
+namespace {
+
+using LabelTexts = std::unordered_map<std::string, std::string>;
+
+constexpr size_t kLargestLabelFile = size_t{1} << 30;
+
+LabelTexts ParseJson(const std::vector<uint8_t>& bytes, const std::string& where) {
+  try {
+    return ParseLabelJson(bytes);
+  } catch (const AppError& problem) {
+    throw AppError(where + ": expected a JSON object {\"image-name\": label}: " + problem.what());
+  }
+}
+
+LabelTexts ParseLines(const std::string& text, const std::string& where) {
+  LabelTexts labels;
+  std::istringstream lines(text);
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    const size_t last = line.find_last_not_of(" \t\r");
+    if (last == std::string::npos) continue;
+    line.resize(last + 1);
+    const size_t gap = line.find_last_of(" \t");
+    const size_t name_end = gap == std::string::npos ? gap : line.find_last_not_of(" \t", gap);
+    const std::string place = where + " line " + std::to_string(number) + ": ";
+    if (name_end == std::string::npos) throw AppError(place + "expected 'image-name label', got '" + line + "'");
+    const std::string name = line.substr(0, name_end + 1);
+    if (!labels.emplace(name, line.substr(gap + 1)).second) throw AppError(place + "'" + name + "' has a label already");
+  }
+  return labels;
+}
+
+// Class number, -1 for a text that is none.
+int ClassNumber(const std::string& text, const ModelMeta& meta) {
+  int number = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size()) {
+    return number >= 0 && number < meta.num_classes ? number : -1;
+  }
+  const auto found = std::find(meta.class_names.begin(), meta.class_names.end(), text);
+  return found == meta.class_names.end() ? -1 : static_cast<int>(found - meta.class_names.begin());
+}
+
+Labels FromFile(const ImageIndex& index, const std::filesystem::path& file, const ModelMeta& meta) {
+  const std::string where = "--label_file: '" + file.string() + "'";
+  std::vector<uint8_t> bytes;
+  try {
+    bytes = ReadFile(file, kLargestLabelFile);
+  } catch (const AppError& problem) {
+    throw AppError(std::string("--label_file: ") + problem.what());
+  }
+  const auto texts =
+      file.extension() == ".json" ? ParseJson(bytes, where) : ParseLines(std::string(bytes.begin(), bytes.end()), where);
+  Labels labels;
+  for (const auto& image : index.files) {
+    const auto found = texts.find(image);
+    if (found == texts.end()) throw AppError(where + " has no label for '" + image + "'");
+    const int number = ClassNumber(found->second, meta);
+    if (number < 0) {
+      throw AppError(where + ": '" + image + "' has the label '" + found->second + "', which is none of the network's " +
+                     std::to_string(meta.num_classes) + " classes");
+    }
+    labels.numbers.push_back(number);
+  }
+  return labels;
+}
+
+Labels None(const std::string& reason) { return {{}, reason}; }
+
+Labels FromFolders(const ImageIndex& index, const ModelMeta& meta) {
+  std::set<std::string> folders;
+  for (const auto& image : index.files) {
+    const size_t slash = image.find('/');
+    if (slash == std::string::npos) return None("the images are not in class folders; pass --label_file");
+    folders.insert(image.substr(0, slash));
+  }
+  std::vector<std::string> names = meta.class_names;
+  if (names.empty()) {
+    if (folders.size() != static_cast<size_t>(meta.num_classes)) {
+      return None("there are " + std::to_string(folders.size()) + " class folders, but the network has " +
+                  std::to_string(meta.num_classes) + " classes");
+    }
+    names.assign(folders.begin(), folders.end());
+  }
+  std::unordered_map<std::string, int> numbers;
+  for (size_t i = 0; i < names.size(); ++i) numbers.emplace(names[i], static_cast<int>(i));
+  Labels labels;
+  for (const auto& image : index.files) {
+    const std::string folder = image.substr(0, image.find('/'));
+    const auto found = numbers.find(folder);
+    if (found == numbers.end()) return None("the folder '" + folder + "' is none of the network's classes");
+    labels.numbers.push_back(found->second);
+  }
+  return labels;
+}
+
+}  // namespace
+
+Labels FindLabels(const ImageIndex& index, const std::filesystem::path& label_file, const ModelMeta& meta) {
+  return label_file.empty() ? FromFolders(index, meta) : FromFile(index, label_file, meta);
+}

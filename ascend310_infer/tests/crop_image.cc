@@ -1,0 +1,32 @@
+// Prints what the network would see: for the comparison with src/data/pipeline.py.
+// Usage: crop_image HEIGHT WIDTH RESIZE shorter|square sampling|averaging FILE...
+// Writes for every file, to standard output, one byte 1 and the crop (HEIGHT * WIDTH * 3 bytes), or one byte 0.
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "app_error.h"
+#include "decode.h"
+#include "files.h"
+
+int main(int argc, char** argv) {
+  if (argc < 7) return kExitUsage;
+  Preprocessing preprocessing;
+  preprocessing.height = std::atoi(argv[1]);
+  preprocessing.width = std::atoi(argv[2]);
+  preprocessing.resize = std::atoi(argv[3]);
+  preprocessing.square = argv[4] == std::string("square");
+  preprocessing.antialias = argv[5] == std::string("averaging");
+  std::vector<uint8_t> crop(static_cast<size_t>(preprocessing.height * preprocessing.width * 3));
+  for (int i = 6; i < argc; ++i) {
+    try {
+      ResizeAndCrop(Decode(ReadFile(argv[i], 1 << 28), preprocessing.antialias), preprocessing, crop.data());
+      std::cout.put(1);
+      std::cout.write(reinterpret_cast<const char*>(crop.data()), static_cast<std::streamsize>(crop.size()));
+    } catch (const AppError& error) {
+      std::cerr << argv[i] << ": " << error.what() << "\n";
+      std::cout.put(0);
+    }
+  }
+}
