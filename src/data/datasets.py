@@ -5,7 +5,7 @@ from typing import Optional
 
 from src.config import Config
 from src.data.cifar import cifar_kind, index_cifar
-from src.data.index import ImageIndex, index_flat, index_folder
+from src.data.index import ImageIndex, evaluation_folder, index_flat, index_folder
 from src.data.mindrecord import MANIFEST, index_mindrecord
 from src.data.scan import usable_images
 from src.data.synthetic import index_synthetic
@@ -43,7 +43,7 @@ def open_evaluation_data(config: Config, workers: int) -> ImageIndex:
     if config.label_file:
         return _checked(index_flat(Path(config.data_dir), Path(config.label_file)), config, workers)
     root = Path(config.data_dir)
-    return _checked(_open(root / "val" if _has_parts(root) else root, config, "val"), config, workers)
+    return _checked(_open(evaluation_folder(root), config, "val"), config, workers)
 
 
 def check_num_classes(index: ImageIndex, num_classes: int) -> None:

@@ -157,7 +157,10 @@ def _quantize(path: Path, config: Config, calibration: ImageIndex, meta: dict) -
     float_file = path.rename(path.with_suffix(".float.onnx"))
     names = tuple(meta["class_names"])
     network = LoadedClassifier(open_onnx(float_file), names, meta["num_classes"], preprocessing, meta)
-    index = labels_for(network, open_evaluation_data(config, worker_count(config.num_parallel_workers))) if config.data_dir else _with_usable_labels(calibration, network)
+    if config.data_dir:
+        index = labels_for(network, open_evaluation_data(config, workers))
+    else:
+        index = _with_usable_labels(calibration, network)
     used = spread(calibration, config.calibration_images)
     fixed_size = 0 if batch_size == "N" else batch_size
     quantize(float_file, path, calibration_batches(used, preprocessing, workers, fixed_size))
