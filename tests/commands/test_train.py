@@ -273,16 +273,3 @@ def test_a_full_disk_while_saving_is_one_line(data_set, tmp_path):
     (line,) = run.stderr.splitlines()
     assert ".ckpt: cannot be written" in line and "free space" in line
     assert not list((tmp_path / "run").glob("*.ckpt")) and not list((tmp_path / "run").glob(".*"))
-
-
-@pytest.mark.slow
-def test_ctrl_c_is_one_line(trained, tmp_path):
-    import signal
-
-    command = [sys.executable, "train.py", *arguments(trained["data"], tmp_path, max_epoch=10_000)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.stdout.readline()  # the run has begun
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.strip().splitlines()[-1] == "error: interrupted" and "Traceback" not in err
