@@ -143,7 +143,7 @@ def mixup(images: np.ndarray, targets: np.ndarray, share: float) -> tuple:
     mixed = np.empty_like(images)
     for image, other, result in zip(images, images[::-1], mixed):  # one by one they stay in the processor's cache
         np.multiply(image, share, out=result)
-        result += (1 - share) * other
+        np.add(result, (1 - share) * other, out=result)
     return mixed, share * targets + (1 - share) * targets[::-1]
 
 
