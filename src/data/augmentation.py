@@ -141,9 +141,9 @@ def mixup(images: np.ndarray, targets: np.ndarray, share: float) -> tuple:
     """share * batch + (1 - share) * batch in reverse order, of images (N, 3, H, W) and of targets (N, classes)."""
     share = np.float32(share)
     mixed = np.empty_like(images)
-    for index in range(len(images)):  # one by one they stay in the processor's cache
-        np.multiply(images[index], share, out=mixed[index])
-        mixed[index] += (1 - share) * images[-1 - index]
+    for image, other, result in zip(images, images[::-1], mixed):  # one by one they stay in the processor's cache
+        np.multiply(image, share, out=result)
+        np.add(result, (1 - share) * other, out=result)
     return mixed, share * targets + (1 - share) * targets[::-1]
 
 

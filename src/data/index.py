@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Optional
 
@@ -39,12 +40,12 @@ class ImageIndex:
 
     @property
     def root(self) -> Path:
-        """The folder that `files` are relative to."""
+        """The folder that names are relative to."""
         return self.images.root
 
-    @property
+    @cached_property
     def files(self) -> list:
-        """Paths, or where the format has none, names, one per image."""
+        """All names, for data sets that are not too large; `name` gives one of them without making the list."""
         return [self.name(position) for position in range(len(self))]
 
     def name(self, position: int) -> str:

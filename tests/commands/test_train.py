@@ -90,6 +90,26 @@ def test_a_run_with_every_augmentation_learns_from_soft_labels_and_repeats(data_
     assert all((value.asnumpy() == weights[1][key].asnumpy()).all() for key, value in weights[0].items())
 
 
+@pytest.mark.slow
+def test_mindrecord_files_train_the_same_network_as_the_folder_they_came_from(data_set, tmp_path, command):
+    import eval as eval_command
+    from src.data import prepare
+
+    packed = tmp_path / "mindrecord"
+    assert command(prepare.main, "to_mindrecord", "--source", data_set, "--output", packed, "--shards", 2)[0] == 0
+    runs = []
+    for name, data in (("folder", data_set), ("packed", packed)):
+        code, _, err = command(train.main, *arguments(data, tmp_path, ckpt_path=tmp_path / name, color_jitter=0.4))
+        assert code == 0, err
+        runs.append(checkpoint.load(tmp_path / name / "last.ckpt"))
+    assert all((value.asnumpy() == runs[1].weights[key].asnumpy()).all() for key, value in runs[0].weights.items())
+    assert runs[0].metadata["evaluation"]["top1_correct"] == runs[1].metadata["evaluation"]["top1_correct"]
+    code, out, _ = command(
+        eval_command.main, "--data_dir", packed, "--pretrained", tmp_path / "packed", "--cache_dir", tmp_path / "cache"
+    )
+    assert code == 0 and "tot=15" in out
+
+
 def test_a_run_on_synthetic_images_says_so_everywhere(tmp_path, command):
     import eval as eval_command
 
