@@ -1,5 +1,6 @@
 """Shared set-up: MindSpore prepared as the commands do it, a small data set, a trained network."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,11 @@ from src.config import build_config  # noqa: E402
 device.prepare(build_config({"platform": "CPU"}))  # before any test module imports MindSpore
 
 from src.errors import run_command  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fuzz_count", type=int, default=300, help="damaged files that tests/cpp/test_fuzz.py makes")
+
 
 CLASSES = ("blue", "green", "red")
 TINY = ["--backbone", "resnext11_8x16d", "--num_classes", "3", "--image_size", "16,16", "--platform", "CPU"]
@@ -63,16 +69,33 @@ def trained(tmp_path_factory) -> dict:
     return {"root": root, "data": data, "run": root / "run", "ckpt": root / "run" / "last.ckpt", "arguments": arguments}
 
 
+def run_all(commands: list) -> None:
+    for command in commands:
+        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+
+
 @pytest.fixture(scope="session")
 def infer_programs() -> Path:
     """The folder of the C++ programs and their tests, built where they are not current."""
-    folder = ROOT / "ascend310_infer" / "build"
-    for build in (
-        ["bash", str(ROOT / "scripts" / "build_infer.sh")],
-        ["cmake", "--build", str(folder), "--target", "tests", "--parallel", "2"],
-    ):
-        result = subprocess.run(build, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    folder = ROOT / "ascend310_infer/build"
+    build_tests = ["cmake", "--build", folder, "--target", "tests", "--parallel", "2"]
+    run_all([["bash", ROOT / "scripts/build_infer.sh"], build_tests])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sanitized_programs() -> Path:
+    """The same with sanitizers and with stand-ins for AscendCL and MindSpore Lite, without OpenVINO."""
+    folder, source = ROOT / "ascend310_infer/build/sanitized", ROOT / "ascend310_infer"
+    options = ["-DSTANDINS=ON", "-DSANITIZE=ON", "-DWITH_OPENVINO=OFF", "-DCMAKE_BUILD_TYPE=Debug"]
+    for name in ("ACL_INCLUDE_DIR", "LITE_INCLUDE_DIR"):
+        options.append(f"-D{name}={os.environ.get(name) or source / 'tests/standins'}")
+    options += [f"-DPython3_EXECUTABLE={ROOT / '.venv/bin/python'}"] * (ROOT / ".venv/bin/python").exists()
+    targets = ["infer_images", "infer_bin", "misuse", "tests"]
+    configure = ["cmake", "-S", source, "-B", folder, *options]
+    build = ["cmake", "--build", folder, "--target", *targets, "--parallel", "2"]
+    run_all([["bash", ROOT / "scripts/setup_cpp.sh"], configure, build])
     return folder
 
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <openvino/frontend/manager.hpp>
 #include <openvino/openvino.hpp>
 
 #include "app_error.h"
@@ -23,7 +24,7 @@ class OpenVinoBackend : public InferenceBackend {
     if (options.bf16 && std::find(abilities.begin(), abilities.end(), ov::device::capability::BF16) == abilities.end()) {
       throw AppError("--precision: this CPU has no bf16 arithmetic; leave the flag out");
     }
-    auto model = core_.read_model(name);
+    auto model = Read(name);
     Inspect(*model, name);
     const bool any_batch = model->input().get_partial_shape()[0].is_dynamic();
     const int own_batch = any_batch ? 1 : static_cast<int>(model->input().get_partial_shape()[0].get_length());
@@ -74,6 +75,14 @@ class OpenVinoBackend : public InferenceBackend {
   }
 
  private:
+  // Core::read_model would try a broken file as every other format, which print to standard error.
+  std::shared_ptr<ov::Model> Read(const std::string& name) {
+    frontend_ = frontends_.load_by_framework("onnx");
+    const auto file = frontend_->load(name);
+    if (!file) throw AppError("--model_path: '" + name + "' is not an ONNX file");
+    return frontend_->convert(file);
+  }
+
   // One image input, one output of logits; what else there may be is refused.
   void Inspect(const ov::Model& model, const std::string& name) {
     const auto refuse = [&](const std::string& reason) { throw AppError("--model_path: '" + name + "' " + reason); };
@@ -111,6 +120,8 @@ class OpenVinoBackend : public InferenceBackend {
   }
 
   ov::Core core_;
+  ov::frontend::FrontEndManager frontends_;  // keeps the library of the frontend
+  ov::frontend::FrontEnd::Ptr frontend_;
   ov::CompiledModel compiled_;
   std::vector<ov::InferRequest> requests_;
   ModelSpec spec_;

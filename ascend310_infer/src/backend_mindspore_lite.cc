@@ -1,0 +1,120 @@
+// .mindir by MindSpore Lite, on Ascend. Order of calls: MindSpore Lite's C++ interface, include/api/model.h and context.h.
+#include <cstring>
+
+#include <include/api/context.h>
+#include <include/api/model.h>
+
+#include "app_error.h"
+#include "backends.h"
+#include "half.h"
+
+namespace {
+
+namespace ms = mindspore;
+
+void Check(const ms::Status& status, const char* call) {
+  if (!status.IsOk()) throw AppError(std::string("MindSpore Lite: ") + call + ": " + Reason(status.ToString()), kExitFailure);
+}
+
+class MindSporeLiteBackend : public InferenceBackend {
+ public:
+  explicit MindSporeLiteBackend(const BackendOptions& options) : name_(options.model.string()) {
+    const auto context = std::make_shared<ms::Context>();
+    const auto device = std::make_shared<ms::AscendDeviceInfo>();
+    device->SetDeviceID(static_cast<uint32_t>(options.device_id));
+    context->MutableDeviceInfo().push_back(device);
+    Check(model_.Build(name_, ms::kMindIR, context), "Model::Build");
+    inputs_ = model_.GetInputs();
+    if (inputs_.size() != 1 || model_.GetOutputs().size() != 1) Refuse("must have one input and one output");
+    SetBatch(options.batch);
+    ReadInput();
+    ReadOutput();
+    spec_.description = "MindSpore Lite, Ascend " + std::to_string(options.device_id);
+  }
+
+  const ModelSpec& Spec() const override { return spec_; }
+  int NumSlots() const override { return 1; }  // a Model serves one call at a time
+
+  void Run(int, const uint8_t* input, int count, float* logits) override {
+    auto* memory = static_cast<uint8_t*>(inputs_[0].MutableData());
+    const size_t used = spec_.SampleBytes() * static_cast<size_t>(count);
+    if (!memory || inputs_[0].DataSize() < used) throw AppError("MindSpore Lite: the input has no memory", kExitFailure);
+    std::memcpy(memory, input, used);
+    std::memset(memory + used, 0, inputs_[0].DataSize() - used);  // the rest of a batch that is not full
+    std::vector<ms::MSTensor> outputs;
+    Check(model_.Predict(inputs_, &outputs), "Model::Predict");
+    const size_t values = static_cast<size_t>(count) * static_cast<size_t>(spec_.num_classes);
+    const bool half = !outputs.empty() && outputs[0].DataType() == ms::DataType::kNumberTypeFloat16;
+    const auto data = outputs.empty() ? nullptr : outputs[0].Data();
+    if (!data || outputs[0].DataSize() < values * (half ? 2 : 4)) {
+      throw AppError("MindSpore Lite: Model::Predict gave fewer values than " + std::to_string(values), kExitFailure);
+    }
+    if (!half) {
+      std::memcpy(logits, data.get(), values * sizeof(float));
+      return;
+    }
+    for (size_t i = 0; i < values; ++i) {
+      uint16_t value = 0;
+      std::memcpy(&value, static_cast<const uint8_t*>(data.get()) + 2 * i, 2);
+      logits[i] = HalfToFloat(value);
+    }
+  }
+
+ private:
+  [[noreturn]] void Refuse(const std::string& reason) const { throw AppError("--model_path: '" + name_ + "' " + reason); }
+
+  // A model with a dynamic batch is resized to what was asked for; 1 where nothing was.
+  void SetBatch(int asked) {
+    std::vector<int64_t> shape = inputs_[0].Shape();
+    if (shape.size() != 4) Refuse("must take images: its input has not four dimensions");
+    const bool dynamic = shape[0] < 1;
+    spec_.batch = asked ? asked : dynamic ? 1 : static_cast<int>(shape[0]);
+    if (dynamic) {
+      shape[0] = spec_.batch;
+      Check(model_.Resize(inputs_, {shape}), "Model::Resize");
+      inputs_ = model_.GetInputs();  // the tensors from before are no longer the model's
+    } else if (spec_.batch != shape[0]) {
+      throw AppError("--batch: '" + name_ + "' takes batches of " + std::to_string(shape[0]) + " only, got " +
+                     std::to_string(spec_.batch));
+    }
+  }
+
+  void ReadInput() {
+    const auto shape = inputs_[0].Shape();
+    const auto type = inputs_[0].DataType();
+    if (type != ms::DataType::kNumberTypeFloat32 && type != ms::DataType::kNumberTypeUInt8) {
+      Refuse("must take float32, or uint8 by AIPP");
+    }
+    spec_.input_type = type == ms::DataType::kNumberTypeUInt8 ? InputType::kPixels : InputType::kNumbers;
+    const bool channels_last = spec_.input_type == InputType::kPixels && shape[3] == 3;
+    if (!channels_last && shape[1] != 3) Refuse("must take RGB images");
+    spec_.height = static_cast<int>(shape[channels_last ? 1 : 2]);
+    spec_.width = static_cast<int>(shape[channels_last ? 2 : 3]);
+    const size_t expected = spec_.SampleBytes() * static_cast<size_t>(spec_.batch);
+    if (spec_.height < 1 || spec_.width < 1 || inputs_[0].DataSize() != expected) {
+      Refuse("has an input of " + std::to_string(inputs_[0].DataSize()) + " bytes; expected " + std::to_string(expected));
+    }
+  }
+
+  void ReadOutput() {
+    const auto output = model_.GetOutputs()[0];
+    const auto shape = output.Shape();
+    const auto type = output.DataType();
+    if (shape.size() != 2 || shape[1] < 1) Refuse("must give logits, (N, classes)");
+    if (type != ms::DataType::kNumberTypeFloat32 && type != ms::DataType::kNumberTypeFloat16) {
+      Refuse("must give float32 or float16 logits");
+    }
+    spec_.num_classes = static_cast<int>(shape[1]);
+  }
+
+  const std::string name_;
+  ms::Model model_;
+  std::vector<ms::MSTensor> inputs_;
+  ModelSpec spec_;
+};
+
+}  // namespace
+
+std::unique_ptr<InferenceBackend> OpenMindSporeLite(const BackendOptions& options) {
+  return std::make_unique<MindSporeLiteBackend>(options);
+}

@@ -1,0 +1,180 @@
+"""The AscendCL and MindSpore Lite backends against stand-in libraries, under AddressSanitizer and UBSan.
+
+No device runs here. What is checked: the programs' own work, memory, and that the SDKs' rules are kept. The environment
+variables ACL_INCLUDE_DIR (CANN's headers) and LITE_INCLUDE_DIR (MindSpore's) replace the declarations in
+ascend310_infer/tests/standins by the real ones.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photos import photo
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+
+SIDE, CLASSES, IMAGES = 16, 5, 11
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+# What may fail while everything is set up and run. Releasing may not: there is nothing left to be done then.
+ACL_CALLS = (
+    "aclInit", "aclrtSetDevice", "aclrtCreateContext", "aclmdlLoadFromFile", "aclmdlCreateDesc", "aclmdlGetDesc",
+    "aclmdlGetInputDims", "aclmdlGetDynamicBatch", "aclmdlGetInputIndexByName", "aclmdlGetOutputDims", "aclrtGetRunMode",
+    "aclrtMalloc", "aclrtMalloc:5", "aclCreateDataBuffer", "aclCreateDataBuffer:3", "aclmdlCreateDataset",
+    "aclmdlCreateDataset:3", "aclmdlAddDatasetBuffer", "aclmdlAddDatasetBuffer:4", "aclrtMemcpy", "aclrtMemcpy:3",
+    "aclrtMemcpy:8", "aclrtSetCurrentContext", "aclrtSetCurrentContext:3", "aclmdlSetDynamicBatchSize",
+    "aclmdlSetDynamicBatchSize:3", "aclmdlExecute", "aclmdlExecute:4",
+)  # fmt: skip
+
+
+def run(program, *arguments, **variables):
+    return subprocess.run(
+        [str(program), *map(str, arguments)], capture_output=True, text=True, check=False, env={**os.environ, **variables}
+    )
+
+
+def write_model(path: Path, kind: str, batch: str) -> Path:
+    """A linear model for the stand-ins, kind such as "uint8-float16", with its .meta.json."""
+    data_type, output = kind.split("-")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"linear input={data_type} output={output} height={SIDE} width={SIDE} classes={CLASSES} {batch}\n")
+    preprocessing = {"image_size": [SIDE, SIDE], "resize": 18, "resize_mode": "shorter", "antialias": False}
+    meta = {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "num_classes": CLASSES, "class_names": [],
+        "preprocessing": {**preprocessing, "mean": MEAN, "std": STD},
+    }  # fmt: skip
+    Path(f"{path}.meta.json").write_text(json.dumps(meta))
+    return path
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(IMAGES):
+        Image.fromarray(photo(20 + number, 40 - number, number)).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def crops(sanitized_programs, images) -> np.ndarray:
+    """What the network sees of each image, uint8 (N, H, W, 3); test_app.py compares it with the Python pipeline."""
+    command = [sanitized_programs / "crop_image", SIDE, SIDE, 18, "shorter", "sampling", *sorted(images.iterdir())]
+    output = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, check=True).stdout
+    return np.frombuffer(output, np.uint8).reshape(IMAGES, -1)[:, 1:].reshape(IMAGES, SIDE, SIDE, 3)
+
+
+def model_inputs(crops: np.ndarray, kind: str) -> np.ndarray:
+    if kind.startswith("uint8"):
+        return crops
+    return ((crops / 255 - MEAN) / STD).transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def linear_logits(inputs: np.ndarray) -> np.ndarray:
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    index = np.arange(flat.shape[1])
+    return np.stack([flat @ ((index * (k + 3) % 7 - 3) / 1024) for k in range(CLASSES)], axis=1)
+
+
+def check_results(folder: Path, names: list, expected: np.ndarray, kind: str) -> None:
+    found = np.stack([np.fromfile(folder / f"{name}_0.bin", np.float32) for name in names])
+    np.testing.assert_allclose(found, expected, rtol=1e-3 if kind.endswith("16") else 1e-5, atol=1e-4)
+
+
+KINDS = ["float32-float32", "uint8-float32", "float32-float16", "uint8-float16"]
+BATCHES = [("batch=1", []), ("batch=4", []), ("gears=1,2,8", []), ("gears=2,8", ["--batch", 3])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ending", ["om", "mindir"])
+def test_logits_for_every_kind_of_model(sanitized_programs, images, crops, tmp_path, ending, kind):
+    expected = linear_logits(model_inputs(crops, kind))
+    assert np.abs(expected - expected[0]).max() > 0.1  # the images differ in their logits
+    for batch, flags in BATCHES:
+        model = write_model(tmp_path / f"model/{batch}.{ending}", kind, batch)
+        command = ["--model_path", model, "--dataset_path", images, "--output", tmp_path, *flags]
+        result = run(sanitized_programs / "infer_images", *command)
+        assert result.returncode == 0 and not result.stderr, result.stderr
+        assert f"images: {IMAGES}, failed: 0" in result.stdout
+        check_results(tmp_path / "result_Files", [f"{i:02}" for i in range(IMAGES)], expected, kind)
+
+
+@pytest.mark.parametrize("ending", ["om", "mindir"])
+def test_bin_inputs(sanitized_programs, crops, tmp_path, ending):
+    kind, inputs = "float32-float32", tmp_path / "in"
+    inputs.mkdir()
+    values = model_inputs(crops, kind)
+    for number, value in enumerate(values):
+        value.tofile(inputs / f"x{number}.bin")
+    model = write_model(tmp_path / f"model.{ending}", kind, "gears=1,4")
+    common = ["--model", model, "--input", inputs, "--output", tmp_path, "--output_dirname", "r", "--batchsize", 4]
+    result = run(sanitized_programs / "infer_bin", *common, "--device", 3)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    check_results(tmp_path / "r", [f"x{i}" for i in range(IMAGES)], linear_logits(values), kind)
+
+
+def test_a_program_on_the_device_itself_copies_within_the_device(sanitized_programs, images, crops, tmp_path):
+    model = write_model(tmp_path / "model.om", "uint8-float32", "batch=2")
+    command = ["--model_path", model, "--dataset_path", images, "--output", tmp_path]
+    result = run(sanitized_programs / "infer_images", *command, STANDIN_RUN_MODE="device")
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    check_results(tmp_path / "result_Files", [f"{i:02}" for i in range(IMAGES)], linear_logits(crops), "float32")
+
+
+def test_every_failing_call_is_one_line_and_releases_everything(sanitized_programs, images, tmp_path):
+    model = write_model(tmp_path / "model.om", "uint8-float32", "gears=1,2")
+    for call in ACL_CALLS:
+        name, number = call.split(":") if ":" in call else (call, 1)
+        command = ["--model_path", model, "--dataset_path", images, "--output", tmp_path / "out", "--threads", 2]
+        result = run(sanitized_programs / "infer_images", *command, STANDIN_FAIL=f"{name}:{number}")
+        # The sanitizers and the stand-in would add lines of their own.
+        assert re.fullmatch(rf"error: AscendCL: {name} failed( with 500002: EE9999: .*)?\n", result.stderr), result.stderr
+        assert result.returncode == 1, call
+    mindir = write_model(tmp_path / "model.mindir", "uint8-float32", "gears=1,2")
+    for call in ("Build", "Resize", "Predict"):
+        command = ["--model_path", mindir, "--dataset_path", images, "--output", tmp_path / "out"]
+        result = run(sanitized_programs / "infer_images", *command, STANDIN_FAIL=call)
+        assert re.fullmatch(rf"error: MindSpore Lite: Model::{call}: .+\n", result.stderr), result.stderr
+        assert result.returncode == 1, call
+
+
+@pytest.mark.parametrize("ending", ["om", "mindir"])
+def test_models_that_do_not_fit_are_one_line(sanitized_programs, images, tmp_path, ending):
+    def refusal(kind: str, batch: str, *flags) -> str:
+        model = write_model(tmp_path / f"model.{ending}", kind, batch)
+        result = run(sanitized_programs / "infer_images", "--model_path", model, "--dataset_path", images, *flags)
+        assert result.returncode in (1, 2) and result.stderr.count("\n") == 1, result.stderr
+        return result.stderr
+
+    assert "takes batches of 4 only, got 2" in refusal("uint8-float32", "batch=4", "--batch", 2)
+    assert "failed" in refusal("uint8-float32", "nonsense") or ending == "mindir"
+    assert "--precision: bf16 is for .onnx models" in refusal("uint8-float32", "batch=1", "--precision", "bf16")
+    assert "error: " in refusal("uint8-float32", "batch=1", "--device_id", 9)
+    assert "has num_classes 4, but its .meta.json says 5" in refusal("uint8-float32", "batch=1 classes=4")
+    assert "has the input height 8, but its .meta.json says 16" in refusal("uint8-float32", "batch=1 height=8")
+    if ending == "om":
+        assert "takes batches of 1 to 8, got 9" in refusal("uint8-float32", "gears=2,8", "--batch", 9)
+
+
+RULES = [
+    "no_init", "host_access", "overrun", "capacity", "direction", "host_buffer", "short_block", "thread", "left_buffer",
+    "in_use", "double_free", "left_dataset",
+]  # fmt: skip
+
+
+def test_the_stand_in_notices_broken_rules(sanitized_programs):
+    assert run(sanitized_programs / "tests/standins/misuse").returncode == 0
+    for rule in RULES:
+        result = run(sanitized_programs / "tests/standins/misuse", rule)
+        assert result.returncode != 0, rule
+        assert ("SEGV" if rule == "host_access" else "STAND-IN: ") in result.stderr, result.stderr
+
+
+def test_unit_tests_under_the_sanitizers(sanitized_programs):
+    scratch = sanitized_programs / "unit_tests.tmp"
+    result = run(sanitized_programs / "unit_tests", scratch)
+    assert result.returncode == 0, result.stderr
