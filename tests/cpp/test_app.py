@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -224,6 +225,27 @@ def test_unreadable_images_are_named_and_the_rest_is_done(infer, refusal, export
         path.write_bytes(b"x")
     assert "32 of 32 images could not be read" in refusal(exported, data, code=3)
     assert not (tmp_path / "out/acc.log").exists() and not logits_of(tmp_path / "out")
+
+
+def test_a_jpeg_made_to_cost_time_is_refused(refusal, exported, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    Image.fromarray(photo(64, 64, 1)).save(data / "a.jpg", progressive=True)
+    content = (data / "a.jpg").read_bytes()
+    last_scan = content.rindex(b"\xff\xda")
+    (data / "a.jpg").write_bytes(content[:last_scan] + 600 * content[last_scan:-2] + content[-2:])
+    assert "a.jpg: cannot be decoded (more than 500 scans)" in refusal(exported, data, code=3)
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_partial_file(infer_programs, exported, trained, tmp_path):
+    def limit_file_size():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, 8))  # bytes; the logits are 12
+
+    command = ["--model_path", exported, "--dataset_path", trained["data"] / "val", "--output", tmp_path / "out"]
+    result = run(infer_programs / "infer_images", *command, preexec_fn=limit_file_size)
+    assert result.returncode == 1 and re.fullmatch(r"error: .*_0.bin: cannot be written: File too large\n", result.stderr)
+    assert not list((tmp_path / "out/result_Files").iterdir())
 
 
 def test_equal_stems_do_not_collide(infer, exported, tmp_path):
