@@ -306,8 +306,9 @@ def test_models_that_cannot_be_used_are_one_line(refusal, exported, trained, tmp
         assert message in refusal(reexported(exported, tmp_path / f"meta{number}", **change), data)
 
     broken = reexported(exported, tmp_path / "json")
-    Path(f"{broken}.meta.json").write_text("{")
-    assert "network.onnx.meta.json: cannot be used: " in refusal(broken, data)
+    for text in ("{", "", "[" * 1_000_000, '{"a":' * 1_000_000, "[1]", '{"sha256": 1}'):
+        Path(f"{broken}.meta.json").write_text(text)
+        assert "network.onnx.meta.json: cannot be used: " in refusal(broken, data)
 
     other = Path(shutil.copy(exported, tmp_path / "network.om"))
     shutil.copy(f"{exported}.meta.json", f"{other}.meta.json")
@@ -384,6 +385,10 @@ def test_bin_runner_gives_the_same_logits_named_as_ais_bench_does(infer_programs
     summary = json.loads((out / "b_summary.json").read_text())
     assert len(summary["filesinfo"]) == 33 and summary["NPU_compute_time"]["median"] > 0 and summary["throughput"] > 0
     assert run(program, *common).returncode == 0 and len(list(out.iterdir())) == 6  # the third folder is named by the time
+
+    result = run(program, "--model", exported, "--input", inputs, "--output", tmp_path, "--output_dirname", "in")
+    assert result.returncode == 2 and "holds inputs, which results could overwrite; name another" in result.stderr
+    assert len(list(inputs.iterdir())) == 33
 
     (inputs / "short.bin").write_bytes(b"1234")
     result = run(program, *common, "--output_dirname", "b")
