@@ -193,13 +193,14 @@ def mindspore_step(name: str, images: np.ndarray, labels: np.ndarray, _: bool) -
     import mindspore as ms
 
     from src.models import create_model
-    from src.training.step import TrainStep, create_optimizer
+    from src.training.optimizers import create_optimizer
+    from src.training.step import TrainStep
 
     network = create_model(name)
     optimizer = create_optimizer(network, np.full(10_000, LEARNING_RATE, np.float32), config)
     step = TrainStep(network, optimizer, config.label_smooth_factor, config.loss_scale).set_train()
     inputs = ms.Tensor(images), ms.Tensor(labels.astype(np.int32))
-    return lambda: float(step(*inputs).asnumpy()), "mindspore"
+    return lambda: float(step(*inputs)[0].asnumpy()), "mindspore"
 
 
 def torch_step(name: str, images: np.ndarray, labels: np.ndarray, channels_last: bool) -> tuple:
