@@ -48,6 +48,8 @@ def train(config: Config, platform: str) -> None:
     workers = worker_count(config.num_parallel_workers)
     with communication.master_first(group):  # it checks the files; the others read what it noted
         train_index, eval_index = open_training_data(config, workers)
+    for index in filter(None, (train_index, eval_index)):
+        communication.check_same_images(len(index), index.fingerprint(), group)
     geometry = divide(config, len(train_index))
     if saved:
         resume.check_same_run(saved, config, train_index.fingerprint(), workers)

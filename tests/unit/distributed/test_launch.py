@@ -51,7 +51,7 @@ def test_one_of_several_servers(job):
     wanted = {
         "MS_ROLE": "MS_WORKER", "MS_NODE_ID": "17", "RANK_ID": "17", "RANK_SIZE": "32", "DEVICE_ID": "1",
         "MS_WORKER_NUM": "32", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": "9000", "MS_TOPO_TIMEOUT": "120",
-        "MS_WORKER_IP": "127.0.0.2", "HCCL_IF_IP": "127.0.0.2", "OMP_NUM_THREADS": "2", "MS_CPU_COMM_OP_TIMEOUT": "1860",
+        "MS_WORKER_IP": "127.0.0.2", "HCCL_IF_IP": "127.0.0.2", "OMP_NUM_THREADS": "2", "MS_NODE_TIMEOUT": "1860",
     }  # fmt: skip
     assert {name: environment.get(name) for name in wanted} == wanted
     assert "RANK_TABLE_FILE" not in environment

@@ -219,7 +219,7 @@ def test_ranks_get_their_own_cores_and_environment(launched, tmp_path, monkeypat
     shares = core_shares(2)
     for rank in (0, 1):
         text = (tmp_path / "logs" / f"rank_{rank}.log").read_text()
-        assert f"[None, '777', '1860', '{tmp_path}/unused.json', '{rank}']" in text
+        assert f"[None, '777', '604800', '{tmp_path}/unused.json', '{rank}']" in text
         if shares[0]:
             assert f"{shares[rank]}\n{len(shares[rank])}\n" in text
     assert core_shares(10**6)[:2] == [None, None]
