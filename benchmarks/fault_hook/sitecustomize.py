@@ -1,8 +1,8 @@
 """Makes one rank of a run fail at one of its batches. Python imports this file where its folder is on PYTHONPATH.
 
-RESNET_ZOO_FAULT is `<what>:<rank>:<batch>:<file>`: what happens in which rank after which batch of training, counted from 1,
-or of evaluation; and a file that is written at that moment. Where the file is there already, nothing happens: the fault
-does not come again after a restart.
+RESNET_ZOO_FAULT is `<what>:<rank>:<batch>:<file>`: what happens in which rank after which batch, counted from 1 (in train.py
+of training, in eval.py of evaluation), and a file that is written at that moment. Where the file is there already, nothing
+happens: the fault does not come again after a restart.
 """
 
 import os
@@ -30,7 +30,8 @@ def arm(what: str, batch: int, noted: Path) -> None:
     def faulty_beat() -> None:
         nonlocal batches
         beat()
-        batches += sys._getframe(1).f_globals["__name__"] in ("src.training.callbacks", "src.evaluation.evaluate")
+        counted = "src.training.callbacks" if Path(sys.argv[0]).name == "train.py" else "src.evaluation.evaluate"
+        batches += sys._getframe(1).f_globals["__name__"] == counted
         if batches == batch and not noted.exists():
             noted.write_text(str(time.time()), encoding="ascii")
             fail(what)

@@ -182,7 +182,7 @@ class Guard:
 
 
 def let_finish(ranks: list, seconds: float, hurried: Callable[[], bool]) -> None:
-    """Waits for ranks that were asked to stop: until all have ended, `seconds` are over, or `hurried` says so.
+    """Waits for ranks that were asked to stop, until all have ended, `seconds` are over or `hurried`; kills the rest.
 
     Not longer than `TERMINATE_SECONDS` after one of them ended badly, because the others may wait for it in vain.
     """
@@ -191,6 +191,8 @@ def let_finish(ranks: list, seconds: float, hurried: Callable[[], bool]) -> None
         if any(rank.exit_code() not in (None, 0, *STOP_EXIT_CODES) for rank in ranks):
             deadline = min(deadline, time.monotonic() + TERMINATE_SECONDS)
         time.sleep(0.05)
+    for rank in ranks:
+        rank.send(signal.SIGKILL)
 
 
 def end(processes: list) -> None:

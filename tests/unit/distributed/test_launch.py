@@ -29,9 +29,10 @@ def places(job):
 
 
 def test_devices_of_one_server(job, tmp_path):
-    one = job("--platform", "CPU", "--device_num", 2, "--lr", 0.1, "--timeout", 30)
+    one = job("--platform", "CPU", "--device_num", 2, "--lr", 0.1, "--timeout", 30, "--stop_timeout", 7)
     assert places(one) == [(0, 0, 0), (1, 1, 1)]
-    assert (one.group_size, one.nodes, one.timeout, one.hang_timeout, one.restart_pause) == (2, 1, 30, 1800, 0)
+    assert (one.group_size, one.nodes, one.restart_pause) == (2, 1, 0)
+    assert (one.timeout, one.hang_timeout, one.stop_timeout) == (30, 1800, 7)
     assert one.program[0].endswith("/train.py")
     assert one.program[1:] == ("--platform", "CPU", "--lr", "0.1", "--platform", "CPU", "--is_distributed", "1")
     assert one.log_dir.parent == tmp_path / "outputs"

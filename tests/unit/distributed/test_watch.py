@@ -200,6 +200,62 @@ def test_the_end_of_the_launcher_is_the_end_of_the_ranks(job, tmp_path, number):
     assert number == signal.SIGKILL or f"error: server here: the launcher was ended by {number.name}" in err
 
 
+SAVES_SLOWLY = """
+def stop(*_):
+    time.sleep(SECONDS)
+    print("stopped by SIGTERM after step 7", file=sys.stderr)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+"""
+
+
+@pytest.mark.slow
+def test_ranks_have_time_to_save_when_the_launcher_is_asked_to_end(job, tmp_path):
+    body = SAVES_SLOWLY.replace("SECONDS", "6") + "beat()\nwork(100)"  # longer than ranks of a failed job get
+    launcher = subprocess.Popen(
+        [sys.executable, LAUNCHER, json.dumps(job(body, max_restarts=1))],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    beats = [tmp_path / "logs" / f"rank_{rank}.heartbeat" for rank in (0, 1)]
+    wait_until(lambda: all(path.exists() and int(path.read_text() or 0) > 3 for path in beats))
+    launcher.send_signal(signal.SIGTERM)
+    out, err = launcher.communicate(timeout=30)
+    assert launcher.returncode == 143 and "error: server here: the launcher was ended by SIGTERM" in err
+    assert "stopped by SIGTERM after step 7" in out and "restart" not in err
+    assert "after step 7" in (tmp_path / "logs" / "rank_1.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["--stop_timeout", "Ctrl-C again", "a rank that fails"])
+def test_the_time_to_save_ends(job, tmp_path, how):
+    body = SAVES_SLOWLY.replace("SECONDS", "100 if rank else 0.1").replace("143", "1") + "beat()\nwork(100)"
+    if how != "a rank that fails":
+        body = body.replace(" if rank else 0.1", "")
+    fields = job(body, stop_timeout=1 if how == "--stop_timeout" else 100)
+    launcher = subprocess.Popen(
+        [sys.executable, LAUNCHER, json.dumps(fields)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - background jobs ignore it
+    )  # fmt: skip
+    beats = [tmp_path / "logs" / f"rank_{rank}.heartbeat" for rank in (0, 1)]
+    wait_until(lambda: all(path.exists() and int(path.read_text() or 0) > 3 for path in beats))
+    launcher.send_signal(signal.SIGINT)
+    if how == "Ctrl-C again":
+        time.sleep(0.5)
+        launcher.send_signal(signal.SIGINT)
+    assert launcher.wait(timeout=25) == 130
+
+
+def test_a_rank_that_was_asked_to_stop_is_not_restarted_and_the_others_follow_by_themselves(launched, tmp_path):
+    body = f"""
+signal.signal(signal.SIGTERM, lambda *_: open({str(tmp_path)!r} + '/told', 'w'))
+work(0.3 if rank else 1.5)
+sys.exit(print('stopped by SIGTERM after step 7', file=sys.stderr) or 143)
+"""
+    code, _, _, err = launched(body, max_restarts=1)
+    assert code == 143 and "restart" not in err and not (tmp_path / "told").exists()
+    assert "error: rank 1 on server here: exit code 143: stopped by SIGTERM after step 7" in err
+
+
 def test_nohup_keeps_a_job_alive(job, tmp_path):
     command = ["nohup", sys.executable, LAUNCHER, json.dumps(job(f"open({str(tmp_path)!r} + '/on', 'w')\nwork(1)"))]
     launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
