@@ -152,7 +152,8 @@ def align(parameters: list, group: Group, mean: bool) -> None:
     common = by_rank.mean(axis=0, dtype=np.float64).astype(np.float32) if mean else by_rank[0]
     ends = np.cumsum([parameter.size for parameter in parameters])
     for parameter, values in zip(parameters, np.split(common, ends[:-1])):
-        parameter.set_data(ms.Tensor(values.reshape(parameter.shape)))
+        # In place: a compiled step with branches (a dynamic loss scale) goes on with its own tensor after `set_data`.
+        ops.assign(parameter, ms.Tensor(values.reshape(parameter.shape)))
 
 
 def check_same_parameters(network: nn.Cell, group: Group, trained_only: bool = True) -> None:

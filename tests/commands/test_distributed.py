@@ -203,6 +203,15 @@ def test_every_image_counts_once_on_any_number_of_ranks(trained, launch, tmp_pat
     assert sum(count[2][0] for count in counts) == images and min(count[2][0] for count in counts) == images // 3
 
 
+@pytest.mark.slow
+def test_the_script_of_faults_shows_what_broken_rank_tables_lead_to():
+    command = [sys.executable, ROOT / "benchmarks/faults.py", "--only", "rank_tables"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = [line.split(" | ") for line in result.stdout.splitlines() if line.startswith("| rank table: ")]
+    assert len(rows) == 15 and all(row[2] == "2" and row[3].startswith("error: ") for row in rows)
+
+
 def test_what_the_cpu_lacks_is_one_line(data_set, tmp_path, refused):
     line = refused(
         train.main, *TINY, "--data_dir", data_set, "--ckpt_path", tmp_path / "run", "--bn_statistics", "sync"
