@@ -332,6 +332,20 @@ def test_two_servers_end_together(servers):
     assert servers.results() == [(0, ""), (0, "")]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [0, 1])
+def test_the_ranks_of_all_servers_have_time_to_save(servers, tmp_path, asked):
+    body = SAVES_SLOWLY.replace("SECONDS", "6") + "beat()\nwork(100)"
+    launchers = [servers.start(body, node, max_restarts=1) for node in (0, 1)]
+    beats = [tmp_path / f"logs{node}" / f"rank_{node}.heartbeat" for node in (0, 1)]
+    wait_until(lambda: all(path.exists() and int(path.read_text() or 0) > 3 for path in beats))
+    launchers[asked].send_signal(signal.SIGTERM)
+    for node, (code, err) in enumerate(servers.results()):
+        assert code == 143 and "restart" not in err
+        assert f"error: server node{asked}: the launcher was ended by SIGTERM" in err
+        assert "after step 7" in (tmp_path / f"logs{node}" / f"rank_{node}.log").read_text()
+
+
 def test_a_failure_on_one_server_ends_all_and_is_named_on_all(servers, tmp_path):
     started = time.monotonic()
     for node in (0, 1):
