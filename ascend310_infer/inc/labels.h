@@ -14,6 +14,7 @@ struct Labels {
 };
 
 // From a label file ('image-name label' lines, or a JSON object in a file that ends in .json; a label is a class number
-// or name), or, without one, from the class folders.
+// or name; an image is looked up by its relative path, then, where no other image has the same, by its file name), or,
+// without one, from the class folders.
 // Throws AppError for a label file that cannot be read, lacks an image or names a class that the network does not have.
 Labels FindLabels(const ImageIndex& index, const std::filesystem::path& label_file, const ModelMeta& meta);

@@ -29,10 +29,20 @@ void Emit(j_common_ptr info, int level) {
 
 void Ignore(j_common_ptr) {}
 
+// Each scan of a progressive file is small but costs a pass over the image; encoders write about ten.
+void LimitScans(j_common_ptr info) {
+  constexpr int kMostScans = 500;
+  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMostScans) return;
+  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
+  std::snprintf(errors->message, sizeof errors->message, "more than %d scans", kMostScans);
+  std::longjmp(errors->jump, 1);
+}
+
 // Releases libjpeg's memory when decoding ends, in whatever way. Lives outside the function that setjmp returns to.
 struct Decompressor {
   jpeg_decompress_struct info{};
   ErrorManager errors{};
+  jpeg_progress_mgr progress{};
   Decompressor() {
     info.err = jpeg_std_error(&errors.base);
     errors.base.error_exit = Fail;
@@ -48,6 +58,8 @@ struct Decompressor {
 bool ReadHeader(Decompressor* decompressor, const uint8_t* bytes, size_t size) {
   if (setjmp(decompressor->errors.jump)) return false;
   jpeg_create_decompress(&decompressor->info);
+  decompressor->progress.progress_monitor = LimitScans;
+  decompressor->info.progress = &decompressor->progress;
   jpeg_mem_src(&decompressor->info, bytes, static_cast<unsigned long>(size));
   jpeg_read_header(&decompressor->info, TRUE);
   return true;

@@ -13,7 +13,10 @@ namespace fs = std::filesystem;
 
 std::vector<uint8_t> ReadFile(const fs::path& path, size_t limit) {
   std::error_code error;
-  if (fs::is_directory(path, error)) throw AppError(path.string() + ": is a folder", kExitFailure);
+  // Opening a pipe would wait for its other end.
+  if (fs::exists(path, error) && !fs::is_regular_file(path, error)) {
+    throw AppError(path.string() + ": is no regular file", kExitFailure);
+  }
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   const auto size = file ? fs::file_size(path, error) : 0;

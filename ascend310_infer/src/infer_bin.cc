@@ -157,7 +157,12 @@ int Run(int argc, char** argv) {
   const auto inputs = FindBinInputs(flags.input, spec.SampleBytes(), spec.batch);
   const std::string name = flags.folder.empty() ? DateAndTime() : flags.folder;
   const fs::path folder = fs::path(flags.output) / name;
-  PrepareResultFolder(folder);
+  MakeFolder(folder);
+  for (const BinInput& input : inputs) {
+    if (fs::equivalent(input.path.parent_path() / ".", folder, error)) {
+      throw AppError("--output_dirname: '" + folder.string() + "' holds inputs, which results could overwrite; name another");
+    }
+  }
   std::printf("%s: %s\n", flags.model.c_str(), spec.description.c_str());
 
   CatchInterrupts();

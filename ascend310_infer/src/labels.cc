@@ -42,6 +42,8 @@ LabelTexts ParseLines(const std::string& text, const std::string& where) {
   return labels;
 }
 
+std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 // Class number, -1 for a text that is none.
 int ClassNumber(const std::string& text, const ModelMeta& meta) {
   int number = -1;
@@ -63,9 +65,12 @@ Labels FromFile(const ImageIndex& index, const std::filesystem::path& file, cons
   }
   const auto texts =
       file.extension() == ".json" ? ParseJson(bytes, where) : ParseLines(std::string(bytes.begin(), bytes.end()), where);
+  std::unordered_map<std::string, int> name_counts;
+  for (const auto& image : index.files) ++name_counts[FileName(image)];
   Labels labels;
   for (const auto& image : index.files) {
-    const auto found = texts.find(image);
+    auto found = texts.find(image);
+    if (found == texts.end() && name_counts[FileName(image)] == 1) found = texts.find(FileName(image));
     if (found == texts.end()) throw AppError(where + " has no label for '" + image + "'");
     const int number = ClassNumber(found->second, meta);
     if (number < 0) {

@@ -1,5 +1,4 @@
 // What needs no model: run by ctest. Usage: unit_tests SCRATCH_FOLDER
-#include <atomic>
 #include <cmath>
 #include <functional>
 #include <iostream>
@@ -102,7 +101,7 @@ void TestFiles() {
   CHECK(std::distance(fs::directory_iterator(scratch), {}) == 1);  // no temporary file is left
   CHECK_REFUSED(ReadFile(scratch / "a", 2), "has 3 bytes, more than the 2");
   CHECK_REFUSED(ReadFile(scratch / "b", 2), "No such file");
-  CHECK_REFUSED(ReadFile(scratch, 2), "is a folder");
+  CHECK_REFUSED(ReadFile(scratch, 2), "is no regular file");
   CHECK_REFUSED(WriteFile(scratch / "no" / "b", std::string("x")), "cannot be written: No such file");
   CHECK_REFUSED(MakeFolder(scratch / "a" / "b"), "the folder cannot be made");
 }
@@ -164,6 +163,9 @@ void TestLabels() {
   };
   CHECK((from("val.txt", "1.jpg 1\r\nmy cat.jpg \t0\n\nother.jpg 7\n") == std::vector<int>{1, 0}));
   CHECK((from("val.json", R"({"1.jpg": 1, "my cat.jpg": 0})") == std::vector<int>{1, 0}));
+  WriteFile(scratch / "val.json", std::string(R"({"1.jpg": 1, "2.jpg": 0})"));  // names without folders
+  CHECK((FindLabels(folders, scratch / "val.json", meta).numbers == std::vector<int>{1, 0}));
+  CHECK_REFUSED(FindLabels({"", {"a/1.jpg", "b/1.jpg"}, 0}, scratch / "val.json", meta), "has no label for 'a/1.jpg'");
   meta.class_names = {"dog", "cat"};
   CHECK((from("val.txt", "1.jpg dog\nmy cat.jpg cat\n") == std::vector<int>{0, 1}));
   CHECK_REFUSED(from("val.txt", "1.jpg 1\n"), "has no label for 'my cat.jpg'");
@@ -243,9 +245,10 @@ void TestOrderedQueue() {
       }
     });
     workers.Start([&] {
-      for (size_t before = kItems + 1; seen.size() != before && seen.size() < kItems;) {
+      for (bool taken = true; taken;) {
+        taken = false;
         queue.Take([&](size_t number, size_t* item) {
-          before = seen.size();
+          taken = true;
           if (*item == number * 2) seen.push_back(number);
           return seen.size() % 5 != 0;
         });

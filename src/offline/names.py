@@ -10,7 +10,8 @@ def result_names(files: list) -> list:
     """The name of every image of a data set; ascend310_infer follows the same rule.
 
     It is the file's name without its ending where no other file of the data set has the same, in whatever folder; else
-    the path below the data set's root without the ending, with "__" for every "/".
+    the path below the data set's root without the ending, with "__" for every "/"; files that differ in their endings
+    alone keep them.
 
     Args:
         files: all images of the data set, relative to its root.
@@ -20,7 +21,12 @@ def result_names(files: list) -> list:
     """
     paths = [PurePath(file) for file in files]
     counts = Counter(path.stem for path in paths)
-    names = [path.stem if counts[path.stem] == 1 else "__".join(path.with_suffix("").parts) for path in paths]
+    places = Counter(path.with_suffix("") for path in paths)
+    names = []
+    for path in paths:
+        place = path.with_suffix("")
+        full = "__".join((place if places[place] == 1 else path).parts)
+        names.append(path.stem if counts[path.stem] == 1 else full)
     first: dict = {}
     for name, file in zip(names, files):
         if name in first:

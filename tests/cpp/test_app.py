@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -226,6 +227,27 @@ def test_unreadable_images_are_named_and_the_rest_is_done(infer, refusal, export
     assert not (tmp_path / "out/acc.log").exists() and not logits_of(tmp_path / "out")
 
 
+def test_a_jpeg_made_to_cost_time_is_refused(refusal, exported, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    Image.fromarray(photo(64, 64, 1)).save(data / "a.jpg", progressive=True)
+    content = (data / "a.jpg").read_bytes()
+    last_scan = content.rindex(b"\xff\xda")
+    (data / "a.jpg").write_bytes(content[:last_scan] + 600 * content[last_scan:-2] + content[-2:])
+    assert "a.jpg: cannot be decoded (more than 500 scans)" in refusal(exported, data, code=3)
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_partial_file(infer_programs, exported, trained, tmp_path):
+    def limit_file_size():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, 8))  # bytes; the logits are 12
+
+    command = ["--model_path", exported, "--dataset_path", trained["data"] / "val", "--output", tmp_path / "out"]
+    result = run(infer_programs / "infer_images", *command, preexec_fn=limit_file_size)
+    assert result.returncode == 1 and re.fullmatch(r"error: .*_0.bin: cannot be written: File too large\n", result.stderr)
+    assert not list((tmp_path / "out/result_Files").iterdir())
+
+
 def test_equal_stems_do_not_collide(infer, exported, tmp_path):
     for name in ("red/a.jpg", "green/a.jpg", "green/deep/b.png", "blue/c.jpg", "blue/c.png"):
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -284,8 +306,9 @@ def test_models_that_cannot_be_used_are_one_line(refusal, exported, trained, tmp
         assert message in refusal(reexported(exported, tmp_path / f"meta{number}", **change), data)
 
     broken = reexported(exported, tmp_path / "json")
-    Path(f"{broken}.meta.json").write_text("{")
-    assert "network.onnx.meta.json: cannot be used: " in refusal(broken, data)
+    for text in ("{", "", "[" * 1_000_000, '{"a":' * 1_000_000, "[1]", '{"sha256": 1}'):
+        Path(f"{broken}.meta.json").write_text(text)
+        assert "network.onnx.meta.json: cannot be used: " in refusal(broken, data)
 
     other = Path(shutil.copy(exported, tmp_path / "network.om"))
     shutil.copy(f"{exported}.meta.json", f"{other}.meta.json")
@@ -362,6 +385,10 @@ def test_bin_runner_gives_the_same_logits_named_as_ais_bench_does(infer_programs
     summary = json.loads((out / "b_summary.json").read_text())
     assert len(summary["filesinfo"]) == 33 and summary["NPU_compute_time"]["median"] > 0 and summary["throughput"] > 0
     assert run(program, *common).returncode == 0 and len(list(out.iterdir())) == 6  # the third folder is named by the time
+
+    result = run(program, "--model", exported, "--input", inputs, "--output", tmp_path, "--output_dirname", "in")
+    assert result.returncode == 2 and "holds inputs, which results could overwrite; name another" in result.stderr
+    assert len(list(inputs.iterdir())) == 33
 
     (inputs / "short.bin").write_bytes(b"1234")
     result = run(program, *common, "--output_dirname", "b")

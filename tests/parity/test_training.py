@@ -23,6 +23,9 @@ sys.path.insert(0, str(FOLDER))
 from weights import draw_weights  # noqa: E402
 
 from training import (  # noqa: E402
+    CURVE_FIRST_SEED,
+    CURVE_NETWORK,
+    CURVE_STEPS,
     LABEL_SMOOTHING,
     LEARNING_RATE,
     MOMENTUM,
@@ -40,13 +43,7 @@ from training import (  # noqa: E402
 def test_five_steps_equal_pytorchs(name, monkeypatch):
     published, stage_sizes, seed = NETWORKS[name]
     monkeypatch.setitem(registry._MODELS, name, dataclasses.replace(find_model(published), stage_sizes=stage_sizes))
-    network = create_model(name, NUM_CLASSES)
-    drawn = draw_weights({parameter.name: parameter.shape for parameter in network.get_parameters()})
-    for parameter in network.get_parameters():
-        parameter.set_data(ms.Tensor(drawn[parameter.name]))
-    config = build_config({"momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY, "decay_norm_and_bias": True})
-    optimizer = create_optimizer(network, np.full(STEPS, LEARNING_RATE, np.float32), config)
-    step = TrainStep(network, optimizer, LABEL_SMOOTHING, config.loss_scale).set_train()
+    network, step = prepared(name, STEPS)
     images, labels = map(ms.Tensor, draw_batch(seed))
     losses = [float(step(images, labels)[0].asnumpy()) for _ in range(STEPS)]
 
@@ -57,3 +54,30 @@ def test_five_steps_equal_pytorchs(name, monkeypatch):
     assert set(samples) == set(expected)
     differences = {key: np.abs(samples[key] - expected[key]).max() / expected[key][-1] for key in expected}
     assert max(differences.values()) <= 1e-5, sorted(differences.items(), key=lambda item: -item[1])[:5]
+
+
+@pytest.mark.slow
+def test_the_losses_of_fifty_steps_are_pytorchs(monkeypatch):
+    published, stage_sizes, _ = NETWORKS[CURVE_NETWORK]
+    monkeypatch.setitem(
+        registry._MODELS, CURVE_NETWORK, dataclasses.replace(find_model(published), stage_sizes=stage_sizes)
+    )
+    _, step = prepared(CURVE_NETWORK, CURVE_STEPS)
+    losses = []
+    for seed in range(CURVE_FIRST_SEED, CURVE_FIRST_SEED + CURVE_STEPS):
+        losses.append(float(step(*map(ms.Tensor, draw_batch(seed)))[0].asnumpy()))
+    with np.load(FOLDER / "training_reference.npz") as file:
+        difference = np.abs(losses - file["curve"]).max()
+    print(f"largest difference of {CURVE_STEPS} losses: {difference:.1e}")
+    assert difference < 1e-3
+
+
+def prepared(name: str, steps: int) -> tuple:
+    """The network with the weights of weights.py, and its training step."""
+    network = create_model(name, NUM_CLASSES)
+    drawn = draw_weights({parameter.name: parameter.shape for parameter in network.get_parameters()})
+    for parameter in network.get_parameters():
+        parameter.set_data(ms.Tensor(drawn[parameter.name]))
+    config = build_config({"momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY, "decay_norm_and_bias": True})
+    optimizer = create_optimizer(network, np.full(steps, LEARNING_RATE, np.float32), config)
+    return network, TrainStep(network, optimizer, LABEL_SMOOTHING, config.loss_scale).set_train()

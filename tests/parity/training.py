@@ -21,6 +21,10 @@ NETWORKS = {
 }
 
 
+# The longer run: another batch each step, as training has it, through a small ResNeXt.
+CURVE_NETWORK, CURVE_STEPS, CURVE_FIRST_SEED = "small resnext", 50, 1000
+
+
 def draw_batch(seed: int) -> tuple:
     """The batch of every step: images float32 (8, 3, 48, 48), labels int32 (8,)."""
     return np.random.default_rng(seed).standard_normal((8, 3, 48, 48), np.float32), np.arange(8, dtype=np.int32)

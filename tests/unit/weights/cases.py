@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import random
 import struct
 from pathlib import Path
 from typing import Optional
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 from src import checkpoint
+from src.errors import UserError
 from src.models import create_model
 from src.models.weights.__main__ import main
+from src.models.weights.torch_files import read_torch
 
 needs_torch = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("torch", "torchvision", "timm")),
@@ -77,3 +80,26 @@ def write_mindspore(path: Path, state: dict) -> Path:
     ms.save_checkpoint(values, str(path.with_suffix(".ckpt")))
     path.with_suffix(".ckpt").rename(path)
     return path
+
+
+def count_refusals(content: bytes, path: Path, rounds: int) -> int:
+    """Writes the file with one or two bytes changed or its end gone; every time it must be read, or refused in one line."""
+    generator = random.Random(0)
+    refused = 0
+    for i in range(rounds):
+        changed = bytearray(content)
+        if i % 3:
+            for _ in range(i % 3):
+                changed[generator.randrange(len(content))] = generator.randrange(256)
+        else:
+            del changed[generator.randrange(40, len(content)) :]
+        path.write_bytes(bytes(changed))
+        try:
+            for tensor in read_torch(path)[1]["state_dict"].values():
+                tensor.read()
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error) and str(path) in str(error)
+        except (KeyError, TypeError, AttributeError):
+            pass  # of this test: the name state_dict was changed
+    return refused
