@@ -92,6 +92,7 @@ class RankProcess(Process):
         self.beats = 0
         self.last_beat = time.monotonic()
         self._seen = -1
+        self._is_over = False
         self._program = Path(job.program[0])
         extra = job.restart_arguments if attempt else ()
         device = ("--device_id", str(place.device_id)) if self._program.name in ("train.py", "eval.py") else ()
@@ -101,13 +102,22 @@ class RankProcess(Process):
         super().__init__(command, environment, job.log_dir / f"rank_{place.rank}{suffix}.log", cores)
 
     def look(self) -> None:
-        """Reads the heartbeat file."""
+        """Reads the heartbeat file; the end is the last sign of life."""
+        if not self._is_over and self.exit_code() is not None:
+            self._is_over = True
+            self.last_beat = time.monotonic()
+            return
         with contextlib.suppress(OSError, ValueError):
             changed = self.heartbeat.stat().st_mtime_ns
             if changed != self._seen:
                 self._seen = changed
                 self.last_beat = time.monotonic()
                 self.beats = max(self.beats + 1, int(self.heartbeat.read_text(encoding="ascii") or 0))
+
+    def idle(self) -> float:
+        """Seconds since the last sign of life; 0 before the first, which is the business of `timeout`."""
+        self.look()
+        return time.monotonic() - self.last_beat if self.beats or self._is_over else 0.0
 
     def failure(self) -> Optional[Failure]:
         """Why it ended, if it ended badly."""

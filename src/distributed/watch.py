@@ -170,11 +170,9 @@ class _Launch:
 
     def _status(self) -> dict:
         """How the ranks of this server fare: for server 0, which decides."""
-        now = time.monotonic()
         running = [rank for rank in self.ranks if rank.exit_code() is None]
         ended = [rank for rank in self.ranks if rank.exit_code() == 0]
-        # a rank that has not joined yet is the business of `timeout`
-        idle = min((now - rank.last_beat if rank.beats else 0.0 for rank in running), default=0.0)
+        idle = min((rank.idle() for rank in [*running, *ended]), default=0.0)
         status: dict = {"running": len(running), "idle": idle}
         if ended:
             status["ended"] = ended[0].failed("ended with exit code 0 while others were still at work", 1).as_message()
@@ -191,7 +189,7 @@ class _Launch:
         at_work = [status for status in self.statuses.values() if status["running"]]
         if not at_work or len(self.statuses) < self.job.nodes:
             return None
-        idle = min(status["idle"] for status in at_work)
+        idle = min(status["idle"] for status in self.statuses.values())
         ended = [status["ended"] for status in self.statuses.values() if "ended" in status]
         if ended and idle > min(EXIT_GRACE_SECONDS, self.job.hang_timeout):
             return Failure.from_message(ended[0])

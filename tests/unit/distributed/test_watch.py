@@ -143,6 +143,12 @@ def test_one_slow_rank_is_no_hang(launched):
     assert code == 0
 
 
+@pytest.mark.slow
+def test_a_rank_may_follow_one_that_it_waited_for(launched):
+    code, *_ = launched("work(3, beats=rank == 0)\ntime.sleep(0.7 * rank)", hang_timeout=1.5)
+    assert code == 0
+
+
 def test_joining_may_take_longer_than_the_hang_timeout(launched):
     late = "import os, time; time.sleep(2); open(os.environ['RESNET_ZOO_HEARTBEAT'], 'w').write('1')"
     code, *_ = launched("", program=["-c", late], hang_timeout=1)
