@@ -59,7 +59,7 @@ def test_log_lines_and_events_name_epoch_step_loss_rate_and_speed(trained):
     assert [event["step"] for event in steps] == list(range(2, 33, 2))
     assert all(np.isfinite(event["loss"]) and event["img_per_s"] > 0 and event["ms_per_step"] > 0 for event in steps)
     assert steps[0]["lr"] == pytest.approx(0.01) and steps[1]["lr"] == pytest.approx(0.02)  # warm-up of one epoch
-    log = (trained["run"] / "train.log").read_text()
+    log = (trained["run"] / "train_0.log").read_text()
     assert "epoch 1 step 2/32 loss " in log and "img/s" in log and "ms/step" in log
 
 
