@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on one device of this machine; the log is train_<device>.log in the run's folder (ckpt_path).
+# Trains on one device of this machine; the log is train_<DEVICE_ID>.log in the run's folder (ckpt_path).
 #
 # Usage: bash scripts/run_standalone_train.sh DEVICE_ID DATA_PATH [CONFIG] [--key value ...]
 set -euo pipefail

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from src.config import load_config
+from src.config import DEFAULTS_FILE, load_config
 from src.models import list_models
 
 READMES = [ROOT / "README.md", ROOT / "README_CN.md"]
@@ -91,3 +91,16 @@ def test_python_commands_parse():
         with pytest.raises(SystemExit) as stop:
             load_config([*shlex.split(arguments, comments=True), "--dry_run"])
         assert stop.value.code == 0
+
+
+@pytest.mark.parametrize("file", ["README.md", "README_CN.md"])
+def test_the_table_of_recipes_is_that_of_their_files(file):
+    expected = []
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        claim = yaml.safe_load(path.read_text(encoding="utf-8"))["expected"]
+        backbone = {**yaml.safe_load(DEFAULTS_FILE.read_text()), **yaml.safe_load(path.read_text())}["backbone"]
+        top1 = f"{100 * claim['top1']:.2f}" if "top1" in claim else ""
+        cells = [f"[{path.stem}](configs/{path.name})", backbone, claim.get("devices", ""), claim["status"], top1]
+        expected.append("| " + " | ".join(map(str, [*cells, claim.get("img_per_s", "")])) + " |")
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("| [") and "](configs/" in line] == expected

@@ -1,7 +1,6 @@
 """8-bit ONNX files: weights per output channel, activations per tensor, with the ranges seen on calibration images."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ def calibration_images(config: Config) -> ImageIndex:
 def spread(index: ImageIndex, count: int) -> ImageIndex:
     """At most `count` images, evenly spread over the index, which is sorted by class."""
     positions = np.unique(np.linspace(0, len(index) - 1, min(count, len(index))).round().astype(int))
-    return replace(index, files=[index.files[i] for i in positions], labels=index.labels[positions])
+    return index.select(positions)
 
 
 def calibration_batches(index: ImageIndex, preprocessing: Preprocessing, workers: int, size: int) -> Iterator[np.ndarray]:

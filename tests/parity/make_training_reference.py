@@ -16,6 +16,7 @@ from weights import draw_weights
 from training import (
     CURVE_FIRST_SEED,
     CURVE_NETWORK,
+    CURVE_RATE,
     CURVE_STEPS,
     LABEL_SMOOTHING,
     LEARNING_RATE,
@@ -48,10 +49,10 @@ def reference_network(published: str, stage_sizes: tuple) -> nn.Module:
     return network.train()
 
 
-def train(network: nn.Module, seeds: list, dtype: torch.dtype) -> tuple:
+def train(network: nn.Module, seeds: list, dtype: torch.dtype, rate: float = LEARNING_RATE) -> tuple:
     """Losses of the steps, each with the batch of its seed, and what is left of the weights."""
     network = network.to(dtype)
-    optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.SGD(network.parameters(), lr=rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
     criterion = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     losses = []
     for seed in seeds:
@@ -75,8 +76,8 @@ def main() -> None:
         content[f"{name}.losses"] = losses
         content.update({f"{name}/{key}": values for key, values in samples.items()})
     seeds = range(CURVE_FIRST_SEED, CURVE_FIRST_SEED + CURVE_STEPS)
-    content["curve"], _ = train(reference_network(*NETWORKS[CURVE_NETWORK][:2]), seeds, torch.float32)
-    exact, _ = train(reference_network(*NETWORKS[CURVE_NETWORK][:2]), seeds, torch.float64)
+    content["curve"], _ = train(reference_network(*NETWORKS[CURVE_NETWORK][:2]), seeds, torch.float32, CURVE_RATE)
+    exact, _ = train(reference_network(*NETWORKS[CURVE_NETWORK][:2]), seeds, torch.float64, CURVE_RATE)
     print(f"curve: losses {content['curve']}, float64 differs by {np.abs(exact - content['curve']).max():.1e}")
     np.savez_compressed(FOLDER / "training_reference.npz", **content)
 

@@ -25,6 +25,7 @@ from weights import draw_weights  # noqa: E402
 from training import (  # noqa: E402
     CURVE_FIRST_SEED,
     CURVE_NETWORK,
+    CURVE_RATE,
     CURVE_STEPS,
     LABEL_SMOOTHING,
     LEARNING_RATE,
@@ -43,7 +44,7 @@ from training import (  # noqa: E402
 def test_five_steps_equal_pytorchs(name, monkeypatch):
     published, stage_sizes, seed = NETWORKS[name]
     monkeypatch.setitem(registry._MODELS, name, dataclasses.replace(find_model(published), stage_sizes=stage_sizes))
-    network, step = prepared(name, STEPS)
+    network, step = prepared(name, STEPS, LEARNING_RATE)
     images, labels = map(ms.Tensor, draw_batch(seed))
     losses = [float(step(images, labels)[0].asnumpy()) for _ in range(STEPS)]
 
@@ -62,7 +63,7 @@ def test_the_losses_of_fifty_steps_are_pytorchs(monkeypatch):
     monkeypatch.setitem(
         registry._MODELS, CURVE_NETWORK, dataclasses.replace(find_model(published), stage_sizes=stage_sizes)
     )
-    _, step = prepared(CURVE_NETWORK, CURVE_STEPS)
+    _, step = prepared(CURVE_NETWORK, CURVE_STEPS, CURVE_RATE)
     losses = []
     for seed in range(CURVE_FIRST_SEED, CURVE_FIRST_SEED + CURVE_STEPS):
         losses.append(float(step(*map(ms.Tensor, draw_batch(seed)))[0].asnumpy()))
@@ -72,12 +73,12 @@ def test_the_losses_of_fifty_steps_are_pytorchs(monkeypatch):
     assert difference < 1e-3
 
 
-def prepared(name: str, steps: int) -> tuple:
+def prepared(name: str, steps: int, rate: float) -> tuple:
     """The network with the weights of weights.py, and its training step."""
     network = create_model(name, NUM_CLASSES)
     drawn = draw_weights({parameter.name: parameter.shape for parameter in network.get_parameters()})
     for parameter in network.get_parameters():
         parameter.set_data(ms.Tensor(drawn[parameter.name]))
     config = build_config({"momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY, "decay_norm_and_bias": True})
-    optimizer = create_optimizer(network, np.full(steps, LEARNING_RATE, np.float32), config)
+    optimizer = create_optimizer(network, np.full(steps, rate, np.float32), config)
     return network, TrainStep(network, optimizer, LABEL_SMOOTHING, config.loss_scale).set_train()

@@ -21,8 +21,9 @@ NETWORKS = {
 }
 
 
-# The longer run: another batch each step, as training has it, through a small ResNeXt.
-CURVE_NETWORK, CURVE_STEPS, CURVE_FIRST_SEED = "small resnext", 50, 1000
+# The longer run: another batch each step, as training has it, through a small ResNeXt. The rate is low because kinks let
+# rounding grow: at 0.002 PyTorch's own float32 and float64 losses part by 7e-2 in 50 steps, at 0.0001 by 4e-4.
+CURVE_NETWORK, CURVE_STEPS, CURVE_FIRST_SEED, CURVE_RATE = "small resnext", 50, 1000, 0.0001
 
 
 def draw_batch(seed: int) -> tuple:

@@ -96,9 +96,9 @@ def test_a_run_that_failed_is_brought_back_too(storage, tmp_path):
     config = build_config(keys(tmp_path, train_url="obs://bucket/out"))
     with pytest.raises(KeyError), modelarts.copied(config) as local:
         Path(local.ckpt_path).mkdir(parents=True)
-        Path(local.ckpt_path, "train.log").write_text("epoch 1")
+        Path(local.ckpt_path, "train_0.log").write_text("epoch 1")
         raise KeyError
-    assert (storage / "bucket" / "out" / "train.log").exists()
+    assert (storage / "bucket" / "out" / "train_0.log").exists()
 
 
 def test_paths_are_inside_the_copied_folders_unless_absolute(storage, tmp_path):
