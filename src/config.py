@@ -68,7 +68,7 @@ class Config(BaseModel):
     rank: Count
     group_size: PositiveCount
     is_save_on_master: bool
-    bn_statistics: Literal["master", "mean"]
+    bn_statistics: Literal["master", "mean", "sync"]
     allreduce_fusion_mb: Count
 
     dataset: Literal["auto", "folder", "mindrecord", "cifar10", "cifar100", "synthetic"]

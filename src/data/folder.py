@@ -16,6 +16,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from src.data.images import Images, Names
+from src.distributed.heartbeat import beat
 from src.errors import UserError
 from src.files import replacing
 
@@ -27,6 +28,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 _CACHED = ("about", "labels", "stamps", "folder_times", "names_buffer", "names_ends", "folders_buffer", "folders_ends")
 # File systems note times in steps of up to 2 seconds (FAT): a folder changed so shortly before may change again unnoticed.
 _CLOCK_STEP_NS = 2_000_000_000
+_FILES_PER_BEAT = 1024
 
 
 class FolderImages(Images):
@@ -171,6 +173,7 @@ def _walk(root: Path) -> Listing:
         images, others, below = images_below(root, name)
         ignored += others
         folders += below
+        beat()
         if images:
             class_names.append(name)
             parts.append(Names.of(images))
@@ -188,6 +191,8 @@ def _stamps(root: Path, names: Names) -> np.ndarray:
     stamps = np.full((len(names), 2), -1, np.int64)
     prefix = os.path.join(root, "")
     for i, name in enumerate(names):
+        if i % _FILES_PER_BEAT == 0:
+            beat()
         try:
             status = os.stat(prefix + name)
         except OSError:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from src.data.folder import cache_path, load_arrays, pack_json, save_arrays, unpack_json
 from src.data.images import Images, Names
 from src.data.index import ImageIndex, index_of
+from src.distributed.heartbeat import beat
 from src.errors import UserError
 from src.files import write_text
 from src.meta import file_digest
@@ -82,6 +83,7 @@ class MindRecordImages(Images):
             if known.get(file["name"]) != stamp and file_digest(path) != file["sha256"]:
                 raise UserError(f"{path}: damaged or replaced since it was written (its checksum differs); {_REMEDY}")
             checked[file["name"]] = stamp
+            beat()
         if cache_file and checked != known:
             save_arrays(cache_file, {"checked": pack_json(checked)})
 

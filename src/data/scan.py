@@ -26,6 +26,7 @@ from src.data.folder import FolderImages, cache_path, load_arrays, pack_json, sa
 from src.data.images import Names
 from src.data.index import ImageIndex
 from src.data.mindrecord import MindRecordImages
+from src.distributed.heartbeat import beat
 from src.errors import UserError
 
 log = logging.getLogger("resnet_zoo")
@@ -157,6 +158,8 @@ def _check_all(images: FolderImages, rows: np.ndarray, scan: str, workers: int) 
             for problem in check(check_image, paths, repeat(scan)):
                 problems.append(problem)
                 progress.update()
+                if len(problems) % _CHUNK == 0:
+                    beat()
     return problems
 
 

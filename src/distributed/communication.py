@@ -50,6 +50,7 @@ def start() -> Group:
     group = Group(
         communication.get_rank(), communication.get_group_size(), int(os.environ.get("RESNET_ZOO_LOCAL_RANK", "0"))
     )
+    barrier(group.group_size)  # links are set up now: a rank that first does something else for long would be given up
     beat()  # tells the launcher that this rank has joined
     return group
 
@@ -92,12 +93,49 @@ def barrier(group_size: int) -> None:
 
 @contextlib.contextmanager
 def master_first(group: Group) -> Iterator[None]:
-    """Rank 0 goes through the body before the others do."""
-    if group.rank > 0:
+    """Rank 0 goes through the body, then the first rank of every other server (its disks may be its own), then the rest."""
+    turn = 0 if group.rank == 0 else 1 if group.local_rank == 0 else 2
+    for _ in range(turn):
         barrier(group.group_size)
     yield
-    if group.rank == 0:
+    for _ in range(turn, 2):
         barrier(group.group_size)
+
+
+@contextlib.contextmanager
+def together(group: Group) -> Iterator[None]:
+    """All ranks get through the body, in which they do not communicate, or on all of them it ends with a UserError.
+
+    For errors that need not end the run: a rank that went on alone would exchange numbers that do not belong together.
+    """
+    error = None
+    try:
+        yield
+    except UserError as own:
+        error = own
+    failed = np.flatnonzero(all_gather(np.array([error is not None], np.int64), group.group_size))
+    if error is not None:
+        raise error
+    if len(failed):
+        raise UserError(f"rank {first_of([str(rank) for rank in failed])} failed; its log says why")
+
+
+def check_same_images(images: int, fingerprint: str, group: Group) -> None:
+    """Compares the data sets that the ranks have found, each on its own server.
+
+    Args:
+        fingerprint: SHA-256, hexadecimal, of names, sizes and labels.
+
+    Raises:
+        UserError: on every rank, naming the ranks whose images are not those of rank 0, and how many they have.
+    """
+    found = all_gather_bytes(images.to_bytes(8, "little") + bytes.fromhex(fingerprint), group.group_size)
+    other = [rank for rank, content in enumerate(found) if content != found[0]]
+    if other:
+        counts = [int.from_bytes(found[rank][:8], "little") for rank in (0, *other)]
+        ranks = first_of([f"rank {rank} has {count} images" for rank, count in zip(other, counts[1:])])
+        same = " (other ones)" if counts[1] == counts[0] else ""
+        raise UserError(f"data_dir: {ranks}{same}, rank 0 has {counts[0]}; every server needs the same files")
 
 
 def align(parameters: list, group: Group, mean: bool) -> None:
@@ -114,7 +152,8 @@ def align(parameters: list, group: Group, mean: bool) -> None:
     common = by_rank.mean(axis=0, dtype=np.float64).astype(np.float32) if mean else by_rank[0]
     ends = np.cumsum([parameter.size for parameter in parameters])
     for parameter, values in zip(parameters, np.split(common, ends[:-1])):
-        parameter.set_data(ms.Tensor(values.reshape(parameter.shape)))
+        # In place: a compiled step with branches (a dynamic loss scale) goes on with its own tensor after `set_data`.
+        ops.assign(parameter, ms.Tensor(values.reshape(parameter.shape)))
 
 
 def check_same_parameters(network: nn.Cell, group: Group, trained_only: bool = True) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 HANG_EXIT_CODE = 124  # that of timeout(1)
+# A rank that ended as it was asked to (src/training/stopping.py); one that a signal killed has no such code.
+STOP_EXIT_CODES = (HANG_EXIT_CODE, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Job:
         agreement: what must be the same on all servers, as text.
         timeout: seconds until all servers and ranks have found each other.
         hang_timeout: seconds without a heartbeat of any rank after which the job is ended.
+        stop_timeout: seconds that ranks get to finish their step and save when the launcher is asked to end the job.
         restart_pause: seconds between the end of the ranks and their restart.
     """
 
@@ -51,6 +54,7 @@ class Job:
     agreement: str = ""
     timeout: float = 120.0
     hang_timeout: float = 1800.0
+    stop_timeout: float = 120.0
     max_restarts: int = 0
     restart_arguments: tuple = ()
     restart_pause: float = 0.0
@@ -59,7 +63,10 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why a job ended: the rank (-1: none), its server, the cause, the log file ('': none), the exit code."""
+    """Why a job ended: the rank (-1: none), its server, the cause, the log file ('': none), the exit code.
+
+    `restartable`: another attempt may help. `asked`: nothing is wrong, somebody asked for the end.
+    """
 
     rank: int
     server: str
@@ -67,6 +74,7 @@ class Failure:
     log: str
     code: int
     restartable: bool = True
+    asked: bool = False
 
     def __str__(self) -> str:
         who = f"rank {self.rank} on server {self.server}" if self.rank >= 0 else f"server {self.server}"
@@ -83,6 +91,7 @@ class Failure:
         values = {}
         for field, default in (
             ("rank", -1), ("server", "?"), ("cause", "failed"), ("log", ""), ("code", 1), ("restartable", False),
+            ("asked", False),
         ):  # fmt: skip
             value = fields.get(field)
             values[field] = value if type(value) is type(default) else default
@@ -92,4 +101,4 @@ class Failure:
 def interrupted(server: str, signal_number: int) -> Failure:
     """The launcher of `server` got a signal that asks it to end."""
     name = signal.Signals(signal_number).name
-    return Failure(-1, server, f"the launcher was ended by {name}", "", 128 + signal_number, restartable=False)
+    return Failure(-1, server, f"the launcher was ended by {name}", "", 128 + signal_number, restartable=False, asked=True)

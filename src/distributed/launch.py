@@ -63,6 +63,7 @@ def create_job(options, keys: list) -> Job:
         "log_dir": (options.log_dir or Path(f"outputs/launch-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")).absolute(),
         "timeout": options.timeout,
         "hang_timeout": options.hang_timeout,
+        "stop_timeout": options.stop_timeout,
         "restart_pause": RESTART_PAUSE.get(platform, 0.0),
         "bind_cores": bool(options.bind_cores),
     }
@@ -107,6 +108,7 @@ def _parser() -> CommandParser:
     add("--local_addr", default="", help="address of this server that the others reach [chosen by the system]")
     add("--timeout", type=_seconds, default=120.0, help="seconds until all servers and ranks have found each other [120]")
     add("--hang_timeout", type=_seconds, default=1800.0, help="seconds without progress of any rank that end the job [1800]")
+    add("--stop_timeout", type=_seconds, default=120.0, help="seconds to save and end after SIGTERM or Ctrl-C [120]")
     add("--max_restarts", type=int, default=0, help="how often all ranks are restarted from the newest checkpoint [0]")
     add("--log_dir", type=Path, help="folder for rank_<n>.log [outputs/launch-<time>]")
     add("--bind_cores", type=int, choices=(0, 1), default=1, help="1: every rank has its own slice of the cores [1]")

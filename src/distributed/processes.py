@@ -8,17 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
 from src.distributed.heartbeat import VARIABLE
-from src.distributed.job import Failure, Job, LocalRank
+from src.distributed.job import STOP_EXIT_CODES, Failure, Job, LocalRank
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TERMINATE_SECONDS = 5.0  # between SIGTERM and SIGKILL
 TAIL_BYTES = 65536
 PR_SET_PDEATHSIG = 1
-MAX_HCCL_EXEC = 17340  # seconds; CANN environment variable reference, Ascend 910A
+# How long a collective waits for other ranks: as long as it may, because they wait while rank 0 checks millions of files.
+# The launcher knows better who makes progress.
+CPU_COLLECTIVE_SECONDS = 7 * 24 * 3600
+HCCL_COLLECTIVE_SECONDS = 17340  # the longest; CANN environment variable reference, Ascend 910A
 MIN_HCCL_CONNECT, MAX_HCCL_CONNECT = 120, 7200
 # HCCL's error codes (CANN, fault codes) that say little to those who do not know them.
 HCCL_HINTS = {
@@ -88,6 +92,7 @@ class RankProcess(Process):
         self.beats = 0
         self.last_beat = time.monotonic()
         self._seen = -1
+        self._is_over = False
         self._program = Path(job.program[0])
         extra = job.restart_arguments if attempt else ()
         device = ("--device_id", str(place.device_id)) if self._program.name in ("train.py", "eval.py") else ()
@@ -97,13 +102,22 @@ class RankProcess(Process):
         super().__init__(command, environment, job.log_dir / f"rank_{place.rank}{suffix}.log", cores)
 
     def look(self) -> None:
-        """Reads the heartbeat file."""
+        """Reads the heartbeat file; the end is the last sign of life."""
+        if not self._is_over and self.exit_code() is not None:
+            self._is_over = True
+            self.last_beat = time.monotonic()
+            return
         with contextlib.suppress(OSError, ValueError):
             changed = self.heartbeat.stat().st_mtime_ns
             if changed != self._seen:
                 self._seen = changed
                 self.last_beat = time.monotonic()
                 self.beats = max(self.beats + 1, int(self.heartbeat.read_text(encoding="ascii") or 0))
+
+    def idle(self) -> float:
+        """Seconds since the last sign of life; 0 before the first, which is the business of `timeout`."""
+        self.look()
+        return time.monotonic() - self.last_beat if self.beats or self._is_over else 0.0
 
     def failure(self) -> Optional[Failure]:
         """Why it ended, if it ended badly."""
@@ -114,12 +128,19 @@ class RankProcess(Process):
             name = signal.Signals(-code).name
             hint = " (the system does that when memory runs out)" if -code == signal.SIGKILL else ""
             return self.failed(f"killed by {name}{hint}", 128 - code)
+        asked = code in STOP_EXIT_CODES
         # 2 is a mistake of the user's: it would come again
-        return self.failed(f"exit code {code}: {cause_in(self.tail())}", code, restartable=code != 2)
+        return self.failed(f"exit code {code}: {cause_in(self.tail())}", code, not asked and code != 2, asked)
 
-    def failed(self, cause: str, code: int, restartable: bool = True) -> Failure:
+    def failed(self, cause: str, code: int, restartable: bool = True, asked: bool = False) -> Failure:
         """A Failure of this rank."""
-        return Failure(self.rank, self.server, cause, str(self.log), code, restartable)
+        return Failure(self.rank, self.server, cause, str(self.log), code, restartable, asked)
+
+    def ask_to_stop(self) -> None:
+        """Sends SIGTERM to the rank alone: what it has started must live until its step is done."""
+        if self.exit_code() is None:
+            os.kill(self.pid, signal.SIGTERM)
+            self.send(signal.SIGCONT)  # one that SIGSTOP holds would not see it
 
     def write_stack(self) -> None:
         """Asks it to write to its log where it is; only a rank that has beaten can answer."""
@@ -170,6 +191,20 @@ class Guard:
         self._popen.communicate()
 
 
+def let_finish(ranks: list, seconds: float, hurried: Callable[[], bool]) -> None:
+    """Waits for ranks that were asked to stop, until all have ended, `seconds` are over or `hurried`; kills the rest.
+
+    Not longer than `TERMINATE_SECONDS` after one of them ended badly, because the others may wait for it in vain.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not hurried() and any(rank.exit_code() is None for rank in ranks):
+        if any(rank.exit_code() not in (None, 0, *STOP_EXIT_CODES) for rank in ranks):
+            deadline = min(deadline, time.monotonic() + TERMINATE_SECONDS)
+        time.sleep(0.05)
+    for rank in ranks:
+        rank.send(signal.SIGKILL)
+
+
 def end(processes: list) -> None:
     """Ends processes and what they started: SIGTERM, and SIGKILL for those that are still there after some seconds."""
     for process in processes:
@@ -214,11 +249,9 @@ def rank_environment(job: Job, place: LocalRank, cores: Optional[list]) -> dict:
 
 def _base_environment(job: Job) -> dict:
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    # The launcher decides how long a rank may be silent; the collectives must not give up before it.
-    silence = str(int(job.hang_timeout) + 60)
-    environment.setdefault("MS_CPU_COMM_OP_TIMEOUT", silence)
-    environment.setdefault("MS_NODE_TIMEOUT", silence)
-    environment.setdefault("HCCL_EXEC_TIMEOUT", str(min(int(silence), MAX_HCCL_EXEC)))
+    environment.setdefault("MS_CPU_COMM_OP_TIMEOUT", str(CPU_COLLECTIVE_SECONDS))
+    environment.setdefault("MS_NODE_TIMEOUT", str(int(job.hang_timeout) + 60))  # the launcher is to notice first
+    environment.setdefault("HCCL_EXEC_TIMEOUT", str(HCCL_COLLECTIVE_SECONDS))
     environment.setdefault("HCCL_CONNECT_TIMEOUT", str(min(max(int(job.timeout), MIN_HCCL_CONNECT), MAX_HCCL_CONNECT)))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH", "")]))
     if not job.rank_table:

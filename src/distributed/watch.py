@@ -8,7 +8,16 @@ from typing import Any, Optional
 
 from src.distributed import channel
 from src.distributed.job import HANG_EXIT_CODE, Failure, Job, interrupted
-from src.distributed.processes import Guard, Process, RankProcess, end, program_lines, start_ranks, start_scheduler
+from src.distributed.processes import (
+    Guard,
+    Process,
+    RankProcess,
+    end,
+    let_finish,
+    program_lines,
+    start_ranks,
+    start_scheduler,
+)
 
 POLL_SECONDS = 0.1
 REPORT_SECONDS = 1.0
@@ -46,6 +55,7 @@ class _Launch:
         self.scheduler: Optional[Process] = None
         self.guard: Optional[Guard] = None
         self.stopped_by = 0
+        self.hurried = False  # Ctrl-C came again
         self.told_to_end = False  # server 0 has said that this attempt is over
         self.statuses: dict = {}
         self._handlers: dict = {}
@@ -85,10 +95,12 @@ class _Launch:
             if failure:
                 # server 0 passes it on; the others tell server 0, before the seconds that ending takes
                 self._tell("end" if job.node == 0 else "failed", failure=failure.as_message())
-                if failure.code == HANG_EXIT_CODE:
+                if failure.code == HANG_EXIT_CODE and not failure.asked:
                     for rank in self.ranks:
                         rank.write_stack()
                     time.sleep(STACK_SECONDS)
+                if failure.asked:
+                    self._let_finish(failure)
             self._end_processes()
             restart = self._agree(failure, attempt)
             if failure is None or not restart:
@@ -158,11 +170,9 @@ class _Launch:
 
     def _status(self) -> dict:
         """How the ranks of this server fare: for server 0, which decides."""
-        now = time.monotonic()
         running = [rank for rank in self.ranks if rank.exit_code() is None]
         ended = [rank for rank in self.ranks if rank.exit_code() == 0]
-        # a rank that has not joined yet is the business of `timeout`
-        idle = min((now - rank.last_beat if rank.beats else 0.0 for rank in running), default=0.0)
+        idle = min((rank.idle() for rank in [*running, *ended]), default=0.0)
         status: dict = {"running": len(running), "idle": idle}
         if ended:
             status["ended"] = ended[0].failed("ended with exit code 0 while others were still at work", 1).as_message()
@@ -179,7 +189,7 @@ class _Launch:
         at_work = [status for status in self.statuses.values() if status["running"]]
         if not at_work or len(self.statuses) < self.job.nodes:
             return None
-        idle = min(status["idle"] for status in at_work)
+        idle = min(status["idle"] for status in self.statuses.values())
         ended = [status["ended"] for status in self.statuses.values() if "ended" in status]
         if ended and idle > min(EXIT_GRACE_SECONDS, self.job.hang_timeout):
             return Failure.from_message(ended[0])
@@ -261,6 +271,7 @@ class _Launch:
             self._show_first_rank()
             print(f"server {self.job.server}: all ranks ended well", flush=True)
             return 0
+        self._show_first_rank()
         self._show_tail(failure)
         print(f"error: {failure}", file=sys.stderr, flush=True)
         return failure.code if 0 < failure.code < 256 else 1
@@ -281,6 +292,13 @@ class _Launch:
                 for line in program_lines(rank.tail())[-TAIL_LINES:]:
                     print(f"  {line}", file=sys.stderr)
 
+    def _let_finish(self, failure: Failure) -> None:
+        """Gives ranks the time to finish their step and save; those that one of them has told need no signal."""
+        if failure.rank < 0:
+            for rank in self.ranks:
+                rank.ask_to_stop()
+        let_finish(self.ranks, self.job.stop_timeout, lambda: self.hurried)
+
     def _end_processes(self) -> None:
         if self.guard:
             self.guard.dismiss()
@@ -293,6 +311,7 @@ class _Launch:
             peer.send(kind, **content)
 
     def _on_signal(self, number: int, _frame: Any) -> None:
+        self.hurried = bool(self.stopped_by) and number == signal.SIGINT
         self.stopped_by = self.stopped_by or number
 
     def _check_stopped(self) -> None:

@@ -12,7 +12,7 @@ from src.data.order import Shard
 from src.data.pipeline import eval_pipeline, read_batches
 from src.data.preprocessing import Preprocessing
 from src.data.scan import naming_bad_images
-from src.distributed.communication import Group, all_reduce_sum
+from src.distributed.communication import Group, all_reduce_sum, together
 from src.distributed.heartbeat import beat
 from src.evaluation.metrics import Counts
 
@@ -38,16 +38,18 @@ def evaluate(
         and images of this process alone.
 
     Raises:
+        UserError: on every process, where one met logits that are not finite or a damaged image.
         RuntimeError: the pipeline delivered another number of images than the index has.
     """
     part = index.shard(Shard(group.rank, group.group_size))
     counts = Counts()
     started, warm = time.perf_counter(), 0
-    for logits, labels in classified_batches(classify, part, preprocessing, batch_size, workers):
-        counts.add(logits, labels)
-        beat()
-        if counts.images == len(labels) < len(part):
-            started, warm = time.perf_counter(), counts.images
+    with together(group):
+        for logits, labels in classified_batches(classify, part, preprocessing, batch_size, workers):
+            counts.add(logits, labels)
+            beat()
+            if counts.images == len(labels) < len(part):
+                started, warm = time.perf_counter(), counts.images
     seconds = time.perf_counter() - started
     own = np.array([counts.top1, counts.top5, counts.images], np.int64)
     top1, top5, images = (int(count) for count in all_reduce_sum(own, group.group_size))

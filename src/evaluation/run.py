@@ -8,7 +8,7 @@ from src.config import Config
 from src.data.datasets import open_evaluation_data
 from src.data.index import ImageIndex, check_label_range
 from src.device import worker_count
-from src.distributed.communication import Group, barrier, master_first, start
+from src.distributed.communication import Group, barrier, check_same_images, master_first, start, together
 from src.errors import UserError
 from src.evaluation.classifiers import LoadedClassifier, load_classifier
 from src.evaluation.evaluate import evaluate, report_lines
@@ -37,6 +37,7 @@ def evaluate_file(config: Config) -> int:
     group = start() if config.is_distributed else Group()
     with master_first(group):  # it checks the files; the others read what it noted
         index = open_evaluation_data(config, worker_count(config.num_parallel_workers))
+    check_same_images(len(index), index.fingerprint(), group)
     path = Path(config.pretrained)
     if not path.is_dir():
         result = _evaluate(path, index, config, group)
@@ -66,9 +67,10 @@ def labels_for(classifier: LoadedClassifier, index: ImageIndex) -> ImageIndex:
 
 
 def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> dict:
-    classifier = load_classifier(path, config)
-    log.info("load model %s success", path)
-    index = labels_for(classifier, index)
+    with together(group):
+        classifier = load_classifier(path, config)
+        log.info("load model %s success", path)
+        index = labels_for(classifier, index)
     workers = worker_count(config.num_parallel_workers)
     result = evaluate(classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group)
     used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.model_dump()}

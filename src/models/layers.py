@@ -1,4 +1,4 @@
-"""Layers that the blocks are made of. `same_padding` is explained at `ResNetSpec.padding`."""
+"""Layers that the blocks are made of. `ResNetSpec` explains `same_padding` (at `padding`) and `sync` (`sync_batch_norm`)."""
 
 from typing import Optional
 
@@ -59,9 +59,17 @@ def conv(
     )
 
 
-def batch_norm(channels: int, scale: float = 1.0) -> nn.BatchNorm2d:
+class SyncBatchNorm2d(nn.SyncBatchNorm, nn.BatchNorm2d):
+    """Batch norm over the images of all ranks. Ascend only.
+
+    A BatchNorm2d too, as which mixed precision, frozen layers and kept statistics know it.
+    """
+
+
+def batch_norm(channels: int, sync: bool = False) -> nn.BatchNorm2d:
     """Batch normalisation, epsilon 1e-5; running statistics move by 0.1 per step (MindSpore's momentum 0.9)."""
-    return nn.BatchNorm2d(num_features=channels, eps=1e-5, momentum=0.9, gamma_init=scale)
+    kind = SyncBatchNorm2d if sync else nn.BatchNorm2d
+    return kind(num_features=channels, eps=1e-5, momentum=0.9)
 
 
 def dense(in_features: int, out_features: int) -> nn.Dense:
@@ -97,8 +105,8 @@ class PadShortcut(nn.Cell):
 class ConvBatchNorm(nn.SequentialCell):
     """1x1 convolution and batch norm: the projection shortcut, option B of He et al. 2015."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int):
-        super().__init__(conv(in_channels, out_channels, 1, stride), batch_norm(out_channels))
+    def __init__(self, in_channels: int, out_channels: int, stride: int, sync: bool):
+        super().__init__(conv(in_channels, out_channels, 1, stride), batch_norm(out_channels, sync))
 
 
 class CeilAveragePool(nn.Cell):
@@ -144,9 +152,9 @@ class PaddedAveragePool(nn.Cell):
 class PooledConvBatchNorm(nn.SequentialCell):
     """Average pool, 1x1 convolution and batch norm: the shortcut of ResNet-D (He et al. 2018, arXiv 1812.01187)."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int):
+    def __init__(self, in_channels: int, out_channels: int, stride: int, sync: bool):
         pool = nn.Identity() if stride == 1 else CeilAveragePool()
-        super().__init__(pool, conv(in_channels, out_channels, 1), batch_norm(out_channels))
+        super().__init__(pool, conv(in_channels, out_channels, 1), batch_norm(out_channels, sync))
 
 
 class SqueezeExcitation(nn.Cell):
@@ -176,16 +184,16 @@ class SplitAttention(nn.Cell):
     x: (N, C, H, W) -> (N, C, H, W). Below, R is `radix` and K is `groups`, the cardinality.
     """
 
-    def __init__(self, channels: int, groups: int, radix: int, split_groups: bool, drop_block: nn.Cell):
+    def __init__(self, channels: int, groups: int, radix: int, split_groups: bool, drop_block: nn.Cell, sync: bool):
         super().__init__()
         self.groups, self.radix, self.channels = groups, radix, channels
         hidden = max(channels * radix // 4, 32)
         self.conv = conv(channels, channels * radix, 3, groups=groups * radix, split_groups=split_groups)
-        self.bn0 = batch_norm(channels * radix)
+        self.bn0 = batch_norm(channels * radix, sync)
         self.drop_block = drop_block
         self.relu = nn.ReLU()
         self.fc1 = pointwise(channels, hidden, groups)
-        self.bn1 = batch_norm(hidden)
+        self.bn1 = batch_norm(hidden, sync)
         self.fc2 = pointwise(hidden, channels * radix, groups)
         self.softmax = nn.Softmax(axis=1)
         self.sigmoid = nn.Sigmoid()
@@ -221,25 +229,25 @@ def pointwise(in_channels: int, out_channels: int, groups: int = 1) -> nn.Conv2d
     return nn.Conv2d(in_channels, out_channels, kernel_size=1, pad_mode="valid", group=groups, has_bias=True)
 
 
-def deep_stem(stem_width: int, same_padding: bool) -> nn.SequentialCell:
+def deep_stem(stem_width: int, same_padding: bool, sync: bool) -> nn.SequentialCell:
     """Three 3x3 convolutions in place of one 7x7, the first of stride 2 (He et al. 2018, arXiv 1812.01187, figure 2b)."""
     return nn.SequentialCell(
         conv(3, stem_width, 3, 2, same_padding=same_padding),
-        batch_norm(stem_width),
+        batch_norm(stem_width, sync),
         nn.ReLU(),
         conv(stem_width, stem_width, 3),
-        batch_norm(stem_width),
+        batch_norm(stem_width, sync),
         nn.ReLU(),
         conv(stem_width, 2 * stem_width, 3),
     )
 
 
-def shortcut(kind: str, in_channels: int, out_channels: int, stride: int) -> Optional[nn.Cell]:
+def shortcut(kind: str, in_channels: int, out_channels: int, stride: int, sync: bool) -> Optional[nn.Cell]:
     """The cell that fits a block's input to its output, None where they have the same shape."""
     if stride == 1 and in_channels == out_channels:
         return None
     if kind == "pad":
         return PadShortcut(out_channels - in_channels, stride)
     if kind == "pooled":
-        return PooledConvBatchNorm(in_channels, out_channels, stride)
-    return ConvBatchNorm(in_channels, out_channels, stride)
+        return PooledConvBatchNorm(in_channels, out_channels, stride, sync)
+    return ConvBatchNorm(in_channels, out_channels, stride, sync)

@@ -58,6 +58,7 @@ def create_model(
     drop_block_rate: float = 0.0,
     drop_path_rate: float = 0.0,
     padding: str = "symmetric",
+    sync_batch_norm: bool = False,
 ):
     """Builds a network with freshly initialised weights.
 
@@ -70,6 +71,7 @@ def create_model(
         drop_path_rate: share of the images that skip the last block in training (stochastic depth); fewer skip earlier ones.
         padding: where strided windows lie, one of `PADDINGS` (explained at `ResNetSpec`); a property of the weights, which a
             checkpoint's metadata tells.
+        sync_batch_norm: whether training normalises over the images of all ranks; needs Ascend and a distributed run.
 
     Returns:
         A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).
@@ -84,7 +86,7 @@ def create_model(
         raise UserError(f"drop_block_rate: {drop_block_rate:g} is for ResNeSt only, backbone is {name}; pass 0")
     if padding not in PADDINGS:
         raise UserError(f"padding: this version builds networks with {', '.join(PADDINGS)}, the weights are for {padding!r}")
-    form = {"split_groups": group_conv == "split", "padding": padding}
+    form = {"split_groups": group_conv == "split", "padding": padding, "sync_batch_norm": sync_batch_norm}
     rates = {"drop_rate": drop_rate, "drop_block_rate": drop_block_rate, "drop_path_rate": drop_path_rate}
     return ResNet(replace(spec, **form, **rates), num_classes)
 

@@ -41,12 +41,12 @@ class BasicBlock(nn.Cell):
     def __init__(self, in_channels: int, channels: int, stride: int, spec: ResNetSpec, drop_path_rate: float = 0.0):
         super().__init__()
         self.conv1 = conv(in_channels, channels, 3, stride, same_padding=spec.padding == "same")
-        self.bn1 = batch_norm(channels)
+        self.bn1 = batch_norm(channels, spec.sync_batch_norm)
         self.conv2 = conv(channels, channels, 3)
-        self.bn2 = batch_norm(channels)
+        self.bn2 = batch_norm(channels, spec.sync_batch_norm)
         self.drop_path = DropPath(drop_path_rate)
         self.relu = nn.ReLU()
-        self.downsample = shortcut(spec.shortcut, in_channels, channels, stride)
+        self.downsample = shortcut(spec.shortcut, in_channels, channels, stride, spec.sync_batch_norm)
 
     def construct(self, x):
         identity = x if self.downsample is None else self.downsample(x)
@@ -68,15 +68,15 @@ class Bottleneck(nn.Cell):
         width = channels * spec.base_width // 64 * spec.groups
         out_channels = channels * self.expansion
         self.conv1 = conv(in_channels, width, 1)
-        self.bn1 = batch_norm(width)
+        self.bn1 = batch_norm(width, spec.sync_batch_norm)
         self.conv2 = conv(width, width, 3, stride, spec.groups, spec.split_groups, spec.padding == "same")
-        self.bn2 = batch_norm(width)
+        self.bn2 = batch_norm(width, spec.sync_batch_norm)
         self.conv3 = conv(width, out_channels, 1)
-        self.bn3 = batch_norm(out_channels)
+        self.bn3 = batch_norm(out_channels, spec.sync_batch_norm)
         self.se = SqueezeExcitation(out_channels) if spec.squeeze else None
         self.drop_path = DropPath(drop_path_rate)
         self.relu = nn.ReLU()
-        self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride)
+        self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride, spec.sync_batch_norm)
 
     def construct(self, x):
         identity = x if self.downsample is None else self.downsample(x)
@@ -100,17 +100,19 @@ class SplitBottleneck(nn.Cell):
         rate = spec.drop_block_rate if channels >= 4 * spec.width else 0.0  # in the last two of four stages
         pool = nn.Identity() if stride == 1 else average_pool(stride, spec.padding != "symmetric")
         self.conv1 = conv(in_channels, width, 1)
-        self.bn1 = batch_norm(width)
+        self.bn1 = batch_norm(width, spec.sync_batch_norm)
         self.drop_block1 = DropBlock(rate)
         self.avd_first = pool if spec.pool_first else nn.Identity()
-        self.conv2 = SplitAttention(width, spec.groups, spec.radix, spec.split_groups, DropBlock(rate))
+        self.conv2 = SplitAttention(
+            width, spec.groups, spec.radix, spec.split_groups, DropBlock(rate), spec.sync_batch_norm
+        )
         self.avd_last = nn.Identity() if spec.pool_first else pool
         self.conv3 = conv(width, out_channels, 1)
-        self.bn3 = batch_norm(out_channels)
+        self.bn3 = batch_norm(out_channels, spec.sync_batch_norm)
         self.drop_block3 = DropBlock(rate)
         self.drop_path = DropPath(drop_path_rate)
         self.relu = nn.ReLU()
-        self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride)
+        self.downsample = shortcut(spec.shortcut, in_channels, out_channels, stride, spec.sync_batch_norm)
 
     def construct(self, x):
         identity = x if self.downsample is None else self.downsample(x)
@@ -146,10 +148,10 @@ class ResNet(nn.Cell):
             self.maxpool = max_pool(spec.padding != "symmetric")
             if spec.stem == "deep":
                 in_channels = 2 * spec.stem_width
-                self.conv1 = deep_stem(spec.stem_width, spec.padding == "same")
+                self.conv1 = deep_stem(spec.stem_width, spec.padding == "same", spec.sync_batch_norm)
             else:
                 self.conv1 = conv(3, in_channels, 7, 2, same_padding=spec.padding == "same")
-        self.bn1 = batch_norm(in_channels)
+        self.bn1 = batch_norm(in_channels, spec.sync_batch_norm)
         self.relu = nn.ReLU()
 
         stages, total = [], sum(spec.stage_sizes)

@@ -28,6 +28,7 @@ class ResNetSpec:
             On images of even size every window then lies one pixel further down and right than with "symmetric". Padding
             does not count in an average. "same_pools": "same" for pools, "symmetric" for convolutions.
         pool_first: a split block that halves the image does so before its split attention instead of after it.
+        sync_batch_norm: batch norm's statistics are those of the images of all ranks, not of each rank's own; Ascend only.
         split_groups: computes a grouped convolution group by group; no other network, another form of the same.
         drop_rate: share of the pooled features that dropout takes away in training.
         drop_block_rate: the same for DropBlock on the activations of split blocks in the last two stages.
@@ -49,6 +50,7 @@ class ResNetSpec:
     radix: int = 1
     padding: str = "symmetric"
     pool_first: bool = False
+    sync_batch_norm: bool = False
     split_groups: bool = False
     drop_rate: float = 0.0
     drop_block_rate: float = 0.0

@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 from tqdm import tqdm
 
-from src.distributed.communication import all_reduce_sum
+from src.distributed.communication import all_gather
 from src.distributed.heartbeat import beat
 from src.errors import UserError
 from src.runlog import Metrics, log
@@ -166,18 +166,24 @@ class Stopper(ms.Callback):
         self.progress = progress
         self.requests = requests
         self.group_size = group_size
-        self._agreed = False
+        self._agreed = 0  # the exit code, the same for all
 
     def on_train_step_end(self, run_context) -> None:
         if self.progress.between_steps:
-            asked = np.array([self.requests.requested], np.int64)
-            self._agreed = bool(all_reduce_sum(asked, self.group_size)[0])
+            self.agree()
             if self._agreed:
                 run_context.request_stop()
 
-    def requested(self) -> bool:
-        """Whether to stop now. Within an evaluation, whose batches the processes do not take in step, only one alone can."""
-        return self._agreed or (self.group_size == 1 and self.requests.requested)
+    def agree(self) -> None:
+        """Notes whether any process was asked. All of them must call it at the same place."""
+        asked = np.array([self.requests.exit_code if self.requests.requested else 0], np.int64)
+        self._agreed = self._agreed or int(all_gather(asked, self.group_size).max())
+
+    def exit_code(self) -> int:
+        """That of a stop now, or 0. Within an evaluation, where processes are not in step, only one alone can stop."""
+        if not self._agreed and self.group_size == 1 and self.requests.requested:
+            return self.requests.exit_code
+        return self._agreed
 
 
 class Timing(ms.Callback):

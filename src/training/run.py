@@ -106,6 +106,7 @@ class Run:
             self.stop_if_requested()
         if self.evaluation_due(epoch):
             self.evaluate()
+            self.stopper.agree()
         last = epoch + 1 == self.config.max_epoch
         by_epochs = self.config.ckpt_interval_epochs and (epoch + 1) % self.config.ckpt_interval_epochs == 0
         if last or by_epochs or by_steps.due() or self.stops_early():
@@ -154,14 +155,16 @@ class Run:
 
     def stop_if_requested(self) -> None:
         """Saves and ends the run if somebody asked for it. Raises StoppedError."""
-        if not self.stopper.requested():
+        code = self.stopper.exit_code()
+        if not code:
             return
         self.save()
         self.folder.metrics.write("stop", **self.progress.position(), reason=self.requests.reason)
+        communication.barrier(self.group.group_size)  # whoever leaves first is followed at once by the others
         raise StoppedError(
             f"stopped by {self.requests.reason} after step {self.progress.step}, saved as {self.newest}; "
             "the same command with --resume auto goes on from there",
-            self.requests.exit_code,
+            code,
         )
 
     def save(self) -> None:
@@ -171,8 +174,8 @@ class Run:
 
     def align_statistics(self) -> None:
         """Gives all ranks the same running statistics, whose images were not the same, and their averages."""
-        cells = [self.network, *([self.step.average] if self.step.average is not None else [])]
-        statistics = [p for cell in cells for p in cell.get_parameters() if ".running_" in p.name]
+        # Those of the network, of its averages, and those kept for an overflow.
+        statistics = [p for p in self.step.get_parameters() if ".running_" in p.name]
         communication.align(statistics, self.group, mean=self.config.bn_statistics == "mean")
 
     def metadata(self) -> dict:

@@ -60,7 +60,7 @@ class RunFolder:
 
     def save(self, network: nn.Cell, metadata: dict, state: dict) -> Path:
         """Writes a checkpoint of this epoch and step, and removes the oldest beyond the number to keep."""
-        path = self.path / f"{self.prefix}-{metadata['epoch']}_{metadata['step']}.ckpt"
+        path = _checkpoint_path(self.path, self.prefix, metadata)
         checkpoint.save(network, path, metadata, state)
         beat()
         _point(self.path / "last.ckpt", path)
@@ -95,15 +95,16 @@ class RunFolder:
 class _SilentFolder:
     """Stands in for a `RunFolder` where another rank writes the run's files."""
 
-    def __init__(self):
+    def __init__(self, config: Config):
+        self.config = config
         self.metrics = self
 
     def write(self, event: str, **values) -> None:
         """As that of `Metrics`."""
 
     def save(self, network: nn.Cell, metadata: dict, state: dict) -> Path:
-        """As that of `RunFolder`."""
-        return Path("of rank 0")
+        """The path that rank 0 writes to."""
+        return _checkpoint_path(Path(self.config.ckpt_path), self.config.backbone, metadata)
 
     def save_best(self, network: nn.Cell, metadata: dict) -> None:
         """As that of `RunFolder`."""
@@ -122,7 +123,7 @@ def open_folder(config: Config, resumed_from: Optional[Checkpoint] = None, **alw
         return RunFolder(config, resumed_from, **always)
     if config.is_save_on_master:
         log.setLevel(logging.WARNING)
-        return _SilentFolder()
+        return _SilentFolder(config)
     own = config.model_copy(update={"ckpt_path": str(Path(config.ckpt_path) / f"rank_{config.rank}")})
     return RunFolder(own, resumed_from, **always)
 
@@ -134,6 +135,10 @@ def check_writable(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(f"ckpt_path: cannot write '{folder}': {error.strerror}; choose another folder") from None
+
+
+def _checkpoint_path(folder: Path, prefix: str, metadata: dict) -> Path:
+    return folder / f"{prefix}-{metadata['epoch']}_{metadata['step']}.ckpt"
 
 
 def _point(name: Path, target: Path) -> None:

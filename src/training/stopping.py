@@ -9,7 +9,7 @@ _TIMED_OUT = 124  # exit code of timeout(1)
 
 
 class StopRequests:
-    """Notes SIGTERM, SIGINT (Ctrl-C) and the end of the time allowed; a second Ctrl-C interrupts at once.
+    """Notes SIGTERM, SIGINT (Ctrl-C) and the end of the time allowed; a Ctrl-C after either interrupts at once.
 
     A context manager: the signals' former handlers come back at its end.
 
@@ -41,7 +41,7 @@ class StopRequests:
     def reason(self) -> str:
         """Who asked for it; with several processes it may have been another one."""
         if not self.requested:
-            return "another process"
+            return "another process's request"
         return signal.Signals(self.signal).name if self.signal else f"time_limit, {self.minutes:g} minutes"
 
     @property
@@ -50,6 +50,6 @@ class StopRequests:
         return 128 + self.signal if self.signal else _TIMED_OUT
 
     def _note(self, number: int, frame: Optional[FrameType]) -> None:
-        if self.signal:
+        if self.signal and number == signal.SIGINT:  # a cluster may send SIGTERM to a rank that its launcher sent one to
             raise KeyboardInterrupt
-        self.signal = number
+        self.signal = self.signal or number

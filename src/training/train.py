@@ -39,6 +39,8 @@ def train(config: Config, platform: str) -> None:
     """
     if any(config.batch_size):
         raise UserError("batch_size: it belongs to export.py; images per training step are --per_batch_size")
+    if config.bn_statistics == "sync" and platform != "Ascend":
+        raise UserError(f"bn_statistics: sync needs Ascend, MindSpore's {platform} has none; pass master or mean")
     group = join(config, platform)
     config = config.model_copy(update={"rank": group.rank, "group_size": group.group_size})
     check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long
@@ -46,6 +48,8 @@ def train(config: Config, platform: str) -> None:
     workers = worker_count(config.num_parallel_workers)
     with communication.master_first(group):  # it checks the files; the others read what it noted
         train_index, eval_index = open_training_data(config, workers)
+    for index in filter(None, (train_index, eval_index)):
+        communication.check_same_images(len(index), index.fingerprint(), group)
     geometry = divide(config, len(train_index))
     if saved:
         resume.check_same_run(saved, config, train_index.fingerprint(), workers)
@@ -120,7 +124,7 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None) ->
         source = source.averaged() if config.use_ema else source
     network = create_model(
         config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate,
-        config.drop_path_rate, source.padding if source else "symmetric",
+        config.drop_path_rate, source.padding if source else "symmetric", config.bn_statistics == "sync",
     )  # fmt: skip
     number_random_layers(network, config.rank)
     if source and source is not resumed_from:

@@ -8,7 +8,7 @@ from mindspore import nn, ops
 from src.errors import UserError
 from src.models import create_model, list_models, registry
 from src.models.complexity import count_multiply_adds, count_parameters
-from src.models.layers import PaddedAveragePool, PadShortcut
+from src.models.layers import PaddedAveragePool, PadShortcut, batch_norm
 from src.models.registry import find_model, register
 
 # As torchvision's documentation of its weights states them, in G.
@@ -143,3 +143,22 @@ def test_padding_lies_where_its_name_says(name, padding, monkeypatch, without_co
 def test_an_unknown_padding_is_refused():
     with pytest.raises(UserError, match="padding: .* symmetric, same_pools, same, .*'reflect'"):
         create_model("resnet20", padding="reflect")
+
+
+def test_synchronized_batch_norm_is_one_that_everything_knows(monkeypatch):
+    plain, sync = create_model("resnest14d", 5), create_model("resnest14d", 5, sync_batch_norm=True)
+    shapes = {p.name: (p.shape, p.requires_grad) for p in plain.get_parameters()}
+    assert {p.name: (p.shape, p.requires_grad) for p in sync.get_parameters()} == shapes
+    layers = [cell for _, cell in sync.cells_and_names() if isinstance(cell, nn.BatchNorm2d)]
+    assert len(layers) == sum(isinstance(cell, nn.BatchNorm2d) for _, cell in plain.cells_and_names())
+    assert all(isinstance(layer, nn.SyncBatchNorm) for layer in layers)
+    x = ms.Tensor(np.random.default_rng(0).standard_normal((2, 4, 3, 3), np.float32))
+    alone = [batch_norm(4, sync=kind).set_train()(x).asnumpy() for kind in (False, True)]
+    assert (alone[0] == alone[1]).all()  # one process has nothing to synchronize
+
+    from mindspore.nn.layer import normalization
+
+    monkeypatch.setattr(normalization, "get_group_size", lambda: 8)
+    monkeypatch.setattr(normalization.context, "get_context", lambda key: {"device_target": "Ascend"}[key])
+    of_eight = batch_norm(4, sync=True)
+    assert of_eight.bn_train.name == "SyncBatchNorm" and of_eight.bn_train.device_num == 8

@@ -16,10 +16,18 @@ def test_a_signal_is_noted_and_ends_nothing_by_itself(number, name, code):
     assert signal.getsignal(number) is before
 
 
-def test_a_second_ctrl_c_interrupts_at_once():
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_ctrl_c_after_a_signal_interrupts_at_once(first):
     with pytest.raises(KeyboardInterrupt), StopRequests(minutes=0):
+        signal.raise_signal(first)
         signal.raise_signal(signal.SIGINT)
+
+
+def test_a_second_sigterm_changes_nothing():
+    with StopRequests(minutes=0) as requests:
         signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert requests.reason == "SIGINT" and requests.exit_code == 130
 
 
 def test_the_time_allowed_ends():

@@ -1,4 +1,7 @@
-"""What every rank of test_communication.py runs: all of src.distributed.communication; the results go to a JSON file."""
+"""What every rank of test_communication.py runs: all of src.distributed.communication, and steps of training.
+
+The results go to a JSON file.
+"""
 
 import json
 import os
@@ -10,19 +13,24 @@ from pathlib import Path
 from src import device
 from src.config import build_config
 
-device.prepare(build_config({"platform": "CPU"}))
+CONFIG = build_config({"platform": "CPU", "is_distributed": 1})
+device.prepare(CONFIG)
 
+import mindspore as ms  # noqa: E402
 import numpy as np  # noqa: E402
 from mindspore import Tensor, nn  # noqa: E402
 
 from src.distributed import communication  # noqa: E402
 from src.distributed.heartbeat import beat  # noqa: E402
 from src.errors import UserError  # noqa: E402
+from src.models.regularization import Dropout, number_random_layers  # noqa: E402
+from src.training.step import TrainStep  # noqa: E402
+from src.training.train import join  # noqa: E402
 
 
 def main(folder: Path, at_the_end: str) -> None:
-    """Exchanges numbers and parameters with the other ranks; then leaves well, or is killed at work."""
-    group = communication.start()
+    """Exchanges numbers and parameters with the other ranks; then trains and leaves well, or is killed at work."""
+    group = join(CONFIG, "CPU")
     rank, size = group.rank, group.group_size
     big = np.array([2**62 // size + rank, -(2**40) * rank, 2**24 + 1], np.int64)
     real = np.array([[0.1 * (rank + 1), 1e-300, -1e300 * rank]], np.float64)
@@ -45,11 +53,24 @@ def main(folder: Path, at_the_end: str) -> None:
     found["weights"] = refusal(network, group)
     found["networks"] = refusal(nn.Dense(2 + (rank == 1), 2), group)
 
+    found["together"] = [refusal_together(None, group), refusal_together("mine" if rank == 1 else None, group)]
+    for key, images, digest in (("fewer", 10 - (rank == 1), "ab"), ("others", 10, "cd" if rank == 1 else "ab")):
+        try:
+            communication.check_same_images(images, 32 * digest, group)
+        except UserError as error:
+            found[key] = str(error)
+    with communication.master_first(communication.Group(rank, size, local_rank=max(rank - 1, 0))):
+        found["turn"] = time.time()
+        time.sleep(0.2)
+
     if rank == 0:
         time.sleep(1)  # the barrier holds the others back
     before = time.time()
     communication.barrier(size)
     found["barrier"] = [before, time.time()]
+    if at_the_end == "leave":
+        found["masks"] = distinct_masks(group)
+        found["training"] = trained(group)
     (folder / f"{rank}.json").write_text(json.dumps(found))
     if at_the_end == "be killed":
         for step in range(10**6):
@@ -57,6 +78,64 @@ def main(folder: Path, at_the_end: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             communication.all_reduce_sum(big, size)
             beat()
+
+
+def refusal_together(mistake, group: communication.Group) -> str:
+    """How `together` ends on this rank."""
+    try:
+        with communication.together(group):
+            if mistake:
+                raise UserError(mistake)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def distinct_masks(group: communication.Group) -> int:
+    """Number of different dropout masks among the ranks."""
+    layer = nn.SequentialCell(Dropout(0.5)).set_train()
+    number_random_layers(layer, group.rank)
+    output = layer(Tensor(np.ones((8, 8), np.float32))).asnumpy()
+    return len(set(communication.all_gather_bytes(output.tobytes(), group.group_size)))
+
+
+def trained(group: communication.Group) -> dict:
+    """Steps of two batches each on this rank's part of the images, and the same on all images without other ranks.
+
+    In the second step the first batch of the last rank, and of no other, makes the gradients overflow.
+    """
+    random = np.random.default_rng(0)
+    images = random.standard_normal((3, 2, 4, group.group_size, 3, 8, 8)).astype(np.float32)  # step, batch, image, rank
+    labels = random.integers(0, 3, images.shape[:4]).astype(np.int32)
+    images[1, 0, :, -1] *= 1e38
+    steps = {True: new_step(distributed=True), False: new_step(distributed=False)}
+    found: dict = {"finite": [], "scale": [], "moved": []}
+    for number in range(len(images)):
+        before = [p.asnumpy().copy() for p in steps[True].optimizer.parameters]
+        for distributed, step in steps.items():
+            for x, y in zip(images[number], labels[number]):
+                own = (x[:, group.rank], y[:, group.rank]) if distributed else (x.reshape(-1, 3, 8, 8), y.ravel())
+                _, finite, scale = step(*map(Tensor, own))
+            if distributed:
+                found["finite"].append(bool(finite.asnumpy()))
+                found["scale"].append(float(scale.asnumpy()))
+        pairs = zip(before, steps[True].optimizer.parameters)
+        found["moved"].append(any((old != p.asnumpy()).any() for old, p in pairs))
+    communication.check_same_parameters(steps[True], group, trained_only=False)
+    weights = [step.network.get_parameters() for step in steps.values()]
+    found["difference"] = max(float(np.abs(a.asnumpy() - b.asnumpy()).max()) for a, b in zip(*weights))
+    return found
+
+
+def new_step(distributed: bool) -> TrainStep:
+    """Dynamic scale, two batches per update, a network without batch norm; the same weights at every call."""
+    ms.set_seed(1)
+    network = nn.SequentialCell(nn.Conv2d(3, 4, 3, has_bias=True), nn.ReLU(), nn.Flatten(), nn.Dense(256, 3))
+    optimizer = nn.Momentum(network.trainable_params(), 0.1, 0.9)
+    reducer = nn.DistributedGradReducer(optimizer.parameters) if distributed else None
+    return TrainStep(
+        network, optimizer, loss_scale=1024, scale_window=100, accumulate_steps=2, reduce_gradients=reducer
+    ).set_train()  # fmt: skip
 
 
 def refusal(network: nn.Cell, group: communication.Group, trained_only: bool = True) -> str:

@@ -39,7 +39,12 @@ def check_results(tmp_path, size):
             assert math.isnan(nan) and infinity == math.inf and math.copysign(1, zero) == -1 and number == other
         assert result["statistics"].startswith("parameters: 1.moving_mean on rank 1")
         assert result["weights"] == f"parameters: 0.bias on rank {size - 1} differ from those on rank 0"
+        assert result["together"] == ["", "mine" if rank == 1 else "rank 1 failed; its log says why"]
+        assert result["fewer"] == "data_dir: rank 1 has 9 images, rank 0 has 10; every server needs the same files"
+        assert result["others"].startswith("data_dir: rank 1 has 10 images (other ones), rank 0 has 10")
         assert result["networks"] == "parameters: names or shapes on rank 1 differ from those on rank 0"
+    turns = [result["turn"] for result in found]  # rank 1 is the first one of another server, rank 2 the second one there
+    assert all(later - earlier > 0.19 for earlier, later in zip(turns, turns[1:]))
     assert min(result["barrier"][1] for result in found) >= max(result["barrier"][0] for result in found)
     return found
 
@@ -54,7 +59,14 @@ def test_two_launchers_with_one_rank_each(tmp_path):
         out, err = launcher.communicate(timeout=150)
         assert launcher.returncode == 0, err
         assert "all ranks ended well" in out
-    assert [result["group"][2] for result in check_results(tmp_path, 2)] == [0, 0]
+    found = check_results(tmp_path, 2)
+    assert [result["group"][2] for result in found] == [0, 0]
+    for result in found:
+        assert result["masks"] == 2
+        training = result["training"]
+        assert training["finite"] == training["moved"] == [True, False, True]  # all skip the overflow of one
+        assert training["scale"] == [1024, 1024, 512]
+        assert training["difference"] <= 1e-6
 
 
 @pytest.mark.slow

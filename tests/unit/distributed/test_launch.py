@@ -29,9 +29,10 @@ def places(job):
 
 
 def test_devices_of_one_server(job, tmp_path):
-    one = job("--platform", "CPU", "--device_num", 2, "--lr", 0.1, "--timeout", 30)
+    one = job("--platform", "CPU", "--device_num", 2, "--lr", 0.1, "--timeout", 30, "--stop_timeout", 7)
     assert places(one) == [(0, 0, 0), (1, 1, 1)]
-    assert (one.group_size, one.nodes, one.timeout, one.hang_timeout, one.restart_pause) == (2, 1, 30, 1800, 0)
+    assert (one.group_size, one.nodes, one.restart_pause) == (2, 1, 0)
+    assert (one.timeout, one.hang_timeout, one.stop_timeout) == (30, 1800, 7)
     assert one.program[0].endswith("/train.py")
     assert one.program[1:] == ("--platform", "CPU", "--lr", "0.1", "--platform", "CPU", "--is_distributed", "1")
     assert one.log_dir.parent == tmp_path / "outputs"
@@ -51,7 +52,7 @@ def test_one_of_several_servers(job):
     wanted = {
         "MS_ROLE": "MS_WORKER", "MS_NODE_ID": "17", "RANK_ID": "17", "RANK_SIZE": "32", "DEVICE_ID": "1",
         "MS_WORKER_NUM": "32", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": "9000", "MS_TOPO_TIMEOUT": "120",
-        "MS_WORKER_IP": "127.0.0.2", "HCCL_IF_IP": "127.0.0.2", "OMP_NUM_THREADS": "2", "MS_CPU_COMM_OP_TIMEOUT": "1860",
+        "MS_WORKER_IP": "127.0.0.2", "HCCL_IF_IP": "127.0.0.2", "OMP_NUM_THREADS": "2", "MS_NODE_TIMEOUT": "1860",
     }  # fmt: skip
     assert {name: environment.get(name) for name in wanted} == wanted
     assert "RANK_TABLE_FILE" not in environment

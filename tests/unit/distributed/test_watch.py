@@ -143,6 +143,12 @@ def test_one_slow_rank_is_no_hang(launched):
     assert code == 0
 
 
+@pytest.mark.slow
+def test_a_rank_may_follow_one_that_it_waited_for(launched):
+    code, *_ = launched("work(3, beats=rank == 0)\ntime.sleep(0.7 * rank)", hang_timeout=1.5)
+    assert code == 0
+
+
 def test_joining_may_take_longer_than_the_hang_timeout(launched):
     late = "import os, time; time.sleep(2); open(os.environ['RESNET_ZOO_HEARTBEAT'], 'w').write('1')"
     code, *_ = launched("", program=["-c", late], hang_timeout=1)
@@ -200,6 +206,62 @@ def test_the_end_of_the_launcher_is_the_end_of_the_ranks(job, tmp_path, number):
     assert number == signal.SIGKILL or f"error: server here: the launcher was ended by {number.name}" in err
 
 
+SAVES_SLOWLY = """
+def stop(*_):
+    time.sleep(SECONDS)
+    print("stopped by SIGTERM after step 7", file=sys.stderr)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+"""
+
+
+@pytest.mark.slow
+def test_ranks_have_time_to_save_when_the_launcher_is_asked_to_end(job, tmp_path):
+    body = SAVES_SLOWLY.replace("SECONDS", "6") + "beat()\nwork(100)"  # longer than ranks of a failed job get
+    launcher = subprocess.Popen(
+        [sys.executable, LAUNCHER, json.dumps(job(body, max_restarts=1))],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    beats = [tmp_path / "logs" / f"rank_{rank}.heartbeat" for rank in (0, 1)]
+    wait_until(lambda: all(path.exists() and int(path.read_text() or 0) > 3 for path in beats))
+    launcher.send_signal(signal.SIGTERM)
+    out, err = launcher.communicate(timeout=30)
+    assert launcher.returncode == 143 and "error: server here: the launcher was ended by SIGTERM" in err
+    assert "stopped by SIGTERM after step 7" in out and "restart" not in err
+    assert "after step 7" in (tmp_path / "logs" / "rank_1.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["--stop_timeout", "Ctrl-C again", "a rank that fails"])
+def test_the_time_to_save_ends(job, tmp_path, how):
+    body = SAVES_SLOWLY.replace("SECONDS", "100 if rank else 0.1").replace("143", "1") + "beat()\nwork(100)"
+    if how != "a rank that fails":
+        body = body.replace(" if rank else 0.1", "")
+    fields = job(body, stop_timeout=1 if how == "--stop_timeout" else 100)
+    launcher = subprocess.Popen(
+        [sys.executable, LAUNCHER, json.dumps(fields)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - background jobs ignore it
+    )  # fmt: skip
+    beats = [tmp_path / "logs" / f"rank_{rank}.heartbeat" for rank in (0, 1)]
+    wait_until(lambda: all(path.exists() and int(path.read_text() or 0) > 3 for path in beats))
+    launcher.send_signal(signal.SIGINT)
+    if how == "Ctrl-C again":
+        time.sleep(0.5)
+        launcher.send_signal(signal.SIGINT)
+    assert launcher.wait(timeout=25) == 130
+
+
+def test_a_rank_that_was_asked_to_stop_is_not_restarted_and_the_others_follow_by_themselves(launched, tmp_path):
+    body = f"""
+signal.signal(signal.SIGTERM, lambda *_: open({str(tmp_path)!r} + '/told', 'w'))
+work(0.3 if rank else 1.5)
+sys.exit(print('stopped by SIGTERM after step 7', file=sys.stderr) or 143)
+"""
+    code, _, _, err = launched(body, max_restarts=1)
+    assert code == 143 and "restart" not in err and not (tmp_path / "told").exists()
+    assert "error: rank 1 on server here: exit code 143: stopped by SIGTERM after step 7" in err
+
+
 def test_nohup_keeps_a_job_alive(job, tmp_path):
     command = ["nohup", sys.executable, LAUNCHER, json.dumps(job(f"open({str(tmp_path)!r} + '/on', 'w')\nwork(1)"))]
     launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -219,7 +281,7 @@ def test_ranks_get_their_own_cores_and_environment(launched, tmp_path, monkeypat
     shares = core_shares(2)
     for rank in (0, 1):
         text = (tmp_path / "logs" / f"rank_{rank}.log").read_text()
-        assert f"[None, '777', '1860', '{tmp_path}/unused.json', '{rank}']" in text
+        assert f"[None, '777', '604800', '{tmp_path}/unused.json', '{rank}']" in text
         if shares[0]:
             assert f"{shares[rank]}\n{len(shares[rank])}\n" in text
     assert core_shares(10**6)[:2] == [None, None]
@@ -274,6 +336,20 @@ def test_two_servers_end_together(servers):
     servers.start("work(0.2 + rank / 5)", 1, per=2)
     servers.start("work(0.2 + rank / 5)", 0, per=2)
     assert servers.results() == [(0, ""), (0, "")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [0, 1])
+def test_the_ranks_of_all_servers_have_time_to_save(servers, tmp_path, asked):
+    body = SAVES_SLOWLY.replace("SECONDS", "6") + "beat()\nwork(100)"
+    launchers = [servers.start(body, node, max_restarts=1) for node in (0, 1)]
+    beats = [tmp_path / f"logs{node}" / f"rank_{node}.heartbeat" for node in (0, 1)]
+    wait_until(lambda: all(path.exists() and int(path.read_text() or 0) > 3 for path in beats))
+    launchers[asked].send_signal(signal.SIGTERM)
+    for node, (code, err) in enumerate(servers.results()):
+        assert code == 143 and "restart" not in err
+        assert f"error: server node{asked}: the launcher was ended by SIGTERM" in err
+        assert "after step 7" in (tmp_path / f"logs{node}" / f"rank_{node}.log").read_text()
 
 
 def test_a_failure_on_one_server_ends_all_and_is_named_on_all(servers, tmp_path):
