@@ -14,7 +14,7 @@ from src.distributed.processes import rank_environment
 def job(tmp_path, monkeypatch):
     """The job that a command line describes."""
     monkeypatch.chdir(tmp_path)
-    for name in ("HOST_IP", "XDL_IP", "MA_CURRENT_IP", "RANK_TABLE_FILE", "MA_NUM_HOSTS"):
+    for name in ("HOST_IP", "XDL_IP", "MA_CURRENT_IP", "RANK_TABLE_FILE", "MA_NUM_HOSTS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
 
     def create(*arguments, program="train.py"):
