@@ -132,7 +132,7 @@ def test_a_hang_is_found_by_missing_heartbeats(launched, body, cause):
 
 
 def test_a_hang_at_the_same_place_says_so(launched, tmp_path):
-    code, _, _, err = launched("work(60, beats=False)", hang_timeout=1)
+    code, _, _, err = launched("work(60, beats=False)", hang_timeout=4)  # time for both to start on a loaded system
     assert code == 124 and "this one is at beat 1, as are the others; the logs of all ranks end with where" in err
     assert all("program.py" in (tmp_path / "logs" / f"rank_{rank}.log").read_text() for rank in (0, 1))
 
