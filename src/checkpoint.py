@@ -58,10 +58,14 @@ class Checkpoint:
         return replace(self, weights=weights)
 
 
+def parameters_of(network: nn.Cell) -> dict:
+    """Name -> parameter of what a network needs to be used, which leaves out what only training needs."""
+    return {p.name: p for p in network.get_parameters() if not p.name.startswith(STATE_PREFIX)}
+
+
 def weights_of(network: nn.Cell) -> dict:
-    """Parameter name -> values of what a network needs to be used; the arrays share memory with the network."""
-    parameters = network.get_parameters()
-    return {p.name: p.asnumpy() for p in parameters if not p.name.startswith(STATE_PREFIX)}
+    """Name -> values of what a network needs to be used; on the CPU the arrays share memory with the network."""
+    return {name: parameter.asnumpy() for name, parameter in parameters_of(network).items()}
 
 
 def save(network: nn.Cell, path: Path, metadata: dict, state: Optional[dict] = None) -> None:
@@ -120,7 +124,7 @@ def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
     Raises:
         UserError: names missing from or unknown to the network, or shapes that differ; the first of each are named.
     """
-    expected = {name: values.shape for name, values in weights_of(network).items()}
+    expected = {name: tuple(parameter.shape) for name, parameter in parameters_of(network).items()}
     actual = {name: tuple(parameter.shape) for name, parameter in checkpoint.weights.items()}
     differences = {
         "missing": [name for name in expected if name not in actual],

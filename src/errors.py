@@ -60,6 +60,11 @@ def first_of(names: list, limit: int = 3) -> str:
     return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
 
 
+def first_line(error: Exception) -> str:
+    """The first line of another library's message that says something, or else the exception's name."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def describe_os_error(error: OSError) -> str:
     """One line naming the file and the reason, for example `outputs/a.ckpt: No space left on device`."""
     reason = error.strerror or str(error)

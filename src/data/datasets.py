@@ -5,7 +5,7 @@ from typing import Optional
 
 from src.config import Config
 from src.data.cifar import cifar_kind, index_cifar
-from src.data.index import ImageIndex, evaluation_folder, index_flat, index_folder
+from src.data.index import ImageIndex, evaluation_folder, has_parts, index_flat, index_folder
 from src.data.mindrecord import MANIFEST, index_mindrecord
 from src.data.scan import usable_images
 from src.data.synthetic import index_synthetic
@@ -65,15 +65,11 @@ def _roots(config: Config) -> tuple:
     eval_root: Optional[Path] = Path(config.eval_data_dir) if config.eval_data_dir else None
     if _kind(root, config) in ("cifar10", "cifar100", "synthetic"):
         return root, eval_root or root
-    if _has_parts(root):
+    if has_parts(root):
         return root / "train", eval_root or root / "val"
     if eval_root is None and root.name == "train" and (root.parent / "val").is_dir():
         return root, root.parent / "val"
     return root, eval_root
-
-
-def _has_parts(root: Path) -> bool:
-    return (root / "train").is_dir() and (root / "val").is_dir()
 
 
 def _kind(root: Path, config: Config) -> str:

@@ -60,6 +60,7 @@ class ImageIndex:
         """An image, as `Images.read` gives it."""
         return self.images.read(int(self.rows[position]))
 
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256, hexadecimal, of names, sizes, labels, order and class names; the same wherever the data lies."""
         digest = hashlib.sha256(self.images.digest())
@@ -160,9 +161,14 @@ def index_of_labels(root: Path, labels: dict) -> ImageIndex:
     return index_of(FolderImages(root, Names.of(files)), [number[str(labels[name])] for name in files], names)
 
 
+def has_parts(root: Path) -> bool:
+    """Whether a folder holds train/ and val/."""
+    return (root / "train").is_dir() and (root / "val").is_dir()
+
+
 def evaluation_folder(root: Path) -> Path:
     """The folder itself, or the val/ in it where it holds train/ and val/."""
-    return root / "val" if (root / "train").is_dir() and (root / "val").is_dir() else root
+    return root / "val" if has_parts(root) else root
 
 
 def index_unlabelled(path: Path, key: str = "predict") -> ImageIndex:

@@ -12,8 +12,8 @@ from src import checkpoint
 from src.config import Config
 from src.data.preprocessing import Preprocessing, preprocessing_for
 from src.device import available_cores
-from src.errors import UserError
-from src.evaluation.evaluate import Classifier
+from src.errors import UserError, first_line
+from src.evaluation.evaluate import Classifier, fill_up
 from src.keyfile import ENCRYPTION, read_key
 from src.meta import meta_path, read_meta
 from src.models import create_model
@@ -111,10 +111,10 @@ def _of_its_batch_size(classify: Classifier, metadata: dict) -> Classifier:
 
 
 def in_batches_of(batch_size: int, classify: Classifier) -> Classifier:
-    """Hands images on in batches of exactly `batch_size`; the last one is filled up with its last image."""
+    """Hands images on in batches of exactly `batch_size`; the last one is filled up."""
 
     def run(images: np.ndarray) -> np.ndarray:
-        filled = np.concatenate([images, np.repeat(images[-1:], -len(images) % batch_size, 0)])
+        filled = fill_up(images, batch_size)
         parts = [classify(filled[i : i + batch_size]) for i in range(0, len(filled), batch_size)]
         return np.concatenate(parts)[: len(images)]
 
@@ -137,7 +137,7 @@ def open_mindir(path: Path, key: Optional[bytes] = None) -> Classifier:
     except (RuntimeError, ValueError, TypeError) as error:
         if key:
             raise UserError(f"{path}: cannot be decrypted with the key in enc_key_file, or is no MINDIR file") from None
-        raise UserError(f"{path}: not a usable MINDIR file: {_first_line(error)}") from None
+        raise UserError(f"{path}: not a usable MINDIR file: {first_line(error)}") from None
     return lambda images: network(ms.Tensor(images)).asnumpy()
 
 
@@ -151,10 +151,6 @@ def open_onnx(path: Path) -> Classifier:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        raise UserError(f"{path}: not a usable ONNX file: {_first_line(error)}") from None
+        raise UserError(f"{path}: not a usable ONNX file: {first_line(error)}") from None
     name = session.get_inputs()[0].name
     return lambda images: session.run(None, {name: np.ascontiguousarray(images)})[0]
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -76,9 +76,13 @@ def classified_batches(classify, index: ImageIndex, preprocessing: Preprocessing
     with progress, naming_bad_images(index):
         for images, labels in read_batches(eval_pipeline(index, preprocessing, batch_size, workers)):
             # The last batch is filled up, because another shape would be compiled anew, and its surplus cut off again.
-            filled = np.concatenate([images, np.repeat(images[-1:], batch_size - len(images), axis=0)])
-            yield classify(filled)[: len(labels)], labels
+            yield classify(fill_up(images, batch_size))[: len(labels)], labels
             progress.update(len(labels))
+
+
+def fill_up(images: np.ndarray, batch_size: int) -> np.ndarray:
+    """Images (N, 3, H, W) with the last one repeated until they make up whole batches."""
+    return np.concatenate([images, np.repeat(images[-1:], -len(images) % batch_size, axis=0)])
 
 
 def report_lines(result: dict) -> list:

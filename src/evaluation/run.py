@@ -37,7 +37,7 @@ def evaluate_file(config: Config) -> int:
     group = start() if config.is_distributed else Group()
     with master_first(group):  # it checks the files; the others read what it noted
         index = open_evaluation_data(config, worker_count(config.num_parallel_workers))
-    check_same_images(len(index), index.fingerprint(), group)
+    check_same_images(len(index), index.fingerprint, group)
     path = Path(config.pretrained)
     if not path.is_dir():
         result = _evaluate(path, index, config, group)

@@ -12,7 +12,7 @@ from src.data.preprocessing import Preprocessing
 from src.data.scan import usable_images
 from src.device import worker_count
 from src.errors import UserError
-from src.evaluation.evaluate import classified_batches
+from src.evaluation.evaluate import classified_batches, fill_up
 from src.evaluation.metrics import Counts
 
 _BATCH = 8  # images; calibration keeps the activations of one batch in memory
@@ -43,7 +43,7 @@ def spread(index: ImageIndex, count: int) -> ImageIndex:
 def calibration_batches(index: ImageIndex, preprocessing: Preprocessing, workers: int, size: int) -> Iterator[np.ndarray]:
     """Batches of preprocessed images, float32 (N, 3, H, W); `size` 0: of any size, else the last one is filled up."""
     for images, _ in read_batches(eval_pipeline(index, preprocessing, size or _BATCH, workers)):
-        yield np.concatenate([images, np.repeat(images[-1:], size - len(images), 0)]) if len(images) < size else images
+        yield fill_up(images, size) if size else images
 
 
 def quantize(source: Path, target: Path, batches: Iterable[np.ndarray]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import nn
 
 from src import checkpoint
-from src.checkpoint import STATE_PREFIX, Checkpoint, weights_of
+from src.checkpoint import STATE_PREFIX, Checkpoint, parameters_of
 from src.config import Config, keys_of_sections
 from src.errors import UserError, first_of
 from src.runlog import log
@@ -109,7 +109,7 @@ def restore(network: nn.Cell, step: TrainStep, saved: Checkpoint) -> None:
 
 def _state_parameters(network: nn.Cell, step: TrainStep) -> dict:
     """Without the schedule, which follows from the configuration, and the gradient sums, which are 0 between steps."""
-    left_out = {*weights_of(network), "learning_rate"}
+    left_out = {*parameters_of(network), "learning_rate"}
     return {
         parameter.name.removeprefix(STATE_PREFIX): parameter
         for parameter in step.get_parameters()

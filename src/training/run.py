@@ -42,12 +42,11 @@ class Run:
         self.network = network
         self.step = step
         self.train_index = train_index
-        self.eval_index = eval_index
         self.progress = progress
         self.workers = workers
         self.model = ms.Model(step)
         self.preprocessing = preprocessing_from(config)
-        self.dataset = {"kind": train_index.images.kind, "fingerprint": train_index.fingerprint()}
+        self.dataset = {"kind": train_index.images.kind, "fingerprint": train_index.fingerprint}
         self.validation = None
         if eval_index is not None:
             self.validation = Validation(config, eval_index, self.preprocessing, workers, group, network.padding)

@@ -47,7 +47,7 @@ class RunFolder:
         check_writable(self.path)
         goes_on = resumed_from is not None and resumed_from.path.resolve().parent == self.path.resolve()
         moved = "" if goes_on else self._set_earlier_run_aside()
-        self.saved = sorted(numbered_checkpoints(self.path), key=lambda path: path.stat().st_mtime_ns)
+        self.saved = numbered_checkpoints(self.path)[::-1]
         start_log(self.path / f"train_{config.device_id}.log")
         if moved:
             log.info("files of the earlier run in %s are now in %s", self.path, moved)

@@ -5,7 +5,7 @@ from typing import Optional
 import mindspore as ms
 from mindspore import nn, ops
 
-from src.checkpoint import AVERAGED, STATE_PREFIX
+from src.checkpoint import AVERAGED, parameters_of
 
 GRADIENT_MEANS = "gradient_means"  # prefix of the names of the gradients collected so far
 
@@ -52,13 +52,13 @@ class TrainStep(nn.Cell):
         self.is_dynamic = scale_window > 0
         if self.is_dynamic:
             self.scaler = ms.amp.DynamicLossScaler(loss_scale, 2, scale_window)
-            self.scale, self.good_updates = self.scaler.scale_value, self.scaler.counter  # else no parameters of this cell
-            self.scale.name, self.good_updates.name = "loss_scale", "good_updates"
+            self.good_updates = self.scaler.counter
+            self.good_updates.name = "good_updates"
             self.statistics = RunningStatistics(network)
         else:
             self.scaler = ms.amp.StaticLossScaler(loss_scale)
-            self.scale = self.scaler.scale_value
-            self.scale.name = "loss_scale"
+        self.scale = self.scaler.scale_value  # a parameter of the scaler, which is no cell, becomes one of this cell
+        self.scale.name = "loss_scale"
         self.accumulate_steps = accumulate_steps
         if accumulate_steps > 1:
             self.means = optimizer.parameters.clone(prefix=GRADIENT_MEANS, init="zeros")
@@ -127,8 +127,7 @@ class MovingAverage(nn.Cell):
     def __init__(self, network: nn.Cell, decay: float):
         super().__init__(auto_prefix=False)
         self.decay = decay
-        weights = [p for p in network.get_parameters() if not p.name.startswith(STATE_PREFIX)]
-        self.values = ms.ParameterTuple(weights)
+        self.values = ms.ParameterTuple(parameters_of(network).values())
         self.averages = self.values.clone(prefix=AVERAGED.rstrip("."), init="same")
         for average in self.averages:
             average.requires_grad = False

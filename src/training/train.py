@@ -49,10 +49,10 @@ def train(config: Config, platform: str) -> None:
     with communication.master_first(group):  # it checks the files; the others read what it noted
         train_index, eval_index = open_training_data(config, workers)
     for index in filter(None, (train_index, eval_index)):
-        communication.check_same_images(len(index), index.fingerprint(), group)
+        communication.check_same_images(len(index), index.fingerprint, group)
     geometry = divide(config, len(train_index))
     if saved:
-        resume.check_same_run(saved, config, train_index.fingerprint(), workers)
+        resume.check_same_run(saved, config, train_index.fingerprint, workers)
 
     rates = learning_rates(config, geometry.steps_per_epoch, geometry.images_per_step)
     network = create_network(config, saved)

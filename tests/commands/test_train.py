@@ -43,7 +43,7 @@ def test_a_run_learns_and_leaves_what_it_promises(trained):
     assert written[:6] == [(1, 3), (1, 4), (2, 6), (2, 8), (3, 9), (3, 12)] and written[-2:] == [(8, 30), (8, 32)]
     metadata = checkpoint.load(trained["ckpt"]).metadata
     assert (metadata["epoch"], metadata["step"], metadata["class_names"]) == (8, 32, list(CLASSES))
-    assert metadata["dataset"] == {"kind": "folder", "fingerprint": index_folder(trained["data"] / "train").fingerprint()}
+    assert metadata["dataset"] == {"kind": "folder", "fingerprint": index_folder(trained["data"] / "train").fingerprint}
     assert metadata["config"]["lr"] == 0.02 and metadata["preprocessing"]["image_size"] == [16, 16]
     evaluations = [event for event in events(run) if event["event"] == "eval"]
     assert [event["epoch"] for event in evaluations] == list(range(1, 9))

@@ -62,16 +62,16 @@ def test_cifar_files_give_their_pixels_and_labels(tmp_path, kind, classes):
     assert train.name(0) == list(content)[0] + ":0" and train.name(len(train) - 1).endswith(":5")
     images, _ = next(read_batches(train_pipeline(train, config, 0, 2)))
     assert images.shape == (3, 3, 32, 32)
-    assert open_evaluation_data(config, 1).fingerprint() == index_cifar(tmp_path, kind, "val").fingerprint()
+    assert open_evaluation_data(config, 1).fingerprint == index_cifar(tmp_path, kind, "val").fingerprint
 
 
 def test_cifars_fingerprint_follows_its_content(tmp_path):
     write_cifar(tmp_path)
-    before = index_cifar(tmp_path, "cifar10", "train").fingerprint()
+    before = index_cifar(tmp_path, "cifar10", "train").fingerprint
     content = bytearray((tmp_path / "data_batch_3.bin").read_bytes())
     content[500] ^= 1
     (tmp_path / "data_batch_3.bin").write_bytes(content)
-    assert index_cifar(tmp_path, "cifar10", "train").fingerprint() != before
+    assert index_cifar(tmp_path, "cifar10", "train").fingerprint != before
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def test_synthetic_images(caplog):
     assert len(train) == len(val) == 100 and train.images.kind == "synthetic" and set(train.labels) == {0, 1, 2}
     images, labels = next(read_batches(train_pipeline(train, config, 0, 2)))
     assert images.shape == (4, 3, 16, 16) and labels.shape == (4, 3)
-    assert train.fingerprint() == open_training_data(config, 1)[0].fingerprint()
+    assert train.fingerprint == open_training_data(config, 1)[0].fingerprint
     other = build_config({**AUGMENTED, "dataset": "synthetic", "synthetic_images": 100, "seed": 4})
-    assert train.fingerprint() != open_training_data(other, 1)[0].fingerprint()
+    assert train.fingerprint != open_training_data(other, 1)[0].fingerprint
 
 
 def test_the_format_can_be_said(tmp_path, data_set):

@@ -127,7 +127,7 @@ def test_unchanged_folders_are_not_listed_again(data_set, tmp_path, listings, ca
     first, again = index_folder(root, tmp_path / "cache"), index_folder(root, tmp_path / "cache")
     assert len(listings) == 1
     assert again.files == first.files and (again.labels == first.labels).all() and again.class_names == CLASSES
-    assert again.fingerprint() == first.fingerprint() and (again.images.stamps == first.images.stamps).all()
+    assert again.fingerprint == first.fingerprint and (again.images.stamps == first.images.stamps).all()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_changed_folder_is_listed_again(data_set, tmp_path, listings, change):
     before = index_folder(root, tmp_path / "cache")
     change(root)
     after = index_folder(root, tmp_path / "cache", check_files=False)
-    assert len(listings) == 2 and after.fingerprint() != before.fingerprint()
+    assert len(listings) == 2 and after.fingerprint != before.fingerprint
     assert after.files == index_folder(root).files
 
 
@@ -163,10 +163,10 @@ def test_a_rewritten_file_is_noticed_where_files_are_looked_at(data_set, tmp_pat
     settled(root)
     before = index_folder(root, tmp_path / "cache")
     before.path(3).write_bytes(b"something else")
-    assert index_folder(root, tmp_path / "cache", check_files=False).fingerprint() == before.fingerprint()
+    assert index_folder(root, tmp_path / "cache", check_files=False).fingerprint == before.fingerprint
     after = index_folder(root, tmp_path / "cache")
-    assert len(listings) == 1 and after.images.stamps[3, 0] == 14 and after.fingerprint() != before.fingerprint()
-    assert index_folder(root, tmp_path / "cache", check_files=False).fingerprint() == after.fingerprint()
+    assert len(listings) == 1 and after.images.stamps[3, 0] == 14 and after.fingerprint != before.fingerprint
+    assert index_folder(root, tmp_path / "cache", check_files=False).fingerprint == after.fingerprint
 
 
 def test_a_damaged_cache_is_made_anew(data_set, tmp_path, listings):
@@ -182,9 +182,9 @@ def test_a_damaged_cache_is_made_anew(data_set, tmp_path, listings):
 def test_the_fingerprint_follows_the_data_and_not_its_place(data_set, tmp_path):
     index = index_folder(data_set / "train")
     shutil.copytree(data_set / "train", tmp_path / "copy")
-    assert index_folder(tmp_path / "copy").fingerprint() == index.fingerprint()
-    prints = {index.fingerprint(), index.without({3}).fingerprint(), index.select(np.arange(18)[::-1]).fingerprint()}
-    prints |= {index.with_classes(("red", "green", "blue"), allow_fewer=False).fingerprint()}
+    assert index_folder(tmp_path / "copy").fingerprint == index.fingerprint
+    prints = {index.fingerprint, index.without({3}).fingerprint, index.select(np.arange(18)[::-1]).fingerprint}
+    prints |= {index.with_classes(("red", "green", "blue"), allow_fewer=False).fingerprint}
     assert len(prints) == 4
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import safetensors
 
 from src import checkpoint
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.models.weights.torch_files import is_torch_file, read_torch
 from src.models.weights.torch_tensors import StoredTensor, widen_bfloat16
 
@@ -112,7 +112,7 @@ def _read_safetensors(path: Path) -> WeightFile:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     except (safetensors.SafetensorError, ValueError) as error:
         raise UserError(
-            f"{path}: cannot be read as safetensors: {str(error).splitlines()[0]}; use another copy of the file"
+            f"{path}: cannot be read as safetensors: {first_line(error)}; use another copy of the file"
         ) from None
     metadata = {}
     with contextlib.suppress(KeyError, ValueError, TypeError):  # another program's

@@ -10,7 +10,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.models.registry import find_model
 from src.models.weights.files import find_weights, read_weight_file
 from src.models.weights.names import our_name
@@ -84,7 +84,7 @@ def _their_logits(metadata: dict, source: Path, averaged: bool, images: np.ndarr
             {our_name(name): value for name, value in weights.items() if not name.endswith("n_averaged")}, strict=True
         )
     except RuntimeError as error:
-        raise UserError(f"--verify: {package} refuses the weights: {str(error).splitlines()[0]}") from None
+        raise UserError(f"--verify: {package} refuses the weights: {first_line(error)}") from None
     with torch.inference_mode():
         logits = network.eval()(torch.from_numpy(images)).numpy()
     return logits, f"{package} {library.__version__} on PyTorch {torch.__version__}"
