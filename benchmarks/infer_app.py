@@ -4,8 +4,8 @@ infer_images decodes, resizes and classifies JPEG files (500x375 pixels, about 5
 network on data that is in memory already; a loop of Pillow and ONNX Runtime does in Python what infer_images does. Batch 1,
 all cores. "int8" is the 8-bit file that `export.py --quantize int8` writes; ONNX Runtime has no bf16 on a CPU. As a limit,
 numpy multiplies matrices with as many float32 multiply-adds as the network has. Each contender runs twice per round, on few
-and on many images, and the difference counts: starting and compiling the network drop out. CPU time is user and system time of
-all threads; other processes disturb it less than wall time.
+and on many images, and the difference counts: starting and compiling the network drop out. CPU time is user and system time
+of all threads; other processes disturb it less than wall time.
 
 Usage: python benchmarks/infer_app.py [--backbone NETWORK] [--images 200] [--rounds 3] [--output FILE]
   The network has random weights.

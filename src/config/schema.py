@@ -1,22 +1,11 @@
-"""The configuration of a run: one flat, typed set of keys.
+"""The keys of a configuration: their types, their ranges and the contradictions between them."""
 
-Precedence: `default_config.yaml` < recipe (`--config_path`) < command line (`--key value`). The defaults, the help texts
-and the order of the keys live in `default_config.yaml` alone; types, ranges and contradictions are checked here.
-"""
+from typing import Annotated, Any, Literal
 
-import difflib
-import re
-from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
-
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from src.errors import UserError
 from src.models.registry import canonical_name, find_model
-
-DEFAULTS_FILE = Path(__file__).resolve().parent.parent / "default_config.yaml"
-ALIASES = {"device_target": "platform"}
 
 
 def _number(value: Any) -> Any:
@@ -207,16 +196,16 @@ class Config(BaseModel):
             if self.eta_min > self.lr:
                 raise UserError(f"eta_min: {self.eta_min:g} is above the base rate, lr {self.lr:g}")
         if any(b <= a for a, b in zip(self.lr_epochs, self.lr_epochs[1:])):
-            raise UserError(f"lr_epochs: must increase, got {_plain(self.lr_epochs)!r}")
+            raise UserError(f"lr_epochs: must increase, got {as_written(self.lr_epochs)!r}")
         for key in ("crop_scale", "crop_ratio"):
             low, high = getattr(self, key)
             if low > high:
-                raise UserError(f"{key}: the first number must not exceed the second, got {_plain((low, high))!r}")
+                raise UserError(f"{key}: the first number must not exceed the second, got {as_written((low, high))!r}")
         if self.crop_scale[1] > 1:
             raise UserError(f"crop_scale: a crop cannot cover more than 1.0 of the image, got {self.crop_scale[1]:g}")
         if 0 < self.eval_resize < max(self.image_size):
             raise UserError(
-                f"eval_resize: {self.eval_resize} is smaller than the crop, image_size {_plain(self.image_size)}; "
+                f"eval_resize: {self.eval_resize} is smaller than the crop, image_size {as_written(self.image_size)}; "
                 f"pass {max(self.image_size)} or more, or 0"
             )
         if not self.is_distributed and (self.group_size > 1 or self.rank > 0):
@@ -252,150 +241,6 @@ class Config(BaseModel):
         return self
 
 
-def load_config(arguments: list) -> Config:
-    """Reads defaults, recipe and command line.
-
-    Args:
-        arguments: the command line without the program's name: `--key value` or `--key=value`, `--config_path FILE`,
-            `--dry_run` (prints the resolved configuration and exits), `--help`.
-
-    Raises:
-        UserError: unknown key, wrong type, value out of range or contradicting another; names key and value.
-    """
-    given = _parse_arguments(arguments)
-    if "help" in given:
-        print(help_text())
-        raise SystemExit(0)
-    dry_run = given.pop("dry_run", False)
-    recipe_path = given.pop("config_path", None)
-    recipe = _read_yaml(Path(recipe_path)) if recipe_path else {}
-    config = build_config({**_canonical(recipe, recipe_path), **_canonical(given, "the command line")})
-    if dry_run:
-        print(to_yaml(config), end="")
-        raise SystemExit(0)
-    return config
-
-
-def build_config(values: Optional[dict] = None) -> Config:
-    """The defaults with `values` on top, checked. Raises UserError as `load_config` does."""
-    values = values or {}
-    defaults = _read_yaml(DEFAULTS_FILE)
-    try:
-        config = Config(**{**defaults, **values})
-    except ValidationError as error:
-        raise UserError(_describe(error, defaults)) from None
-    config._given = frozenset(values)
-    return config
-
-
-def to_yaml(config: Config) -> str:
-    """The resolved configuration as YAML that `--config_path` reads back."""
-    values = {key: _plain(value) for key, value in config.model_dump().items()}
-    return yaml.safe_dump(values, sort_keys=False)
-
-
-def help_text() -> str:
-    """`--help`: every key with the comment that stands behind it in `default_config.yaml`."""
-    lines = ["Options (defaults in brackets); --config_path FILE reads a recipe, --dry_run shows the result and stops.", ""]
-    for section, keys in _sections().items():
-        lines += ["", section.capitalize()]
-        lines += [f"  --{key:<22} {text} [{default}]" for key, default, text in keys]
-    return "\n".join(lines)
-
-
-def keys_of_sections(names: tuple) -> list:
-    """The keys below the headings of `default_config.yaml` that begin with one of the names."""
-    return [key for section, keys in _sections().items() if section.startswith(names) for key, _, _ in keys]
-
-
-def _sections() -> dict:
-    """Heading -> (key, default, comment) of `default_config.yaml`."""
-    sections: dict = {}
-    for line in DEFAULTS_FILE.read_text(encoding="utf-8").splitlines():
-        if line.startswith("# ----"):
-            keys = sections.setdefault(line.strip("# -"), [])
-        elif match := re.match(r"(\w+): +(\S+(?: \S+)*?) +# (.*)", line):
-            keys.append(match.groups())
-    return sections
-
-
-def _parse_arguments(arguments: list) -> dict:
-    given: dict = {}
-    position = 0
-    while position < len(arguments):
-        argument = arguments[position]
-        position += 1
-        if argument in ("-h", "--help"):
-            return {"help": True}
-        if argument == "--dry_run":
-            given["dry_run"] = True
-            continue
-        if not argument.startswith("--"):
-            raise UserError(f"'{argument}': not an option; options are written --key value")
-        key, separator, value = argument[2:].partition("=")
-        if key != "config_path":
-            _check_key(key, "the command line")
-        if not separator:
-            if position < len(arguments) and not arguments[position].startswith("--"):
-                value = arguments[position]
-                position += 1
-            elif key in Config.model_fields and Config.model_fields[key].annotation is bool:
-                value = "true"
-            else:
-                raise UserError(f"--{key}: a value is missing; write --{key} VALUE")
-        given[key] = value
-    return given
-
-
-def _canonical(values: dict, source: Optional[str]) -> dict:
-    """Checks the keys and replaces aliases by the keys they stand for."""
-    for key in values:
-        _check_key(str(key), str(source))
-    return {ALIASES.get(key, key): value for key, value in values.items() if key != "expected"}
-
-
-def _check_key(key: str, source: str) -> None:
-    known = [*Config.model_fields, *ALIASES]
-    if key in known or key == "expected":  # `expected:` is a recipe's note of what it should reach
-        return
-    near = difflib.get_close_matches(key, [*known, "config_path", "dry_run"], n=1)
-    hint = f"did you mean {near[0]}?" if near else "default_config.yaml lists every key"
-    raise UserError(f"{key}: unknown key in {source}; {hint}")
-
-
-def _read_yaml(path: Path) -> dict:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        near = ", ".join(sorted(str(p) for p in Path("configs").glob("*.yaml"))) or "none in configs/"
-        raise UserError(f"config_path: no such file '{path}'; recipes here: {near}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"config_path: cannot read '{path}': {error}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"config_path: '{path}' is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"config_path: '{path}' must hold 'key: value' lines")
-    return values
-
-
-def _describe(error: ValidationError, defaults: dict) -> str:
-    """The first problem as one line: key, what is wrong, the value, the default as an example."""
-    first = error.errors()[0]
-    if not first["loc"]:
-        return first["msg"].replace("Value error, ", "")
-    key, value = str(first["loc"][0]), first["input"]
-    message = first["msg"].replace("Value error, ", "")
-    if first["type"] in ("missing", "too_short", "too_long", "tuple_type"):
-        message = "expected as many numbers as the default has, separated by commas"
-    message = message[0].lower() + message[1:]
-    line = f"{key}: {message}, got {_plain(value)!r} (default {defaults.get(key)!r})"
-    if first["type"] == "literal_error":
-        choices = re.findall(r"'(\w+)'", first["ctx"]["expected"])
-        near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.4)
-        line += f"; did you mean {near[0]}?" if near else ""
-    return line
-
-
-def _plain(value: Any) -> Any:
+def as_written(value: Any) -> Any:
     """Tuples as the comma-separated text that users write, everything else as it is."""
     return ",".join(str(item) for item in value) if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,11 @@
+"""The configuration of a run: one flat, typed set of keys.
+
+Precedence: `default_config.yaml` < recipe (`--config_path`) < command line (`--key value`).
+"""
+
+from src.config.command_line import help_text
+from src.config.defaults import DEFAULTS_FILE, keys_of_sections
+from src.config.load import build_config, load_config, to_yaml
+from src.config.schema import Config
+
+__all__ = ["DEFAULTS_FILE", "Config", "build_config", "help_text", "keys_of_sections", "load_config", "to_yaml"]
