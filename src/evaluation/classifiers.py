@@ -1,4 +1,4 @@
-"""Turns a file into a classifier: `.ckpt`, `.mindir` or `.onnx`, told apart by the ending."""
+"""Turns a file into a classifier, told apart by the ending: a checkpoint, an export or weights of PyTorch programs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,7 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
         UserError: unknown ending, no such file, damaged, or not what `backbone` and `num_classes` ask for.
     """
     loaders = {".ckpt": _load_checkpoint, ".mindir": _load_mindir, ".onnx": _load_onnx}
+    loaders.update(dict.fromkeys(checkpoint.FOREIGN_ENDINGS, _load_weights))
     if path.suffix == ".om":
         raise UserError(
             f"pretrained: '{path}' runs on Ascend only; there, bash scripts/run_infer_310.sh {path} DATA_PATH evaluates it"
@@ -87,6 +88,18 @@ def _check_as_asked(path: Path, config: Config, metadata: dict) -> None:
 
 def _load_checkpoint(path: Path, config: Config) -> tuple:
     network, metadata = restore_network(path, config)
+    return lambda images: network(ms.Tensor(images)).asnumpy(), metadata
+
+
+def _load_weights(path: Path, config: Config) -> tuple:
+    from src.models.weights.importing import read_weights
+    from src.models.weights.writing import network_with
+
+    if "backbone" not in config.given:
+        raise UserError(f"backbone: '{path}' does not tell its network; pass --backbone NAME")
+    values, metadata = read_weights(config.backbone, path, config.use_ema)
+    _check_as_asked(path, config, metadata)
+    network = network_with(values, metadata)
     return lambda images: network(ms.Tensor(images)).asnumpy(), metadata
 
 

@@ -14,8 +14,11 @@ from conftest import CLASSES, TINY, write_image
 def exports(trained) -> dict:
     """Ending -> file, of the trained network."""
     from src.errors import run_command
+    from src.models.weights.__main__ import main as weights_command
 
-    files = {".ckpt": trained["ckpt"]}
+    files = {".ckpt": trained["ckpt"], ".safetensors": trained["root"] / "exported.safetensors"}
+    arguments = [*TINY[:2], "--source", str(files[".ckpt"]), "--output", str(files[".safetensors"])]
+    assert run_command(weights_command, arguments) == 0
     for kind in ("MINDIR", "ONNX"):
         file = trained["root"] / f"exported.{kind.lower()}"
         arguments = ["--ckpt_file", str(trained["ckpt"]), "--file_format", kind, "--file_name", str(file)]
@@ -28,12 +31,13 @@ def settings(trained, tmp_path) -> list:
     return ["--data_dir", trained["data"] / "val", "--cache_dir", tmp_path / "cache"]
 
 
-@pytest.mark.parametrize("ending", [".ckpt", ".mindir", ".onnx"])
+@pytest.mark.parametrize("ending", [".ckpt", ".mindir", ".onnx", ".safetensors"])
 def test_every_format_counts_every_image_once_whatever_the_batch_size(trained, exports, tmp_path, command, ending):
     results = []
+    named = TINY[:2] if ending == ".safetensors" else []
     for batch_size in (1, 7, 100):
         code, out, _ = command(
-            eval_command.main, "--pretrained", exports[ending], *settings(trained, tmp_path),
+            eval_command.main, "--pretrained", exports[ending], *settings(trained, tmp_path), *named,
             "--eval_batch_size", batch_size, "--result_json", tmp_path / "result.json",
         )  # fmt: skip
         assert code == 0
@@ -45,6 +49,13 @@ def test_every_format_counts_every_image_once_whatever_the_batch_size(trained, e
     assert {result["images"] for result in results} == {33}
     assert results[0]["preprocessing"]["image_size"] == [16, 16] and results[0]["config"]["eval_batch_size"] == 1
     assert len({result["top1_correct"] for result in results}) == 1
+
+
+def test_weights_of_pytorch_need_the_name_of_their_network_and_only_eval_takes_them_as_they_are(exports, command):
+    code, _, err = command(eval_command.main, "--pretrained", exports[".safetensors"], "--predict", "nowhere")
+    assert code == 2 and "does not tell its network; pass --backbone NAME" in err
+    code, _, err = command(export_command.main, "--ckpt_file", exports[".safetensors"])
+    assert code == 2 and "import them first: python -m src.models.weights --backbone NAME" in err
 
 
 def test_the_training_run_and_eval_agree(trained, tmp_path, command):
@@ -130,7 +141,7 @@ def test_a_flipped_bit_is_refused(trained, exports, tmp_path, refused, ending):
     assert str(tmp_path) in line and "damaged" in line
 
 
-@pytest.mark.parametrize("ending", [".ckpt", ".mindir", ".onnx"])
+@pytest.mark.parametrize("ending", [".ckpt", ".mindir", ".onnx", ".safetensors"])
 def test_garbage_is_refused(trained, tmp_path, refused, ending):
     path = tmp_path / f"garbage{ending}"
     path.write_bytes(b"garbage" * 100)
@@ -143,7 +154,7 @@ def test_garbage_is_refused(trained, tmp_path, refused, ending):
     [
         ({"pretrained": ""}, ["pretrained: no value"]),
         ({"pretrained": "nowhere.ckpt"}, ["no such file 'nowhere.ckpt'"]),
-        ({"pretrained": "network.pth"}, ["network.pth", ".ckpt, .mindir, .onnx"]),
+        ({"pretrained": "network.h5"}, ["network.h5", ".ckpt, .mindir, .onnx"]),
         ({"data_dir": ""}, ["data_dir: no value"]),
         ({"backbone": "resnet20"}, ["backbone: resnet20 was asked for", "resnext11_8x16d"]),
         ({"num_classes": 4}, ["num_classes: 4 was asked for", "holds 3"]),
