@@ -109,6 +109,8 @@ class Config(BaseModel):
     nesterov: bool
     weight_decay: NonNegative
     decay_norm_and_bias: bool
+    loss: Literal["cross_entropy", "binary_cross_entropy"]
+    loss_threshold: Annotated[Fraction, Field(lt=1)]
     label_smooth: bool
     label_smooth_factor: Annotated[Fraction, Field(lt=1)]
     accumulate_steps: PositiveCount
@@ -221,6 +223,8 @@ class Config(BaseModel):
             raise UserError("nesterov: is a form of momentum; pass --optimizer momentum or lars with momentum above 0, or 0")
         if self.is_dynamic_loss_scale and not 1 <= self.loss_scale <= 2.0**127:
             raise UserError(f"loss_scale: a dynamic scale starts at 1 to 2**127, got {self.loss_scale:g}; 65536 is usual")
+        if self.loss_threshold and self.loss != "binary_cross_entropy":
+            raise UserError(f"loss_threshold: {self.loss_threshold:g} needs --loss binary_cross_entropy; or pass 0")
         unknown = [name for name in self.resume_allow if name not in (*type(self).model_fields, "data", "workers")]
         if unknown:
             raise UserError(f"resume_allow: '{unknown[0]}' is no key; name keys, or data or workers")

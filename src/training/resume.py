@@ -10,7 +10,7 @@ from mindspore import nn
 
 from src import checkpoint
 from src.checkpoint import STATE_PREFIX, Checkpoint, parameters_of
-from src.config import Config, keys_of_sections
+from src.config import Config, build_config, keys_of_sections
 from src.errors import UserError, first_of
 from src.runlog import log
 from src.training.step import GRADIENT_MEANS, TrainStep
@@ -64,10 +64,11 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
         fingerprint: of the training data (`ImageIndex.fingerprint`).
         workers: threads of the input pipeline; the random numbers of augmentation depend on it.
     """
-    then, now = saved.metadata["config"], config.model_dump(mode="json")
+    now = config.model_dump(mode="json")
+    then = {**build_config().model_dump(mode="json"), **saved.metadata["config"]}  # keys that were not there yet
     deciding = [*keys_of_sections(_DECIDING_SECTIONS), "seed", "group_size", "bn_statistics"]
     differences = {
-        key: f"{then.get(key)!r} then, {now[key]!r} now" for key in deciding if then.get(key) != now[key]
+        key: f"{then[key]!r} then, {now[key]!r} now" for key in deciding if then[key] != now[key]
     }
     if saved.metadata["dataset"]["fingerprint"] != fingerprint:
         differences[DATA] = "the training images are not those of then"

@@ -24,7 +24,7 @@ class TrainStep(nn.Cell):
     Args:
         network: images -> logits.
         optimizer: over the parameters to train.
-        label_smoothing: share of the probability spread over all classes (Szegedy et al. 2015, arXiv 1512.00567, section 7).
+        loss: logits float32 (N, classes), labels -> float32 () (`create_loss`).
         loss_scale: the scale, or where a dynamic one starts.
         scale_window: updates before a dynamic scale doubles; 0: the scale is fixed.
         accumulate_steps: batches per update; the gradient is their mean.
@@ -37,7 +37,7 @@ class TrainStep(nn.Cell):
         self,
         network: nn.Cell,
         optimizer: nn.Optimizer,
-        label_smoothing: float = 0.0,
+        loss: nn.Cell,
         loss_scale: float = 1.0,
         scale_window: int = 0,
         accumulate_steps: int = 1,
@@ -48,7 +48,7 @@ class TrainStep(nn.Cell):
         super().__init__(auto_prefix=False)  # otherwise MindSpore renames the weights
         self.network = network
         self.optimizer = optimizer
-        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+        self.loss = loss
         self.is_dynamic = scale_window > 0
         if self.is_dynamic:
             self.scaler = ms.amp.DynamicLossScaler(loss_scale, 2, scale_window)

@@ -22,6 +22,7 @@ from src.runlog import log
 from src.training import resume
 from src.training.callbacks import Geometry, Progress
 from src.training.finetune import freeze, start_from
+from src.training.losses import create_loss
 from src.training.optimizers import create_optimizer
 from src.training.precision import mixed_precision
 from src.training.run import Run
@@ -145,7 +146,7 @@ def create_step(network: nn.Cell, rates: np.ndarray, config: Config, platform: s
     return TrainStep(
         mixed_precision(network, config.amp_level, config.amp_dtype, platform),
         optimizer,
-        label_smoothing=config.label_smooth_factor if config.label_smooth else 0.0,
+        create_loss(config),
         loss_scale=config.loss_scale,
         scale_window=config.loss_scale_window if config.is_dynamic_loss_scale else 0,
         accumulate_steps=config.accumulate_steps,

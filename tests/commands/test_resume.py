@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import train
 from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
+from src.config import build_config
+from src.errors import UserError
+from src.training import resume
 
 # Everything that keeps a state of its own is on.
 FULL = {
@@ -223,3 +227,13 @@ def test_a_performance_run_times_steps_and_leaves_no_checkpoint(trained, tmp_pat
     assert not list(run.glob("*.ckpt"))
     text = (run / "resnext11_8x16d_bs4_1p_perf.log").read_text()
     assert "img_per_s: " in text and "img_per_s_p90: " in text
+
+
+def test_a_key_that_the_checkpoint_does_not_know_yet_counts_as_its_default():
+    config = build_config({"resume": "auto"})
+    then = {key: value for key, value in config.model_dump(mode="json").items() if key != "loss"}
+    saved = checkpoint.Checkpoint(Path("a.ckpt"), {}, {"config": then, "dataset": {"fingerprint": "f"}, "data_workers": 1})
+    resume.check_same_run(saved, config, "f", 1)
+    other = build_config({"resume": "auto", "loss": "binary_cross_entropy"})
+    with pytest.raises(UserError, match="loss .'cross_entropy' then, 'binary_cross_entropy' now"):
+        resume.check_same_run(saved, other, "f", 1)

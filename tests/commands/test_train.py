@@ -78,7 +78,8 @@ def test_the_same_seed_gives_the_same_run_and_another_another(data_set, tmp_path
 def test_a_run_with_every_augmentation_learns_from_soft_labels_and_repeats(data_set, tmp_path, command):
     values = {
         "auto_augment": "trivialaugment", "random_erase_prob": 0.3, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,
-        "repeated_augment": 2, "max_epoch": 2, "log_interval": 1,
+        "repeated_augment": 2, "max_epoch": 2, "log_interval": 1, "loss": "binary_cross_entropy", "loss_threshold": 0.2,
+        "optimizer": "lamb", "lr": 0.005,
     }  # fmt: skip
     weights = []
     for name in ("a", "b"):

@@ -14,6 +14,7 @@ import pytest
 from src.config import build_config
 from src.models import create_model, registry
 from src.models.registry import find_model
+from src.training.losses import create_loss
 from src.training.optimizers import create_optimizer
 from src.training.step import TrainStep
 
@@ -79,6 +80,7 @@ def prepared(name: str, steps: int, rate: float) -> tuple:
     drawn = draw_weights({parameter.name: parameter.shape for parameter in network.get_parameters()})
     for parameter in network.get_parameters():
         parameter.set_data(ms.Tensor(drawn[parameter.name]))
-    config = build_config({"momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY, "decay_norm_and_bias": True})
+    values = {"momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY, "label_smooth_factor": LABEL_SMOOTHING}
+    config = build_config({**values, "decay_norm_and_bias": True})
     optimizer = create_optimizer(network, np.full(steps, rate, np.float32), config)
-    return network, TrainStep(network, optimizer, LABEL_SMOOTHING, config.loss_scale).set_train()
+    return network, TrainStep(network, optimizer, create_loss(config), config.loss_scale).set_train()

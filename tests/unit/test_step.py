@@ -4,6 +4,7 @@ import pytest
 from mindspore import nn
 
 from src.config import build_config
+from src.training.losses import create_loss
 from src.training.optimizers import create_optimizer
 from src.training.step import MovingAverage, TrainStep
 
@@ -31,9 +32,9 @@ def linear() -> nn.Cell:
 
 def create(network: nn.Cell, rates=RATES, **values) -> TrainStep:
     options = {key: values.pop(key) for key in ("scale_window", "accumulate_steps", "clip_norm", "average") if key in values}
-    config = build_config({"momentum": 0.9, "weight_decay": 0.01, **values})
+    config = build_config({"momentum": 0.9, "weight_decay": 0.01, "label_smooth_factor": SMOOTHING, **values})
     optimizer = create_optimizer(network, np.array(rates, np.float32), config)
-    return TrainStep(network, optimizer, SMOOTHING, config.loss_scale, **options).set_train()
+    return TrainStep(network, optimizer, create_loss(config), config.loss_scale, **options).set_train()
 
 
 def run(step: TrainStep, images=IMAGES, labels=LABELS) -> tuple:

@@ -134,7 +134,8 @@ def new_step(distributed: bool) -> TrainStep:
     optimizer = nn.Momentum(network.trainable_params(), 0.1, 0.9)
     reducer = nn.DistributedGradReducer(optimizer.parameters) if distributed else None
     return TrainStep(
-        network, optimizer, loss_scale=1024, scale_window=100, accumulate_steps=2, reduce_gradients=reducer
+        network, optimizer, nn.CrossEntropyLoss(), loss_scale=1024, scale_window=100, accumulate_steps=2,
+        reduce_gradients=reducer,
     ).set_train()  # fmt: skip
 
 
