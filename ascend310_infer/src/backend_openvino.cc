@@ -22,7 +22,8 @@ class OpenVinoBackend : public InferenceBackend {
     const std::string name = options.model.string();
     const auto abilities = core_.get_property("CPU", ov::device::capabilities);
     if (options.bf16 && std::find(abilities.begin(), abilities.end(), ov::device::capability::BF16) == abilities.end()) {
-      throw AppError("--precision: this CPU has no bf16 arithmetic; leave the flag out");
+      throw AppError("--precision: OpenVINO finds no bf16 arithmetic on this CPU; unset ONEDNN_MAX_CPU_ISA if it is set, or "
+                     "leave --precision out");
     }
     auto model = Read(name);
     Inspect(*model, name);

@@ -17,6 +17,7 @@ from src.distributed.job import STOP_EXIT_CODES, Failure, Job, LocalRank
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TERMINATE_SECONDS = 5.0  # between SIGTERM and SIGKILL
+STACK_SECONDS = 5.0  # for ranks that hang to write where; a loaded system needs more than a moment
 TAIL_BYTES = 65536
 PR_SET_PDEATHSIG = 1
 # How long a collective waits for other ranks: as long as it may, because they wait while rank 0 checks millions of files.
@@ -142,11 +143,9 @@ class RankProcess(Process):
             os.kill(self.pid, signal.SIGTERM)
             self.send(signal.SIGCONT)  # one that SIGSTOP holds would not see it
 
-    def write_stack(self) -> None:
-        """Asks it to write to its log where it is; only a rank that has beaten can answer."""
-        if self.beats and self.exit_code() is None:
-            self.send(signal.SIGCONT)
-            os.kill(self.pid, signal.SIGUSR1)
+    def can_write_stack(self) -> bool:
+        """Whether it can be asked where it is: the first beat makes a rank ready for that."""
+        return bool(self.beats) and self.exit_code() is None
 
     def tail(self) -> str:
         """The end of its log."""
@@ -217,6 +216,20 @@ def end(processes: list) -> None:
         process.send(signal.SIGKILL)
     for process in processes:
         process._popen.wait()
+
+
+def write_stacks(ranks: list) -> None:
+    """Asks ranks to write to their logs where they are, and waits until they have or `STACK_SECONDS` are over."""
+    sizes = {rank: rank.log.stat().st_size for rank in ranks if rank.can_write_stack()}
+    for rank in sizes:
+        rank.send(signal.SIGCONT)  # one that SIGSTOP holds could not answer
+        os.kill(rank.pid, signal.SIGUSR1)
+    deadline = time.monotonic() + STACK_SECONDS
+    while time.monotonic() < deadline and any(
+        rank.log.stat().st_size == size and rank.exit_code() is None for rank, size in sizes.items()
+    ):
+        time.sleep(0.05)
+    time.sleep(0.2)  # the first line is there; the others follow at once
 
 
 def core_shares(ranks: int) -> list:

@@ -17,6 +17,7 @@ from src.distributed.processes import (
     program_lines,
     start_ranks,
     start_scheduler,
+    write_stacks,
 )
 
 POLL_SECONDS = 0.1
@@ -24,7 +25,6 @@ REPORT_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 120.0  # a rank may end this long before the others show their next sign of life
 PORT_SECONDS = 10.0  # for the port of the attempt before
 DECISION_SECONDS = 30.0  # server 0 answers a failure once all ranks of all servers have ended
-STACK_SECONDS = 0.5  # for the ranks of a job that hangs to write where
 TAIL_LINES = 15
 
 
@@ -96,9 +96,7 @@ class _Launch:
                 # server 0 passes it on; the others tell server 0, before the seconds that ending takes
                 self._tell("end" if job.node == 0 else "failed", failure=failure.as_message())
                 if failure.code == HANG_EXIT_CODE and not failure.asked:
-                    for rank in self.ranks:
-                        rank.write_stack()
-                    time.sleep(STACK_SECONDS)
+                    write_stacks(self.ranks)
                 if failure.asked:
                     self._let_finish(failure)
             self._end_processes()

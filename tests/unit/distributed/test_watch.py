@@ -125,9 +125,9 @@ def test_nothing_of_a_rank_is_left(launched, tmp_path):
     ],
 )
 def test_a_hang_is_found_by_missing_heartbeats(launched, body, cause):
-    code, seconds, _, err = launched(body, hang_timeout=2)
-    assert code == 124 and seconds < 12
-    assert f"rank 1 on server here: no rank made progress for 2 s; this one {cause}" in err.splitlines()[-1]
+    code, seconds, _, err = launched(body, hang_timeout=4)  # time for both to start on a loaded system
+    assert code == 124 and seconds < 20
+    assert f"rank 1 on server here: no rank made progress for 4 s; this one {cause}" in err.splitlines()[-1]
     assert "program.py" in err and "most recent call first" in err  # where it hangs
 
 
