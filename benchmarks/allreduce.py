@@ -110,9 +110,8 @@ def measure(names: list, rounds: int, output: Path) -> None:
 
     from src.distributed import communication
     from src.distributed.heartbeat import beat
-    from src.models import create_model
     from src.models.__main__ import describe
-    from src.training.step import TrainStep, create_optimizer
+    from src.training.train import create_network, create_step
 
     class AllReduce(nn.Cell):
         """The sum over ranks."""
@@ -126,12 +125,11 @@ def measure(names: list, rounds: int, output: Path) -> None:
 
     group = communication.start()
     resnet50 = describe("resnet50")
-    network = create_model("resnet50", 1000)
     config = build_config({"platform": "CPU", "backbone": "resnet50"})
-    step = TrainStep(network, create_optimizer(network, np.full(9, 0.1, np.float32), config), 0.1, 1.0).set_train()
+    step = create_step(create_network(config), np.full(9, 0.1, np.float32), config, "CPU").set_train()
     images = ms.Tensor(np.ones((CPU_BATCH, 3, 224, 224), np.float32))
     labels = ms.Tensor(np.arange(CPU_BATCH, dtype=np.int32))
-    step_seconds = median_seconds(lambda: step(images, labels).asnumpy(), 3)  # both ranks at once, as in training
+    step_seconds = median_seconds(lambda: float(step(images, labels)[0].asnumpy()), 3)  # both ranks at once, as in training
     beat()
     results = []
     for name in names:

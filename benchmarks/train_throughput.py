@@ -192,13 +192,9 @@ def mindspore_step(name: str, images: np.ndarray, labels: np.ndarray, _: bool) -
     prepare(config)
     import mindspore as ms
 
-    from src.models import create_model
-    from src.training.optimizers import create_optimizer
-    from src.training.step import TrainStep
+    from src.training.train import create_network, create_step
 
-    network = create_model(name)
-    optimizer = create_optimizer(network, np.full(10_000, LEARNING_RATE, np.float32), config)
-    step = TrainStep(network, optimizer, config.label_smooth_factor, config.loss_scale).set_train()
+    step = create_step(create_network(config), np.full(10_000, LEARNING_RATE, np.float32), config, "CPU").set_train()
     inputs = ms.Tensor(images), ms.Tensor(labels.astype(np.int32))
     return lambda: float(step(*inputs)[0].asnumpy()), "mindspore"
 

@@ -1,0 +1,35 @@
+"""Every benchmark still runs, on as little as it takes; whether its figures are good is not tested."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+SMALLEST = {
+    "allreduce": ["--networks", "resnext11_8x16d", "--rounds", 1],
+    "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32,int8"],
+    "kills": ["--kills", 1],
+    "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
+    "startup": ["--sizes", 50],
+    "train_throughput": ["--models", "resnext11_8x16d", "--image_size", 32, "--steps", 1, "--rounds", 1, "--retries", 0],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
+    if name == "infer_app":
+        pytest.importorskip("openvino")
+    output = tmp_path / "figures.json"
+    command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", *SMALLEST[name], "--output", output]
+    outcome = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert outcome.returncode == 0, outcome.stderr[-2000:]
+    assert json.loads(output.read_text()) and outcome.stdout
+
+
+def test_no_benchmark_is_left_out():
+    elsewhere = {"faults", "infer_throughput"}  # tests/commands/test_distributed.py, test_infer_throughput.py
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == SMALLEST.keys() | elsewhere
