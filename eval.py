@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint or an export, or classifies single images. `python eval.py --help` lists every option."""
+"""Evaluates a checkpoint, an export or weights of PyTorch, or classifies single images; `--help` lists every option."""
 
 import sys
 

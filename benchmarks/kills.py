@@ -1,6 +1,6 @@
 """Kills a small training run with SIGKILL at random moments and resumes it, again and again, then compares the weights.
 
-    python benchmarks/kills.py [--kills 20] [--seed 0] [--output FILE]
+    python benchmarks/kills.py [--kills 20] [--epochs 3] [--seed 0] [--output FILE]
 
 Every feature with a state of its own is on: float16, dynamic loss scale, accumulation, clipping, averages, dropout,
 stochastic depth, mixup, random augmentation. A checkpoint is written after every step; every other kill waits for one that
@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 SECONDS = 1.0  # a kill comes up to so long after a resumed run's first step
 SETTINGS = {
     "backbone": "resnext11_8x16d", "num_classes": 10, "image_size": "16,16", "platform": "CPU", "per_batch_size": 16,
-    "accumulate_steps": 2, "max_epoch": 3, "lr": 0.05, "ckpt_interval": 1, "keep_checkpoint_max": 3, "log_interval": 1,
+    "accumulate_steps": 2, "lr": 0.05, "ckpt_interval": 1, "keep_checkpoint_max": 3, "log_interval": 1,
     "amp_level": "O2", "is_dynamic_loss_scale": 1, "loss_scale_window": 10, "ema_decay": 0.99, "clip_grad_norm": 5,
     "drop_rate": 0.1, "drop_path_rate": 0.1, "nesterov": 1, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,
     "auto_augment": "randaugment", "random_erase_prob": 0.25, "tensorboard": 1, "num_parallel_workers": 2,
@@ -34,6 +34,7 @@ def main() -> int:
     """Runs the comparison; 0 where the two runs end alike."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=3, help="length of the run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
@@ -42,10 +43,10 @@ def main() -> int:
         root = Path(folder)
         subprocess.run([sys.executable, "-m", "src.data.digits", "--output", str(root / "data")], cwd=ROOT, check=True)
         whole, killed, while_saving, steps = root / "whole", root / "killed", 0, []
-        finish(start(root, whole))
+        finish(start(root, whole, options.epochs))
         while len(steps) < options.kills:
             unfinished = set(killed.glob(".*"))
-            process = start(root, killed)
+            process = start(root, killed, options.epochs)
             wait_for_a_step(process, killed)
             time.sleep(chance.uniform(0, SECONDS))
             if len(steps) % 2:  # every other kill comes while a checkpoint is being written
@@ -60,7 +61,7 @@ def main() -> int:
             while_saving += saving
             steps.append(steps_done(killed))
             print(f"kill {len(steps)}: after step {steps[-1]}{', while saving' * saving}", flush=True)
-        finish(start(root, killed))
+        finish(start(root, killed, options.epochs))
         differing = compare(whole / "last.ckpt", killed / "last.ckpt")
     result = {
         "kills": len(steps), "while_saving": while_saving, "steps": steps, "differing": differing,
@@ -72,9 +73,10 @@ def main() -> int:
     return 1 if differing else 0
 
 
-def start(root: Path, run: Path) -> subprocess.Popen:
+def start(root: Path, run: Path, epochs: int) -> subprocess.Popen:
     """Starts or resumes a run."""
-    settings = {**SETTINGS, "data_dir": root / "data", "ckpt_path": run, "cache_dir": root / "cache", "resume": "auto"}
+    paths = {"data_dir": root / "data", "ckpt_path": run, "cache_dir": root / "cache"}
+    settings = {**SETTINGS, **paths, "max_epoch": epochs, "resume": "auto"}
     arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
     return subprocess.Popen(
         [sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -30,7 +30,7 @@ if [[ -x "$build/infer_images" && -x "$build/infer_bin" && -f "$build/.stamp" &&
 fi
 mkdir -p "$build" 2>/dev/null || true
 [[ -d "$build" && -w "$build" ]] ||
-  die "folder: got '$build', which cannot be written; expected a place for the programs. Name another one: --build_dir FOLDER"
+  die "folder: got '$build', which cannot be written; expected a place for the programs. Name another one: build_infer.sh FOLDER, or run_infer_310.sh ... --build_dir FOLDER"
 bash scripts/setup_cpp.sh
 if command -v flock >/dev/null; then
   exec 9>"$build/.lock"

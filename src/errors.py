@@ -21,8 +21,8 @@ def run_command(main: Callable[[list], int], argv: list) -> int:
     """Runs a command; what the user can mend becomes one line on stderr, without a traceback.
 
     Returns:
-        The exit code: `main`'s own, 2 for a `UserError`, 1 for a failing disk or file system, 130 after Ctrl-C, that
-        of a `StoppedError`.
+        The exit code: `main`'s own, 2 for a `UserError` or a missing package, 1 for a failing disk or file system or a
+        closed pipe, 130 after Ctrl-C, that of a `StoppedError`.
     """
     try:
         return main(argv)

@@ -1,4 +1,4 @@
-// Which images there are, their labels, and the names of their results.
+// Which images there are, and the names of their results.
 #pragma once
 
 #include <filesystem>

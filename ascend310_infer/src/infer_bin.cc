@@ -29,13 +29,16 @@ struct Flags {
 bool ParseFlags(int argc, char** argv, Flags* flags) {
   FlagParser parser("Usage: infer_bin --model MODEL --input FOLDER --output FOLDER [flags]");
   parser.AddText("--model", "the .om, .mindir or .onnx file", &flags->model);
+  parser.AddAlias("--model_path", "--model");  // as infer_images, and the messages of the backends, call them
+  parser.AddAlias("--batch", "--batchsize");
   parser.AddText("--input", ".bin files or folders of them, separated by commas; the model's input as raw bytes",
                  &flags->input);
   parser.AddText("--output", "folder for the folder of results", &flags->output);
   parser.AddText("--output_dirname", "name of that folder [date and time]", &flags->folder);
   parser.AddChoice("--outfmt", "results as float32 values or as text [BIN]", {"BIN", "TXT"}, &flags->format);
   parser.AddNumber("--device", "which Ascend device [0]", 0, 1023, &flags->device);
-  parser.AddNumber("--batchsize", "images per inference [the model's own, 1 where it takes any]", 1, 2048, &flags->batch);
+  parser.AddNumber("--batchsize", "images per inference [the model's own, of an .om the largest; 1 where it takes any]", 1,
+                   2048, &flags->batch);
   parser.AddNumber("--threads", "threads of the CPU backend [cores]", 1, 1024, &flags->threads);
   if (!parser.Parse(argc, argv)) {
     std::cout << parser.Help(ListBackends());

@@ -39,7 +39,7 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
                    {"BIN", "TXT", "JSON"}, &flags->format);
   parser.AddNumber("--topk", "classes per image with --outfmt JSON [5]", 1, 1 << 24, &flags->top_k);
   parser.AddNumber("--device_id", "which Ascend device [0]", 0, 1023, &flags->device_id);
-  parser.AddNumber("--batch", "images per inference [the model's own, 1 where it takes any]", 1, kLargestBatch,
+  parser.AddNumber("--batch", "images per inference [the model's own, of an .om the largest; 1 where it takes any]", 1, kLargestBatch,
                    &flags->batch);
   parser.AddNumber("--threads", "threads that decode, and threads of the CPU backend [cores]", 1, 1024, &flags->threads);
   parser.AddChoice("--precision", "of an .onnx model's arithmetic [f32]", {"f32", "bf16"}, &flags->precision);

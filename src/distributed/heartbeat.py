@@ -10,7 +10,7 @@ _beats = 0
 
 
 def beat() -> None:
-    """Counts one more step, batch of an evaluation, or saved file in this rank's heartbeat file.
+    """Counts one more sign of life in this rank's heartbeat file: a step, a batch, a saved file, files checked or copied.
 
     The launcher ends a job in which no rank beats for its --hang_timeout. Does nothing where no launcher watches.
     """

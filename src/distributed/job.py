@@ -30,13 +30,18 @@ class Job:
         nodes: number of servers; `node` is this one's number and 0 is where the scheduler runs.
         server: what messages call this server.
         address: this server's address for the other servers ('': MindSpore chooses).
+        log_dir: folder of the ranks' logs and heartbeat files.
+        platform: "Ascend", "GPU" or "CPU".
         master, port: where the scheduler listens; with several servers the launchers meet at port + 1.
         rank_table: file for the rank-table start, None for the start through a scheduler.
         agreement: what must be the same on all servers, as text.
         timeout: seconds until all servers and ranks have found each other.
         hang_timeout: seconds without a heartbeat of any rank after which the job is ended.
         stop_timeout: seconds that ranks get to finish their step and save when the launcher is asked to end the job.
+        max_restarts: how often all ranks are started again after a failure.
+        restart_arguments: what the program gets besides when it is started again.
         restart_pause: seconds between the end of the ranks and their restart.
+        bind_cores: whether every rank gets its own slice of the cores.
     """
 
     program: tuple

@@ -110,7 +110,7 @@ def _parser() -> CommandParser:
     add("--hang_timeout", type=_seconds, default=1800.0, help="seconds without progress of any rank that end the job [1800]")
     add("--stop_timeout", type=_seconds, default=120.0, help="seconds to save and end after SIGTERM or Ctrl-C [120]")
     add("--max_restarts", type=int, default=0, help="how often all ranks are restarted from the newest checkpoint [0]")
-    add("--log_dir", type=Path, help="folder for rank_<n>.log [outputs/launch-<time>]")
+    add("--log_dir", type=Path, help="folder for rank_<n>.log [outputs/launch-<time>-<pid>]")
     add("--bind_cores", type=int, choices=(0, 1), default=1, help="1: every rank has its own slice of the cores [1]")
     add("--batch_size", type=_count, help="images per step of all devices together [per_batch_size for each]")
     add(

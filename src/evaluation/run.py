@@ -20,7 +20,7 @@ from src.runlog import log
 def run(config: Config) -> int:
     """Classifies `config.predict`, or else evaluates `config.pretrained` on the data set; returns the exit code."""
     if not config.pretrained:
-        raise UserError("pretrained: no value; pass --pretrained FILE (.ckpt, .mindir, .onnx) or a folder of checkpoints")
+        raise UserError("pretrained: no value; pass --pretrained FILE (.ckpt, .onnx, .mindir, ...) or a folder of .ckpt")
     if any(config.batch_size):
         raise UserError("batch_size: it belongs to export.py; images per batch of an evaluation are --eval_batch_size")
     if config.predict:

@@ -1,1 +1,1 @@
-"""Training: `train` runs it; schedules, step, checkpoints and log are one file each."""
+"""Training: `train` sets a run up, `run` carries it out; step, losses, optimizers and schedules are one file each."""

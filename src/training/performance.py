@@ -20,12 +20,12 @@ def measure(model: ms.Model, progress: Progress, pipelines, steps: int, folder: 
     Returns:
         `img_per_s` (median), `img_per_s_p10`, `img_per_s_p90`, `ms_per_step` (median), `steps`.
     """
-    timing = Timing(progress, _WARM_UP_STEPS + steps + 1)
+    timing = Timing(progress, _WARM_UP_STEPS + steps)
     epoch = 0
     while len(timing.ends) < timing.steps:
         model.train(1, pipelines(epoch), callbacks=[progress, timing], dataset_sink_mode=False)
         epoch += 1
-    seconds = np.diff(timing.ends)[_WARM_UP_STEPS:]
+    seconds = np.diff(timing.ends)[_WARM_UP_STEPS - 1 :]
     slow, median, fast = progress.geometry.images_per_step / np.percentile(seconds, [90, 50, 10])
     result = {
         "img_per_s": round(float(median), 2),

@@ -9,7 +9,7 @@ _TIMED_OUT = 124  # exit code of timeout(1)
 
 
 class StopRequests:
-    """Notes SIGTERM, SIGINT (Ctrl-C) and the end of the time allowed; a Ctrl-C after either interrupts at once.
+    """Notes SIGTERM, SIGINT (Ctrl-C) and the end of the time allowed; a Ctrl-C after a signal interrupts at once.
 
     A context manager: the signals' former handlers come back at its end.
 
