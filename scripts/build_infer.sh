@@ -25,9 +25,12 @@ fingerprint() {
 }
 
 stamp=$(fingerprint)
-if [[ -x "$build/infer_images" && -x "$build/infer_bin" && -f "$build/.stamp" && $(<"$build/.stamp") == "$stamp" ]]; then
-  exit 0
-fi
+# Whether the programs are those of these sources and still find their libraries.
+is_current() {
+  [[ -x "$build/infer_images" && -x "$build/infer_bin" && -f "$build/.stamp" && $(<"$build/.stamp") == "$stamp" ]] &&
+    ! ldd "$build/infer_images" 2>/dev/null | grep -q 'libopenvino.* not found'
+}
+! is_current || exit 0
 mkdir -p "$build" 2>/dev/null || true
 [[ -d "$build" && -w "$build" ]] ||
   die "folder: got '$build', which cannot be written; expected a place for the programs. Name another one: build_infer.sh FOLDER, or run_infer_310.sh ... --build_dir FOLDER"
@@ -35,7 +38,7 @@ bash scripts/setup_cpp.sh
 if command -v flock >/dev/null; then
   exec 9>"$build/.lock"
   flock 9 # a second build waits, then finds the programs current
-  [[ ! -f "$build/.stamp" || $(<"$build/.stamp") != "$stamp" ]] || exit 0
+  ! is_current || exit 0
 fi
 rm -rf "$build/.stamp" "$build/CMakeCache.txt" # what an earlier configuration found may be gone
 echo "build_infer: building the C++ programs in $build"

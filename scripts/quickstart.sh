@@ -5,7 +5,7 @@
 # Usage: bash scripts/quickstart.sh
 set -euo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 unset PYTHONPATH PYTHONHOME  # packages from outside .venv must not decide the result
 
 readonly PY=.venv/bin/python

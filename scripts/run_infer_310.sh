@@ -26,11 +26,13 @@ fi
 build=$repository/ascend310_infer/build
 while (($#)); do
   case $1 in
-    --build_dir=*) build=$(absolute "${1#*=}") ;;
-    --build_dir)
-      (($# > 1)) || die "--build_dir: got no value; expected a folder. $usage"
-      build=$(absolute "$2")
-      shift
+    --build_dir | --build_dir=*)
+      if [[ "$1" == *=* ]]; then folder=${1#*=}; else
+        folder=${2:-}
+        (($# < 2)) || shift
+      fi
+      [[ -n "$folder" ]] || die "--build_dir: got no value; expected a folder. $usage"
+      build=$(absolute "$folder")
       ;;
     *) arguments+=("$1") ;;
   esac

@@ -4,7 +4,7 @@
 # Usage: bash scripts/run_tests.sh [pytest arguments, paths from the repository root]
 set -euo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 unset PYTHONPATH PYTHONHOME  # packages from outside .venv must not decide the result
 
 bash scripts/setup_env.sh requirements-dev.txt

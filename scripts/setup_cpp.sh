@@ -47,7 +47,7 @@ packages() {
   done
 }
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 mapfile -t missing < <(missing_tools)
 ((${#missing[@]})) || exit 0
 

@@ -191,7 +191,7 @@ case ${PYTHON:-} in
   /* | "") ;;
   */*) PYTHON=$PWD/${PYTHON#./} ;;
 esac
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 root=$PWD venv=$PWD/.venv log=$PWD/.venv/setup_env.log
 PATH=":$PATH:" PATH=${PATH//":$venv/bin:"/:}
 [[ -z "${VIRTUAL_ENV:-}" ]] || PATH=${PATH//":$VIRTUAL_ENV/bin:"/:}

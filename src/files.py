@@ -39,3 +39,12 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically. Raises UserError where that fails."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name is text; Python shows bytes that are not UTF-8 as surrogates (PEP 383)."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

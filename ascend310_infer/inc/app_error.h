@@ -21,5 +21,8 @@ class AppError : public std::runtime_error {
   ExitCode code_;
 };
 
+// The text with "?" for each control character, so that names with line ends cannot break a line.
+std::string OneLine(std::string text);
+
 // The first line of a library's message that says what is wrong, for use inside an AppError.
 std::string Reason(const std::string& message);

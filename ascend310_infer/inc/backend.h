@@ -26,6 +26,8 @@ struct ModelSpec {
   }
 };
 
+constexpr int kLargestBatch = 2048;  // the largest gear that ATC accepts
+
 struct BackendOptions {
   std::filesystem::path model;
   int device_id = 0;
@@ -43,13 +45,17 @@ class InferenceBackend {
   // How many calls of Run may go on at once, each with its own slot from 0.
   virtual int NumSlots() const = 0;
   // input: `count` (1 to Spec().batch) samples one after the other; logits: count * num_classes. Blocks until done.
+  // Returns how long the network itself took, in milliseconds: without copies, and without waiting for another slot.
   // Throws AppError (kExitFailure). May be called from any thread.
-  virtual void Run(int slot, const uint8_t* input, int count, float* logits) = 0;
+  virtual float Run(int slot, const uint8_t* input, int count, float* logits) = 0;
 };
 
 // Chooses by the model's ending. Throws AppError when the ending is unknown, its backend is not built in, or the model
 // cannot be used.
 std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options);
+
+// Runs every slot once, on zeros: the first calls take longer.
+void WarmUp(InferenceBackend* backend);
 
 // One line per backend: ending, SDK, whether it is built in.
 std::string ListBackends();

@@ -10,6 +10,10 @@
 // Throws AppError (kExitFailure) naming the file and the system's reason; `limit` is the largest size in bytes.
 std::vector<uint8_t> ReadFile(const std::filesystem::path& path, size_t limit);
 
+// Longest name of a result without its ending, in bytes: file systems take 255, "_0.json" and the temporary file's prefix
+// come on top.
+constexpr size_t kLongestName = 255 - 16;
+
 // Writes a hidden temporary file beside `path` and renames it. Throws AppError (kExitFailure).
 void WriteFile(const std::filesystem::path& path, const void* data, size_t size);
 void WriteFile(const std::filesystem::path& path, const std::string& text);

@@ -23,4 +23,4 @@ std::string PredictionsJson(const std::string& image, const float* logits, int n
 
 // The keys of ais_bench's summary that mean the same here. ending: of the result files in `folder`.
 std::string SummaryJson(const std::vector<BinInput>& inputs, const std::filesystem::path& folder, const std::string& ending,
-                        const LatencySummary& latency, int batch);
+                        const LatencySummary& latency, double images_per_second);

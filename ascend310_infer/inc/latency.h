@@ -1,4 +1,4 @@
-// How long the calls of Run took.
+// How long the calls of a network took.
 #pragma once
 
 #include <chrono>
@@ -14,17 +14,17 @@ struct LatencySummary {
 // p-th percentile, 0 to 100, of values in rising order, interpolated between neighbours as numpy.percentile does.
 double Percentile(const std::vector<float>& sorted, double p);
 
+// How long a call takes, in milliseconds.
+template <typename Call>
+float Milliseconds(Call call) {
+  const auto start = std::chrono::steady_clock::now();
+  call();
+  return std::chrono::duration<float, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Several threads may add.
 class LatencyRecorder {
  public:
-  using Clock = std::chrono::steady_clock;
-
-  // Measures a call. Calls may run in several threads.
-  template <typename Call>
-  void Measure(Call call) {
-    const auto start = Clock::now();
-    call();
-    Add(std::chrono::duration<float, std::milli>(Clock::now() - start).count());
-  }
   void Add(float milliseconds);
   LatencySummary Summary() const;
 

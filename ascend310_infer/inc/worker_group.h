@@ -10,7 +10,7 @@
 
 class WorkerGroup {
  public:
-  // stop: makes every worker return soon; called at most once, from Wait.
+  // stop: makes every worker return soon.
   explicit WorkerGroup(std::function<void()> stop) : stop_(std::move(stop)) {}
   ~WorkerGroup();
   WorkerGroup(const WorkerGroup&) = delete;
@@ -31,4 +31,3 @@ class WorkerGroup {
 
 // From now on SIGINT and SIGTERM only set a flag, which WorkerGroup::Wait looks at.
 void CatchInterrupts();
-bool Interrupted();

@@ -1,6 +1,12 @@
 #include "app_error.h"
 
+#include <algorithm>
 #include <sstream>
+
+std::string OneLine(std::string text) {
+  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, '?');
+  return text;
+}
 
 std::string Reason(const std::string& message) {
   constexpr size_t kLongest = 300;

@@ -1,5 +1,7 @@
 #include "backend.h"
 
+#include <vector>
+
 #include "app_error.h"
 #include "backends.h"
 
@@ -48,9 +50,21 @@ std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options) {
       throw AppError(std::string("--precision: bf16 is for .onnx models; the precision of an ") + entry.ending +
                      " model was chosen when it was converted");
     }
-    return entry.open(options);
+    auto backend = entry.open(options);
+    const ModelSpec& spec = backend->Spec();
+    if (spec.batch < 1 || spec.height < 1 || spec.width < 1 || spec.num_classes < 1) {
+      throw AppError("--model_path: '" + options.model.string() + "' has a dimension of 0");
+    }
+    return backend;
   }
   throw AppError("--model_path: '" + options.model.string() + "' must end in .onnx, .om or .mindir");
+}
+
+void WarmUp(InferenceBackend* backend) {
+  const ModelSpec& spec = backend->Spec();
+  const std::vector<uint8_t> input(spec.SampleBytes() * static_cast<size_t>(spec.batch));
+  std::vector<float> logits(static_cast<size_t>(spec.batch) * static_cast<size_t>(spec.num_classes));
+  for (int slot = 0; slot < backend->NumSlots(); ++slot) backend->Run(slot, input.data(), spec.batch, logits.data());
 }
 
 std::string ListBackends() {

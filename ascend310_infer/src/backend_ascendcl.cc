@@ -9,6 +9,7 @@
 #include "app_error.h"
 #include "backends.h"
 #include "half.h"
+#include "latency.h"
 
 namespace {
 
@@ -123,11 +124,9 @@ class DeviceBuffer {
 // Buffers of all inputs or all outputs of a call.
 class Dataset {
  public:
-  Dataset(const aclmdlDesc* desc, size_t count, size_t (*size_of)(aclmdlDesc*, size_t)) {
-    for (size_t i = 0; i < count; ++i) {
-      buffers_.push_back(std::make_unique<DeviceBuffer>(size_of(const_cast<aclmdlDesc*>(desc), i)));
-    }
-    dataset_ = std::shared_ptr<aclmdlDataset>(CheckMade(aclmdlCreateDataset(), "aclmdlCreateDataset"), aclmdlDestroyDataset);
+  Dataset(aclmdlDesc* desc, size_t count, size_t (*size_of)(aclmdlDesc*, size_t)) : dataset_(nullptr, aclmdlDestroyDataset) {
+    for (size_t i = 0; i < count; ++i) buffers_.push_back(std::make_unique<DeviceBuffer>(size_of(desc, i)));
+    dataset_.reset(CheckMade(aclmdlCreateDataset(), "aclmdlCreateDataset"));
     for (const auto& buffer : buffers_) {
       Check(aclmdlAddDatasetBuffer(dataset_.get(), buffer->Buffer()), "aclmdlAddDatasetBuffer");
     }
@@ -137,7 +136,7 @@ class Dataset {
 
  private:
   std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
-  std::shared_ptr<aclmdlDataset> dataset_;  // destroyed before the buffers that it lists
+  std::unique_ptr<aclmdlDataset, aclError (*)(const aclmdlDataset*)> dataset_;  // destroyed before the buffers that it lists
 };
 
 struct Slot {
@@ -155,8 +154,9 @@ class AscendClBackend : public InferenceBackend {
     ReadBatches(options.batch);
     ReadInput();
     ReadOutput();
-    to_device_ = device_.IsHost() ? ACL_MEMCPY_HOST_TO_DEVICE : ACL_MEMCPY_DEVICE_TO_DEVICE;
-    from_device_ = device_.IsHost() ? ACL_MEMCPY_DEVICE_TO_HOST : ACL_MEMCPY_DEVICE_TO_DEVICE;
+    const bool is_host = device_.IsHost();
+    to_device_ = is_host ? ACL_MEMCPY_HOST_TO_DEVICE : ACL_MEMCPY_DEVICE_TO_DEVICE;
+    from_device_ = is_host ? ACL_MEMCPY_DEVICE_TO_HOST : ACL_MEMCPY_DEVICE_TO_DEVICE;
     // The second slot copies while the first one computes.
     for (int i = 0; i < 2; ++i) {
       slots_.push_back(std::make_unique<Slot>(model_.Desc()));
@@ -171,29 +171,24 @@ class AscendClBackend : public InferenceBackend {
   const ModelSpec& Spec() const override { return spec_; }
   int NumSlots() const override { return static_cast<int>(slots_.size()); }
 
-  void Run(int slot_number, const uint8_t* input, int count, float* logits) override {
+  float Run(int slot_number, const uint8_t* input, int count, float* logits) override {
     device_.Enter();
     Slot& slot = *slots_[static_cast<size_t>(slot_number)];
     const size_t used = spec_.SampleBytes() * static_cast<size_t>(count);
     Check(aclrtMemcpy(slot.inputs.At(0).Memory(), slot.inputs.At(0).Size(), input, used, to_device_), "aclrtMemcpy");
+    float milliseconds = 0;
     {
       const std::lock_guard<std::mutex> lock(execute_mutex_);  // one model runs one call at a time
       if (!gears_.empty()) SetGear(slot, static_cast<uint64_t>(count));
-      Check(aclmdlExecute(model_.Id(), slot.inputs.Get(), slot.outputs.Get()), "aclmdlExecute");
+      milliseconds = Milliseconds(
+          [&] { Check(aclmdlExecute(model_.Id(), slot.inputs.Get(), slot.outputs.Get()), "aclmdlExecute"); });
     }
     const size_t values = static_cast<size_t>(count) * static_cast<size_t>(spec_.num_classes);
     const size_t size = values * (half_output_ ? 2 : 4);
     Check(aclrtMemcpy(slot.raw_output.data(), slot.raw_output.size(), slot.outputs.At(0).Memory(), size, from_device_),
           "aclrtMemcpy");
-    if (!half_output_) {
-      std::memcpy(logits, slot.raw_output.data(), size);
-      return;
-    }
-    for (size_t i = 0; i < values; ++i) {
-      uint16_t half = 0;
-      std::memcpy(&half, slot.raw_output.data() + 2 * i, 2);
-      logits[i] = HalfToFloat(half);
-    }
+    CopyLogits(slot.raw_output.data(), half_output_, values, logits);
+    return milliseconds;
   }
 
  private:

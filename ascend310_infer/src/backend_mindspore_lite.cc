@@ -7,6 +7,7 @@
 #include "app_error.h"
 #include "backends.h"
 #include "half.h"
+#include "latency.h"
 
 namespace {
 
@@ -35,29 +36,22 @@ class MindSporeLiteBackend : public InferenceBackend {
   const ModelSpec& Spec() const override { return spec_; }
   int NumSlots() const override { return 1; }  // a Model serves one call at a time
 
-  void Run(int, const uint8_t* input, int count, float* logits) override {
+  float Run(int, const uint8_t* input, int count, float* logits) override {
     auto* memory = static_cast<uint8_t*>(inputs_[0].MutableData());
     const size_t used = spec_.SampleBytes() * static_cast<size_t>(count);
     if (!memory || inputs_[0].DataSize() < used) throw AppError("MindSpore Lite: the input has no memory", kExitFailure);
     std::memcpy(memory, input, used);
     std::memset(memory + used, 0, inputs_[0].DataSize() - used);  // the rest of a batch that is not full
     std::vector<ms::MSTensor> outputs;
-    Check(model_.Predict(inputs_, &outputs), "Model::Predict");
+    const float milliseconds = Milliseconds([&] { Check(model_.Predict(inputs_, &outputs), "Model::Predict"); });
     const size_t values = static_cast<size_t>(count) * static_cast<size_t>(spec_.num_classes);
     const bool half = !outputs.empty() && outputs[0].DataType() == ms::DataType::kNumberTypeFloat16;
     const auto data = outputs.empty() ? nullptr : outputs[0].Data();
     if (!data || outputs[0].DataSize() < values * (half ? 2 : 4)) {
       throw AppError("MindSpore Lite: Model::Predict gave fewer values than " + std::to_string(values), kExitFailure);
     }
-    if (!half) {
-      std::memcpy(logits, data.get(), values * sizeof(float));
-      return;
-    }
-    for (size_t i = 0; i < values; ++i) {
-      uint16_t value = 0;
-      std::memcpy(&value, static_cast<const uint8_t*>(data.get()) + 2 * i, 2);
-      logits[i] = HalfToFloat(value);
-    }
+    CopyLogits(data.get(), half, values, logits);
+    return milliseconds;
   }
 
  private:

@@ -7,6 +7,7 @@
 
 #include "app_error.h"
 #include "backends.h"
+#include "latency.h"
 
 namespace {
 
@@ -49,6 +50,10 @@ class OpenVinoBackend : public InferenceBackend {
         ov::inference_num_threads(options.threads));
     const auto classes = compiled_.output().get_shape();
     spec_.num_classes = static_cast<int>(classes.back());
+    if (classes[0] != static_cast<size_t>(spec_.batch)) {
+      throw AppError("--model_path: '" + name + "' gives " + std::to_string(classes[0]) + " rows of logits for a batch of " +
+                     std::to_string(spec_.batch));
+    }
     const unsigned parallel = std::max(1U, compiled_.get_property(ov::optimal_number_of_infer_requests));
     for (unsigned i = 0; i < parallel; ++i) requests_.push_back(compiled_.create_infer_request());
     spec_.description = std::string("OpenVINO, ") + (options.bf16 ? "bf16" : "f32") + ", " +
@@ -58,7 +63,7 @@ class OpenVinoBackend : public InferenceBackend {
   const ModelSpec& Spec() const override { return spec_; }
   int NumSlots() const override { return static_cast<int>(requests_.size()); }
 
-  void Run(int slot, const uint8_t* input, int count, float* logits) override {
+  float Run(int slot, const uint8_t* input, int count, float* logits) override {
     try {
       auto& request = requests_[static_cast<size_t>(slot)];
       auto tensor = request.get_input_tensor();
@@ -66,10 +71,11 @@ class OpenVinoBackend : public InferenceBackend {
       auto* bytes = static_cast<uint8_t*>(tensor.data());
       std::memcpy(bytes, input, used);
       std::memset(bytes + used, 0, tensor.get_byte_size() - used);  // the rest of a batch that is not full
-      request.infer();
+      const float milliseconds = Milliseconds([&] { request.infer(); });
       const auto output = request.get_output_tensor();
       std::memcpy(logits, output.data<const float>(),
                   static_cast<size_t>(count) * static_cast<size_t>(spec_.num_classes) * sizeof(float));
+      return milliseconds;
     } catch (const std::exception& problem) {
       throw AppError("OpenVINO: inference failed: " + Reason(problem.what()), kExitFailure);
     }
@@ -134,6 +140,8 @@ std::unique_ptr<InferenceBackend> OpenOpenVino(const BackendOptions& options) {
   try {
     return std::make_unique<OpenVinoBackend>(options);
   } catch (const AppError&) {
+    throw;
+  } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& problem) {
     // oneDNN held to an older instruction set fails without saying why.

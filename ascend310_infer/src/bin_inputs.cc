@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "app_error.h"
+#include "files.h"
 
 namespace fs = std::filesystem;
 
@@ -71,6 +72,10 @@ std::vector<BinInput> FindBinInputs(const std::string& inputs, size_t sample_byt
       }
       const std::string name = path.filename().string();
       const std::string result = name.substr(0, name.find('.'));
+      if (result.size() > kLongestName) {
+        throw AppError("--input: the name of the results of '" + path.string() + "' would be too long (" +
+                       std::to_string(result.size()) + " bytes, the most are " + std::to_string(kLongestName) + "); rename it");
+      }
       const auto [owner, is_new] = owners.emplace(result, path.string());
       if (!is_new) {
         throw AppError("--input: the results of '" + owner->second + "' and '" + path.string() + "' would both be named " +

@@ -31,12 +31,13 @@ class Classifier {
         queue_(index.files.size(), QueueCapacity(*backend, options)) {}
 
   ClassifyReport Run() {
-    WarmUp();
+    WarmUp(backend_);
     const auto start = std::chrono::steady_clock::now();
     WorkerGroup workers([this] { queue_.Stop(); });
     for (int i = 0; i < options_.decode_threads; ++i) workers.Start([this] { DecodeAll(); });
     for (int slot = 0; slot < backend_->NumSlots(); ++slot) workers.Start([this, slot] { InferAll(slot); });
-    report_.complete = workers.Wait();
+    // An interrupt that comes after the last image changes nothing.
+    report_.complete = workers.Wait() || report_.classified + report_.failed.size() == index_.files.size();
     report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     report_.latency = latency_.Summary();
     if (report_.complete && report_.classified + report_.failed.size() != index_.files.size()) {
@@ -51,13 +52,6 @@ class Classifier {
   // A full batch per slot, and the next one being decoded.
   static size_t QueueCapacity(const InferenceBackend& backend, const ClassifyOptions& options) {
     return static_cast<size_t>(2 * backend.Spec().batch + 2 * options.decode_threads);
-  }
-
-  void WarmUp() {
-    const ModelSpec& spec = backend_->Spec();
-    const std::vector<uint8_t> input(spec.SampleBytes() * static_cast<size_t>(spec.batch));
-    std::vector<float> logits(static_cast<size_t>(spec.batch) * static_cast<size_t>(spec.num_classes));
-    for (int slot = 0; slot < backend_->NumSlots(); ++slot) backend_->Run(slot, input.data(), spec.batch, logits.data());
   }
 
   void DecodeAll() {
@@ -98,7 +92,7 @@ class Classifier {
     for (;;) {
       FillBatch(&input, &numbers);
       if (numbers.empty()) return;
-      latency_.Measure([&] { backend_->Run(slot, input.data(), static_cast<int>(numbers.size()), logits.data()); });
+      latency_.Add(backend_->Run(slot, input.data(), static_cast<int>(numbers.size()), logits.data()));
       for (size_t i = 0; i < numbers.size(); ++i) Store(numbers[i], logits.data() + i * classes);
     }
   }

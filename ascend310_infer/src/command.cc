@@ -30,6 +30,6 @@ int RunCommand(const std::function<int()>& program) {
     message = Reason(error.what());
   }
   std::cout.flush();
-  std::fprintf(stderr, "error: %s\n", message.c_str());
+  std::fprintf(stderr, "error: %s\n", OneLine(message).c_str());
   return code;
 }

@@ -1,6 +1,7 @@
 #include "half.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 float HalfToFloat(uint16_t half) {
@@ -13,4 +14,16 @@ float HalfToFloat(uint16_t half) {
                      : std::ldexp(static_cast<float>(fraction), -24);
   }
   return half & 0x8000 ? -value : value;
+}
+
+void CopyLogits(const void* output, bool is_half, size_t count, float* logits) {
+  if (!is_half) {
+    std::memcpy(logits, output, count * sizeof(float));
+    return;
+  }
+  for (size_t i = 0; i < count; ++i) {
+    uint16_t half = 0;
+    std::memcpy(&half, static_cast<const uint8_t*>(output) + 2 * i, 2);
+    logits[i] = HalfToFloat(half);
+  }
 }

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "app_error.h"
+#include "files.h"
 
 namespace fs = std::filesystem;
 
@@ -19,17 +20,21 @@ bool IsImage(const fs::path& path) {
   return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
 }
 
-// Links are followed, but never back to a folder that was visited already.
+// Links are followed, but within a class (a folder of the first level) never to a folder that was visited already, nor to the
+// root; in the order of names, so that what is found does not depend on the file system. As src/data/folder.py does.
 void Collect(const fs::path& folder, const std::string& prefix, std::set<fs::path>* visited, ImageIndex* index) {
   std::error_code error;
   if (!visited->insert(fs::canonical(folder, error)).second) return;
-  fs::directory_iterator entries(folder, error);
+  fs::directory_iterator listing(folder, error);
   if (error) throw AppError(folder.string() + ": the folder cannot be read: " + error.message(), kExitFailure);
+  std::vector<fs::directory_entry> entries(fs::begin(listing), fs::end(listing));
+  std::sort(entries.begin(), entries.end());
   for (const auto& entry : entries) {
     const std::string name = entry.path().filename().string();
     if (name[0] == '.') continue;
     if (entry.is_directory(error)) {
-      Collect(entry.path(), prefix + name + "/", visited, index);
+      std::set<fs::path> of_class = *visited;
+      Collect(entry.path(), prefix + name + "/", prefix.empty() ? &of_class : visited, index);
     } else if (IsImage(entry.path())) {
       index->files.push_back(prefix + name);
     } else {
@@ -79,6 +84,10 @@ std::vector<std::string> ResultNames(const std::vector<std::string>& files) {
     if (stems[name] > 1) {
       const std::string path = fs::path(file).replace_extension().string();
       name = Flattened(paths[path] > 1 ? file : path);
+    }
+    if (name.size() > kLongestName) {
+      throw AppError("--dataset_path: the name of the results of '" + file + "' would be too long (" +
+                     std::to_string(name.size()) + " bytes, the most are " + std::to_string(kLongestName) + "); shorten the path");
     }
     const auto [owner, is_new] = owners.emplace(name, &file);
     if (!is_new) {

@@ -38,7 +38,7 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
   parser.AddChoice("--outfmt", "results as float32 values or as text [BIN]", {"BIN", "TXT"}, &flags->format);
   parser.AddNumber("--device", "which Ascend device [0]", 0, 1023, &flags->device);
   parser.AddNumber("--batchsize", "images per inference [the model's own, of an .om the largest; 1 where it takes any]", 1,
-                   2048, &flags->batch);
+                   kLargestBatch, &flags->batch);
   parser.AddNumber("--threads", "threads of the CPU backend [cores]", 1, 1024, &flags->threads);
   if (!parser.Parse(argc, argv)) {
     std::cout << parser.Help(ListBackends());
@@ -74,17 +74,23 @@ class Runner {
 
   // False after Ctrl-C.
   bool Run() {
-    const ModelSpec& spec = backend_->Spec();
-    const std::vector<uint8_t> zeros(spec.SampleBytes() * static_cast<size_t>(spec.batch));
-    std::vector<float> logits(static_cast<size_t>(spec.batch) * static_cast<size_t>(spec.num_classes));
-    for (int slot = 0; slot < backend_->NumSlots(); ++slot) backend_->Run(slot, zeros.data(), spec.batch, logits.data());
+    WarmUp(backend_);
+    const auto start = std::chrono::steady_clock::now();
     WorkerGroup workers([this] { queue_.Stop(); });
     workers.Start([this] { ReadAll(); });
     for (int slot = 0; slot < backend_->NumSlots(); ++slot) workers.Start([this, slot] { InferAll(slot); });
-    return workers.Wait();
+    const bool complete = workers.Wait();
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return complete || latency_.Summary().count == batches_.size();
   }
 
   LatencySummary Latency() const { return latency_.Summary(); }
+
+  double ImagesPerSecond() const {
+    size_t images = 0;
+    for (const Batch& batch : batches_) images += batch.samples;
+    return static_cast<double>(images) / seconds_;
+  }
 
  private:
   void ReadAll() {
@@ -117,7 +123,7 @@ class Runner {
       });
       if (taken == batches_.size()) return;
       const Batch& batch = batches_[taken];
-      latency_.Measure([&] { backend_->Run(slot, bytes.data(), static_cast<int>(batch.samples), logits.data()); });
+      const float milliseconds = backend_->Run(slot, bytes.data(), static_cast<int>(batch.samples), logits.data());
       const float* row = logits.data();
       for (size_t i = batch.first; i < batch.end; ++i) {
         const size_t count = inputs_[i].samples * classes;
@@ -126,6 +132,7 @@ class Runner {
               : WriteFile(stem.string() + ".bin", EncodeBin(row, count));
         row += count;
       }
+      latency_.Add(milliseconds);
     }
   }
 
@@ -135,7 +142,8 @@ class Runner {
   const bool text_;
   const std::vector<Batch> batches_;
   OrderedQueue<std::vector<uint8_t>> queue_;
-  LatencyRecorder latency_;
+  LatencyRecorder latency_;  // one entry per batch whose results are written
+  double seconds_ = 0;
 };
 
 std::string DateAndTime() {
@@ -161,6 +169,8 @@ int Run(int argc, char** argv) {
   const std::string name = flags.folder.empty() ? DateAndTime() : flags.folder;
   const fs::path folder = fs::path(flags.output) / name;
   MakeFolder(folder);
+  const fs::path summary = fs::path(flags.output) / (name + "_summary.json");
+  fs::remove(summary, error);  // of an earlier run
   for (const BinInput& input : inputs) {
     if (fs::equivalent(input.path.parent_path() / ".", folder, error)) {
       throw AppError("--output_dirname: '" + folder.string() + "' holds inputs, which results could overwrite; name another");
@@ -172,10 +182,10 @@ int Run(int argc, char** argv) {
   Runner runner(backend.get(), inputs, folder, flags.format == "TXT");
   if (!runner.Run()) throw AppError("interrupted; the results in " + folder.string() + " are complete files", kExitInterrupted);
   const LatencySummary latency = runner.Latency();
-  WriteFile(fs::path(flags.output) / (name + "_summary.json"),
-            SummaryJson(inputs, folder, flags.format == "TXT" ? ".txt" : ".bin", latency, spec.batch));
-  std::printf("files: %zu\nlatency (batch of %d): mean %.3f ms, median %.3f ms, p90 %.3f ms, p99 %.3f ms\nresults: %s\n",
-              inputs.size(), spec.batch, latency.mean, latency.median, latency.p90, latency.p99, folder.c_str());
+  WriteFile(summary,
+            SummaryJson(inputs, folder, flags.format == "TXT" ? ".txt" : ".bin", latency, runner.ImagesPerSecond()));
+  std::printf("files: %zu\nthroughput: %.2f img/s\nlatency (batch of %d): mean %.3f ms, median %.3f ms, p90 %.3f ms, p99 %.3f ms\nresults: %s\n",
+              inputs.size(), runner.ImagesPerSecond(), spec.batch, latency.mean, latency.median, latency.p90, latency.p99, folder.c_str());
   return kExitOk;
 }
 

@@ -19,8 +19,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kLargestBatch = 2048;  // the largest gear that ATC accepts
-
 struct Flags {
   std::string model, dataset, label_file, output = ".", format = "BIN", precision = "f32";
   int device_id = 0, top_k = 5, batch = 0, threads = AvailableCores();
@@ -68,7 +66,7 @@ void CheckFit(const ModelSpec& spec, const ModelMeta& meta, const std::string& m
 // Every image that could not be read, or no file at all.
 void WriteFailures(const fs::path& path, const std::vector<FailedImage>& failed) {
   std::string text;
-  for (const auto& [file, reason] : failed) text += file + "\t" + reason + "\n";
+  for (const auto& [file, reason] : failed) text += OneLine(file) + "\t" + OneLine(reason) + "\n";
   std::error_code error;
   failed.empty() ? static_cast<void>(fs::remove(path, error)) : WriteFile(path, text);
 }
@@ -99,7 +97,7 @@ int Run(int argc, char** argv) {
   const fs::path output = flags.output;
   PrepareResultFolder(output / "result_Files");
   MakeFolder(output / "time_Result");
-  for (const char* stale : {"acc.log", "failed.txt"}) fs::remove(output / stale);
+  for (const char* stale : {"acc.log", "failed.txt", "time_Result/test_perform_static.txt"}) fs::remove(output / stale);
   const ResultFormat format = flags.format == "BIN"   ? ResultFormat::kBin
                               : flags.format == "TXT" ? ResultFormat::kTxt
                                                       : ResultFormat::kJson;

@@ -106,7 +106,7 @@ std::string PredictionsJson(const std::string& image, const float* logits, int n
 }
 
 std::string SummaryJson(const std::vector<BinInput>& inputs, const std::filesystem::path& folder, const std::string& ending,
-                        const LatencySummary& latency, int batch) {
+                        const LatencySummary& latency, double images_per_second) {
   Json files = Json::object();
   for (size_t i = 0; i < inputs.size(); ++i) {
     files[std::to_string(i)] = {{"infiles", {inputs[i].path.string()}},
@@ -117,6 +117,6 @@ std::string SummaryJson(const std::vector<BinInput>& inputs, const std::filesyst
       {"NPU_compute_time",
        {{"min", latency.lowest}, {"max", latency.highest}, {"mean", latency.mean}, {"median", latency.median},
         {"percentile(99%)", latency.p99}}},
-      {"throughput", latency.mean > 0 ? 1000.0 * batch / latency.mean : 0.0}};
+      {"throughput", images_per_second}};
   return Dump(json, 2);
 }

@@ -107,10 +107,6 @@ std::vector<uint8_t> FilterRows(const uint8_t* pixels, int width, int origin, co
   return output;
 }
 
-void Shift(std::vector<Filter>* filters, int origin) {
-  for (Filter& filter : *filters) filter.first -= origin;
-}
-
 int End(const std::vector<Filter>& filters) {
   return filters.back().first + static_cast<int>(filters.back().weights.size());
 }
@@ -152,8 +148,8 @@ void ResizeSampling(const Image& image, int width, int height, const Window& win
 }
 
 void ResizeAveraging(const Image& image, int width, int height, const Window& window, uint8_t* output) {
-  auto columns = Filters(image.width, width, window.left, window.width);
-  auto rows = Filters(image.height, height, window.top, window.height);
+  const auto columns = Filters(image.width, width, window.left, window.width);
+  const auto rows = Filters(image.height, height, window.top, window.height);
   const size_t stride = static_cast<size_t>(image.width) * kChannels;
   const int top = rows.front().first;
   std::vector<uint8_t> result;
@@ -164,8 +160,7 @@ void ResizeAveraging(const Image& image, int width, int height, const Window& wi
     result = FilterColumns(result.data(), window.height, image.width, columns);
   } else {
     result = FilterColumns(image.pixels.data() + top * stride, End(rows) - top, image.width, columns);
-    Shift(&rows, top);
-    result = FilterRows(result.data(), window.width, 0, rows);
+    result = FilterRows(result.data(), window.width, top, rows);
   }
   std::copy(result.begin(), result.end(), output);
 }

@@ -1,23 +1,25 @@
 #include "worker_group.h"
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+// Any thread may run the handler, another one reads.
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may use nothing else");
 
 }  // namespace
 
 void CatchInterrupts() {
   struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second Ctrl-C ends the process at once
+  action.sa_handler = [](int) { interrupted = true; };
+  // The second Ctrl-C ends the process at once; the first one makes no reading or writing fail.
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
-
-bool Interrupted() { return interrupted != 0; }
 
 void WorkerGroup::Start(std::function<void()> work) {
   {
@@ -45,7 +47,7 @@ bool WorkerGroup::Wait() {
     while (running_ > 0) {
       // A signal handler must not notify, so its flag is looked at ten times a second.
       changed_.wait_for(lock, std::chrono::milliseconds(100));
-      if (!stopped && (error_ || Interrupted())) {
+      if (!stopped && (error_ || interrupted)) {
         ended_early = !error_ && running_ > 0;
         stopped = true;
         stop_();

@@ -1,4 +1,5 @@
 // What needs no model: run by ctest. Usage: unit_tests SCRATCH_FOLDER
+#include <fstream>
 #include <cmath>
 #include <functional>
 #include <iostream>
@@ -90,6 +91,7 @@ void TestHalf() {
 void TestReason() {
   CHECK(Reason("Exception from a.cpp:84:\nCheck 'x' failed at b.cpp:5:\n  Model can't be parsed \r\n\n") == "Model can't be parsed");
   CHECK(Reason("Exception from a.cpp:84:\n\n") == "Exception from a.cpp:84:");
+  CHECK(OneLine("a\nb\tc") == "a?b?c");
   CHECK(Reason("\n one\ntwo") == "one" && Reason(" \n") == "no reason given");
 }
 
@@ -126,6 +128,8 @@ void TestResultNames() {
   CHECK((ResultNames({"n01/a.jpg", "n02/a.jpg", "n02/b.jpg"}) == Names{"n01__a", "n02__a", "b"}));
   CHECK((ResultNames({"n01/a.jpg", "n01/a.png"}) == Names{"n01__a.jpg", "n01__a.png"}));
   CHECK_REFUSED(ResultNames({"n/a.jpg", "m/a.jpg", "n__a.jpg"}), "'n/a.jpg' and 'n__a.jpg' would both be named n__a");
+  CHECK(ResultNames({std::string(239, 'x') + ".jpg"}).size() == 1);
+  CHECK_REFUSED(ResultNames({std::string(240, 'x') + ".jpg"}), "would be too long (240 bytes, the most are 239)");
 }
 
 void TestFindImages() {
@@ -138,6 +142,8 @@ void TestFindImages() {
   const ImageIndex index = FindImages(root);
   CHECK((index.files == std::vector<std::string>{"a/deep/y.png", "b/x.JPG"}));
   CHECK(index.passed_over == 1);
+  fs::create_directory_symlink("../b", root / "a" / "same");  // another class's images are those of this class too
+  CHECK((FindImages(root).files == std::vector<std::string>{"a/deep/y.png", "a/same/x.JPG", "b/x.JPG"}));
   CHECK((FindImages(root / "b" / "x.JPG").files == std::vector<std::string>{"x.JPG"}));
   CHECK_REFUSED(FindImages(root / "c"), "no such file or folder");
   fs::create_directories(scratch / "empty");
@@ -185,6 +191,10 @@ void TestBinInputs() {
   CHECK_REFUSED(FindBinInputs(root.string(), 3, 2), "has 8 bytes; expected 3 per image, 1 to 2 images");
   CHECK_REFUSED(FindBinInputs(root.string(), 4, 1), "expected 4, one image");
   CHECK_REFUSED(FindBinInputs((scratch / "empty").string(), 4, 1), "no .bin files in");
+  const fs::path longest = scratch / "long" / (std::string(240, 'x') + ".bin");
+  MakeFolder(longest.parent_path());
+  std::ofstream(longest, std::ios::binary) << "1234";
+  CHECK_REFUSED(FindBinInputs(longest.string(), 4, 1), "would be too long");
   WriteFile(root / "a2.x.bin", std::string(8, 'x'));
   CHECK_REFUSED(FindBinInputs(root.string(), 4, 2), "would both be named a2");
   CHECK(NaturalLess("a9", "a10") && !NaturalLess("a10", "a9") && NaturalLess("a", "a1") && !NaturalLess("a1", "a1"));

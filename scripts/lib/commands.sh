@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the run_*.sh scripts share; to be sourced. The scripts work from any folder: paths are the caller's.
 
-repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+repository=$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # absolute PATH: prints the path as seen from the caller's folder.
 absolute() {

@@ -142,14 +142,16 @@ def unpack_json(packed: np.ndarray):
 
 def images_below(root: Path, folder: str) -> tuple:
     """Images at any depth below root/folder: sorted paths relative to root, number of other files, folders with times."""
-    images, others, folders, visited = [], 0, [], set()
+    images, others, folders = [], 0, []
+    top = os.stat(root)
+    visited = {(top.st_dev, top.st_ino)} if folder else set()  # a link back to the root would mix the classes
     for directory, subfolders, names in os.walk(root / folder, followlinks=True):
         status = os.stat(directory)  # before its files are listed, or rather not after
         if (status.st_dev, status.st_ino) in visited:  # a link back to a folder above
             subfolders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         relative = os.path.relpath(directory, root)
         folders.append((relative, status.st_mtime_ns))
         prefix = "" if relative == "." else relative + os.sep

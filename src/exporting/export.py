@@ -22,7 +22,7 @@ from src.exporting.deploy import prepare_for_inference
 from src.exporting.formats import write_air, write_mindir, write_onnx
 from src.exporting.om import check_om_options, write_om
 from src.exporting.quantize import calibration_batches, calibration_images, compare, quantize, spread
-from src.files import replacing
+from src.files import is_utf8, replacing
 from src.keyfile import ENCRYPTION, read_key
 from src.meta import write_meta
 from src.runlog import log
@@ -49,6 +49,8 @@ def export(config: Config, platform: str) -> Path:
     key = read_key(Path(config.enc_key_file)) if config.enc_key_file else None
     calibration = calibration_images(config) if config.quantize == "int8" else None
     network, metadata = restore_network(source, config)
+    if odd := next((name for name in metadata.get("class_names", ()) if not is_utf8(name)), None):
+        raise UserError(f"ckpt_file: {source}: the class name {ascii(odd)} is not UTF-8; rename its folder and train again")
     preprocessing = preprocessing_for(config, metadata)
     target = _target(config, source)
     written = target.with_suffix(".onnx") if config.file_format == "OM" else target

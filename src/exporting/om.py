@@ -23,9 +23,9 @@ _SCRIPT = """\
 # ATC is part of CANN, for example: source /usr/local/Ascend/ascend-toolkit/set_env.sh
 set -euo pipefail
 
-here=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)
+here=$(CDPATH="" cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")" && pwd)
 command -v atc >/dev/null || {{
-  echo "{name}: got no atc on PATH; expected the one of CANN. Source CANN's set_env.sh first" >&2
+  printf '%s: got no atc on PATH; expected the one of CANN. Source its set_env.sh first\\n' {name} >&2
   exit 2
 }}
 work=$(mktemp -d "$here/.atc.XXXXXX")
@@ -37,7 +37,7 @@ atc \\
 
 files=("$work"/model*.om) # some versions of CANN put system and processor into the name: model_linux_aarch64.om
 [[ -s "${{files[0]}}" ]] || {{
-  echo "{name}: got exit code 0 from atc, but no OM file; expected {om}. Its output stands above" >&2
+  printf '%s: got exit code 0 from atc, but no OM file; expected %s. Its output stands above\\n' {name} {om_quoted} >&2
   exit 1
 }}
 digest=$(sha256sum "${{files[0]}}" | cut -d' ' -f1)
@@ -53,7 +53,7 @@ mv -f "$work/meta.json" "$here"/{meta_quoted}
 
 
 def check_om_options(config: Config) -> None:
-    """Raises UserError for a processor name or batch sizes that ATC would refuse."""
+    """Raises UserError for a processor name, a file name or batch sizes that ATC or its script would not take."""
     if not config.soc_version:
         raise UserError("soc_version: no value; pass --soc_version Ascend<chip name of npu-smi info>, e.g. Ascend310P3")
     if not re.fullmatch(r"Ascend\d\w*", config.soc_version):
@@ -62,6 +62,9 @@ def check_om_options(config: Config) -> None:
             f"soc_version: '{config.soc_version}' is no processor name; expected Ascend and the chip name of npu-smi info"
             + (f", as in Ascend{near}" if re.fullmatch(r"\d\w*", near) else "")
         )
+    name = Path(config.file_name or config.ckpt_file).name
+    if not name.isprintable():
+        raise UserError(f"file_name: {name!r} has characters that a script cannot hold; pass another --file_name")
     sizes = config.batch_size
     if len(sizes) > MOST_SIZES or max(sizes) > LARGEST_BATCH or (len(sizes) > 1 and 0 in sizes):
         raise UserError(f"batch_size: an OM takes up to {MOST_SIZES} sizes from 1 to {LARGEST_BATCH}, got {_text(sizes)}")
@@ -112,7 +115,7 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
     }
     script = target.with_suffix(".atc.sh")
     text = _SCRIPT.format(
-        name=script.name,
+        name=shlex.quote(script.name),
         onnx=onnx_file.name,
         om=target.name,
         om_quoted=shlex.quote(target.name),

@@ -8,7 +8,7 @@ import numpy as np
 from src.config import Config
 from src.data.index import ImageIndex, evaluation_folder, index_folder, index_of_labels, read_labels
 from src.errors import UserError
-from src.files import write_text
+from src.files import is_utf8, write_text
 
 
 def write_label_json(img_path: Path, output: Path, class_names: tuple) -> ImageIndex:
@@ -32,6 +32,8 @@ def write_label_json(img_path: Path, output: Path, class_names: tuple) -> ImageI
             f"rename them, or give the folders themselves: postprocess.py --data_dir {img_path}"
         )
     labels = {Path(file).name: int(label) for file, label in zip(index.files, index.labels)}
+    if odd := next((name for name in labels if not is_utf8(name)), None):
+        raise UserError(f"img_path: the name of {ascii(odd)} is not UTF-8, which JSON needs; rename the image")
     write_text(output, json.dumps(labels, indent=0) + "\n")
     return index
 

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from src.config import Config
-from src.data.index import ImageIndex, check_label_range
+from src.data.index import ImageIndex, check_label_range, index_unlabelled
 from src.errors import UserError
 from src.evaluation.metrics import label_ranks
 from src.files import write_text
@@ -40,13 +40,14 @@ def postprocess(config: Config) -> int:
     given = config.num_classes if "num_classes" in config.given else None
     class_count = metadata.get("num_classes") or given or usual_length(results)
     check_label_range(index, class_count)
-    ranks, predicted, problems = _read_all(results, index, class_count)
+    names = _names(index, is_whole_folder=not config.label_file)
+    ranks, predicted, problems = _read_all(results, index, names, class_count)
     for problem in problems:
         log.warning("%s", problem)
     report = _report(index, ranks, predicted, class_count)
     report["problems"] = problems
     output = Path(config.result_json or "result.json")
-    write_text(output, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    write_text(output, json.dumps(report, indent=2) + "\n")
     log.info("result: %s", output)
     top1, top5 = (float((ranks < k).mean()) for k in (1, TOP))
     if problems:
@@ -55,12 +56,20 @@ def postprocess(config: Config) -> int:
     return 3 if problems else 0
 
 
-def _read_all(results: ResultFolder, index: ImageIndex, class_count: int) -> tuple:
+def _names(index: ImageIndex, is_whole_folder: bool) -> list:
+    """What the results of the images are called; in a folder, images without a label have a say in that too."""
+    files = list(index.files)
+    if is_whole_folder:
+        files = sorted({*files, *index_unlabelled(index.root, "data_dir").files})
+    names = dict(zip(files, result_names(files)))
+    return [names[file] for file in index.files]
+
+
+def _read_all(results: ResultFolder, index: ImageIndex, names: list, class_count: int) -> tuple:
     """Place of each image's label among its classes (`class_count` without a result), its first class (-1), problems."""
     ranks = np.full(len(index), class_count + TOP)
     predicted = np.full(len(index), -1)
     problems, used = [], Counter()
-    names = result_names(index.files)
     known = set(names)
     for i, name in enumerate(tqdm(names, unit="img", leave=False, disable=not sys.stderr.isatty())):
         short = name.partition(".")[0]  # ais_bench cuts names at their first dot

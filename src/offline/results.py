@@ -39,12 +39,14 @@ def open_results(root: Path) -> ResultFolder:
         raise UserError(f"result_dir: no such folder '{root}'")
     files, others, kinds, folders = {}, [], Counter(), []
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+        if entry.name.startswith("."):  # what a killed run was writing
+            continue
         if entry.is_dir():
             folders.append(entry.name)
         elif match := _RESULT.fullmatch(entry.name):
             files[match[1]] = entry.name
             kinds[match[2]] += 1
-        elif not entry.name.startswith(".") and not entry.name.endswith(_SUMMARIES):
+        elif not entry.name.endswith(_SUMMARIES):
             others.append(entry.name)
     if not files:
         inside = next((name for name in folders if any(map(_RESULT.fullmatch, os.listdir(root / name)))), None)

@@ -111,6 +111,19 @@ def test_yuv_input_is_described_with_its_bytes(write, atc):
     assert "input_format: YUV420SP_U8" in (om.parent / "net.aipp.cfg").read_text()
 
 
+def test_a_name_that_bash_would_run_is_only_a_name(tmp_path, monkeypatch):
+    start_log()
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("CDPATH", f".:{tmp_path}")
+    name = 'net"$(touch run)`touch run`$x'
+    (tmp_path / f"{name}.onnx").write_text("onnx")
+    config = build_config({"soc_version": "Ascend310P3", "atc": "script"})
+    write_om(config, tmp_path / f"{name}.om", tmp_path / f"{name}.onnx", preprocessing_from(config), {"max_abs_diff": 0.0})
+    outcome = subprocess.run(["bash", f"{name}.atc.sh"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert outcome.returncode == 2 and outcome.stderr.startswith(f"{name}.atc.sh: got no atc on PATH")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_failing_atc_shows_its_last_lines_and_keeps_the_earlier_om(write, tmp_path, atc, capsys):
     atc("for i in $(seq 30); do echo line $i; done; echo half > $output.om; echo 'E10016: no such op' >&2; exit 7")
     om = tmp_path / "my exports" / "net.om"
@@ -157,6 +170,7 @@ def test_without_atc_the_script_is_ready_and_works_later(write, tmp_path, atc, m
         (["--file_format", "ONNX", "--batch_size", "1,8"], ["batch_size: ONNX takes one number", "several are for OM"]),
         (["--atc_options", "'open"], ["atc_options: No closing quotation"]),
         (["--quantize", "int8"], ["quantize: int8 is written as ONNX only", "OM"]),
+        (["--file_name", "a\nb.om"], ["file_name: 'a\\nb.om' has characters that a script cannot hold"]),
     ],
 )
 def test_bad_input_is_one_line(arguments, refused, change, parts):

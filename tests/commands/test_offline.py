@@ -1,6 +1,7 @@
 """The off-line chain: images -> .bin -> a runner that is not ours -> result files -> accuracy."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -213,6 +214,40 @@ def test_text_results_with_problems(results, tmp_path, command):
     assert code == 3 and "top1 accuracy: 0.5" in out
     assert "i0_0.txt holds 2 numbers; expected 4" in err and "i2_0.txt holds NaN or Inf" in err
     assert "i1_0.txt could not convert string to float: 'x'" in err
+
+
+def test_what_a_killed_run_was_writing_is_no_result(results, tmp_path, command):
+    (results / ".77.i0_0.txt").write_text("0.1")
+    code, out, _ = command(postprocess_command.main, *arguments(tmp_path))
+    assert code == 0 and "Total data: 6, top1 accuracy: 1.0" in out
+
+
+def test_an_image_outside_the_class_folders_does_not_give_its_result_to_another(tmp_path, command):
+    for name in ("a.png", "blue/a.png", "green/b.png"):
+        write_image(tmp_path / "val" / name, 0, 1)
+    (tmp_path / "results").mkdir()
+    for name, label in {"a": 1, "blue__a": 0, "b": 1}.items():
+        np.eye(2, dtype=np.float32)[label].tofile(tmp_path / "results" / f"{name}_0.bin")
+    code, out, err = command(
+        postprocess_command.main, "--result_dir", tmp_path / "results", "--data_dir", tmp_path / "val", "--result_json",
+        tmp_path / "r.json",
+    )  # fmt: skip
+    assert code == 3 and "Total data: 2, top1 accuracy: 1.0" in out and "a_0.bin belongs to no image" in err
+
+
+def test_names_that_are_not_utf8(tmp_path, command, refused):
+    image = write_image(tmp_path / "val" / "odd" / "a.png", 0, 1)
+    write_image(tmp_path / "val" / "other" / "b.png", 0, 1)
+    image.rename(image.with_name(os.fsdecode(b"caf\xe9.png")))
+    line = refused(label_command.main, "--img_path", tmp_path / "val", "--output", tmp_path / "labels.json")
+    assert "'caf\\udce9.png' is not UTF-8" in line
+    (tmp_path / "results").mkdir()
+    np.eye(2, dtype=np.float32)[1].tofile(tmp_path / "results" / "b_0.bin")
+    code, out, err = command(
+        postprocess_command.main, "--result_dir", tmp_path / "results", "--data_dir", tmp_path / "val", "--result_json",
+        tmp_path / "r.json",
+    )  # fmt: skip
+    assert code == 3 and "Total data: 2, top1 accuracy: 0.5" in out and json.loads((tmp_path / "r.json").read_text())
 
 
 def test_names_with_dots_never_take_the_result_of_another_image(results, tmp_path, command, refused):

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import PIL
 import pytest
 from mindspore.dataset import vision
@@ -23,6 +24,7 @@ from src.data.index import index_unlabelled
 from src.data.pipeline import PillowCrop, eval_pipeline, read_batches
 from src.data.preprocessing import Preprocessing
 from src.evaluation.classifiers import open_onnx
+from src.meta import file_digest
 
 pytestmark = pytest.mark.slow
 
@@ -309,6 +311,15 @@ def test_models_that_cannot_be_used_are_one_line(refusal, exported, trained, tmp
     for text in ("{", "", "[" * 1_000_000, '{"a":' * 1_000_000, "[1]", '{"sha256": 1}'):
         Path(f"{broken}.meta.json").write_text(text)
         assert "network.onnx.meta.json: cannot be used: " in refusal(broken, data)
+
+    summed = onnx.load(exported)  # one row of logits, whatever the batch
+    last = summed.graph.node[-1]
+    last.output[0], name = "rows", last.output[0]
+    summed.graph.node.append(onnx.helper.make_node("ReduceMean", ["rows"], [name], axes=[0], keepdims=1))
+    onnx.save(summed, tmp_path / "summed.onnx")
+    meta = {**json.loads(Path(f"{exported}.meta.json").read_text()), "sha256": file_digest(tmp_path / "summed.onnx")}
+    (tmp_path / "summed.onnx.meta.json").write_text(json.dumps(meta))
+    assert "gives 1 rows of logits for a batch of 4" in refusal(tmp_path / "summed.onnx", data, "--batch", 4)
 
     other = Path(shutil.copy(exported, tmp_path / "network.om"))
     shutil.copy(f"{exported}.meta.json", f"{other}.meta.json")

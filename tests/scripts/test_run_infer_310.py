@@ -54,6 +54,19 @@ def test_a_build_folder_that_cannot_be_written_is_named(tmp_path):
     assert f"got '{tmp_path}/file/build', which cannot be written" in result.stderr and "--build_dir FOLDER" in result.stderr
 
 
+def test_a_build_folder_without_a_name_is_refused(tmp_path):
+    for arguments in (["--build_dir", ""], ["--build_dir="], ["--build_dir"]):
+        result = run(tmp_path, "run_infer_310.sh", "model.onnx", "data", *arguments)
+        assert result.returncode == 2 and "--build_dir: got no value" in result.stderr
+
+
+def test_the_callers_cdpath_does_not_lead_elsewhere(tmp_path):
+    (tmp_path / "scripts/lib/../..").mkdir(parents=True)
+    command = ["bash", "-c", 'cd "$1" && source scripts/lib/commands.sh && echo "$repository"', "bash", str(ROOT)]
+    environment = {**ENVIRONMENT, "CDPATH": f".:{tmp_path}"}
+    assert subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout == f"{ROOT}\n"
+
+
 @pytest.fixture
 def machine(tmp_path):
     """A PATH with bash's helpers alone, and a compiler that finds every header; returns its folder and an environment."""
