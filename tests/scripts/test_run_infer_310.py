@@ -61,7 +61,7 @@ def test_a_build_folder_without_a_name_is_refused(tmp_path):
 
 
 def test_the_callers_cdpath_does_not_lead_elsewhere(tmp_path):
-    (tmp_path / "scripts/lib/../..").mkdir(parents=True)
+    (tmp_path / "scripts/lib").mkdir(parents=True)
     command = ["bash", "-c", 'cd "$1" && source scripts/lib/commands.sh && echo "$repository"', "bash", str(ROOT)]
     environment = {**ENVIRONMENT, "CDPATH": f".:{tmp_path}"}
     assert subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout == f"{ROOT}\n"
