@@ -17,6 +17,8 @@ from src.evaluation.evaluate import Classifier, fill_up
 from src.keyfile import ENCRYPTION, read_key
 from src.meta import meta_path, read_meta
 from src.models import create_model
+from src.models.weights.importing import read_weights
+from src.models.weights.writing import network_with
 from src.runlog import log
 
 
@@ -92,9 +94,6 @@ def _load_checkpoint(path: Path, config: Config) -> tuple:
 
 
 def _load_weights(path: Path, config: Config) -> tuple:
-    from src.models.weights.importing import read_weights
-    from src.models.weights.writing import network_with
-
     if "backbone" not in config.given:
         raise UserError(f"backbone: '{path}' does not tell its network; pass --backbone NAME")
     values, metadata = read_weights(config.backbone, path, config.use_ema)
