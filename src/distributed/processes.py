@@ -222,8 +222,8 @@ def write_stacks(ranks: list) -> None:
     """Asks ranks to write to their logs where they are, and waits until they have or `STACK_SECONDS` are over."""
     sizes = {rank: rank.log.stat().st_size for rank in ranks if rank.can_write_stack()}
     for rank in sizes:
-        rank.send(signal.SIGCONT)  # one that SIGSTOP holds could not answer
         os.kill(rank.pid, signal.SIGUSR1)
+        rank.send(signal.SIGCONT)  # one that SIGSTOP holds answers now, before it goes on
     deadline = time.monotonic() + STACK_SECONDS
     while time.monotonic() < deadline and any(
         rank.log.stat().st_size == size and rank.exit_code() is None for rank, size in sizes.items()
