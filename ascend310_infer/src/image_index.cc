@@ -33,7 +33,8 @@ void Collect(const fs::path& folder, const std::string& prefix, std::set<fs::pat
     const std::string name = entry.path().filename().string();
     if (name[0] == '.') continue;
     if (entry.is_directory(error)) {
-      std::set<fs::path> of_class = *visited;
+      std::set<fs::path> of_class;
+      if (prefix.empty()) of_class = *visited;
       Collect(entry.path(), prefix + name + "/", prefix.empty() ? &of_class : visited, index);
     } else if (IsImage(entry.path())) {
       index->files.push_back(prefix + name);
