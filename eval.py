@@ -9,7 +9,7 @@ def main(arguments: list) -> int:
     """Configuration -> device -> evaluation or prediction."""
     from src import device
     from src.config import load_config
-    from src.distributed import modelarts
+    from src.launch import modelarts
     from src.runlog import start_log
 
     config = load_config(arguments)

@@ -30,8 +30,8 @@ sys.path.insert(0, str(ROOT))
 
 from src import device  # noqa: E402
 from src.config import build_config  # noqa: E402
-from src.distributed import watch  # noqa: E402
-from src.distributed.job import Job, LocalRank  # noqa: E402
+from src.launch import supervisor  # noqa: E402
+from src.launch.job import Job, LocalRank  # noqa: E402
 from src.models.registry import list_models  # noqa: E402
 
 HCCS_BYTES_PER_S = 30e9
@@ -63,7 +63,7 @@ def main() -> int:
             ranks=(LocalRank(0, 0, 0), LocalRank(1, 1, 0)), group_size=2, log_dir=Path(folder) / "logs", port=free_port(),
         )  # fmt: skip
         load = os.getloadavg()[0]
-        code = watch.run(job)
+        code = supervisor.run(job)
         if code:
             return code
         results = json.loads(measured.read_text(encoding="utf-8"))

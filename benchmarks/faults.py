@@ -26,7 +26,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from src.distributed.table import make_content  # noqa: E402
+from src.launch.table import make_content  # noqa: E402
 
 LIMIT_SECONDS = 240.0  # a run that takes longer hangs
 NETWORK = ["--backbone", "resnext11_8x16d", "--num_classes", "2", "--image_size", "16,16", "--platform", "CPU"]
@@ -60,7 +60,7 @@ class Faults:
         common = ["--data_dir", self.folder / data, "--cache_dir", self.folder / f"cache-{data}", "--log_dir", run / "logs"]
         common += ["--hang_timeout", self.hang_timeout, "--master_port", port or self.port + 2 * self.runs, *NETWORK]
         common += ["--ckpt_path", run / "run", *TRAINING] if program == "train.py" else []
-        command = [sys.executable, "-m", "src.distributed.launch", program, *common, *arguments]
+        command = [sys.executable, "-m", "src.launch", program, *common, *arguments]
         with open(run / "output", "wb") as output:
             process = subprocess.Popen(
                 [str(word) for word in command], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT

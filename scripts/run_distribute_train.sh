@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains on the devices of this server that a rank table lists, or on DEVICE_NUM devices of this server alone.
-# It stays in the foreground and watches the ranks; python -m src.distributed.launch --help lists its own options.
+# It stays in the foreground and watches the ranks; python -m src.launch --help lists its own options.
 #
 # Usage: bash scripts/run_distribute_train.sh RANK_TABLE_FILE|DEVICE_NUM DATA_PATH [CONFIG] [--key value ...]
 set -euo pipefail
@@ -19,4 +19,4 @@ else
 fi
 shift
 train_arguments "$@"
-run_python -m src.distributed.launch train.py "${arguments[@]}"
+run_python -m src.launch train.py "${arguments[@]}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains on several servers: the same command on each, apart from --node_rank and --local_addr.
 # With --rank_table this server is found in the table, and only --data_path is needed besides.
-# Options: those of python -m src.distributed.launch (--timeout, --max_restarts, ...) and every key of train.py.
+# Options: those of python -m src.launch (--timeout, --max_restarts, ...) and every key of train.py.
 #
 # Usage: bash scripts/run_multinode_train.sh --data_path=DIR --nnodes=N --node_rank=K --master_addr=IP
 #          [--master_port=8118] [--local_addr=IP] [--device-list=0-7] [--batch_size=ALL] [--rank_table=FILE] [--key=value ...]
@@ -30,4 +30,4 @@ done
     "--data_path=DIR --nnodes=N --node_rank=K --master_addr=IP [--rank_table=FILE] [--key=value ...]" >&2
   exit 2
 }
-run_python -m src.distributed.launch train.py "${arguments[@]}"
+run_python -m src.launch train.py "${arguments[@]}"

@@ -1,1 +1,1 @@
-"""Several devices and several servers: rank tables, starting and watching the ranks, their communication, ModelArts."""
+"""What a rank of a run on several devices uses: its place among the others, and their communication."""

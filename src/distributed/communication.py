@@ -39,7 +39,7 @@ def start() -> Group:
     if not os.environ.get("MS_ROLE") and not os.environ.get("RANK_TABLE_FILE"):
         raise UserError(
             "is_distributed: 1 needs a launcher, which starts one process per device: "
-            "bash scripts/run_distribute_train.sh RANK_TABLE_FILE DATA_PATH, or python -m src.distributed.launch"
+            "bash scripts/run_distribute_train.sh RANK_TABLE_FILE DATA_PATH, or python -m src.launch"
         )
     try:
         communication.init()

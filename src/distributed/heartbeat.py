@@ -1,4 +1,4 @@
-"""The sign of life that a rank leaves for its launcher (src/distributed/launch.py)."""
+"""The sign of life that a rank leaves for its launcher (src/launch/command.py)."""
 
 import contextlib
 import faulthandler

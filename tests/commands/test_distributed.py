@@ -1,4 +1,4 @@
-"""Training and evaluation by several CPU processes, started as users start them: python -m src.distributed.launch."""
+"""Training and evaluation by several CPU processes, started as users start them: python -m src.launch."""
 
 import json
 import os
@@ -15,8 +15,8 @@ import pytest
 import train
 from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
-from src.distributed.rank_table import main as rank_table
-from src.distributed.table import make_content, write_content
+from src.launch.rank_table import main as rank_table
+from src.launch.table import make_content, write_content
 
 # What has a state of its own is on. 36 images: 3 epochs of 2 steps of 2 batches of 4 images on each of 2 ranks.
 EVERYTHING = {
@@ -47,7 +47,7 @@ def launch(tmp_path):
         if fault:
             environment["RESNET_ZOO_FAULT"] = f"{fault}:{tmp_path}/fault{number}"
         command = [
-            sys.executable, "-m", "src.distributed.launch", program, *map(str, arguments), "--log_dir",
+            sys.executable, "-m", "src.launch", program, *map(str, arguments), "--log_dir",
             str(tmp_path / f"logs{number}"), "--master_port", str(port), *TINY,
             *options({"cache_dir": tmp_path / "cache", **values}),
         ]  # fmt: skip
@@ -87,7 +87,7 @@ def two_ranks(trained, tmp_path_factory):
     """An undisturbed run of two ranks with everything on that has a state of its own; each rank saves its state."""
     folder = tmp_path_factory.mktemp("two_ranks")
     command = [
-        sys.executable, "-m", "src.distributed.launch", "train.py", "--device_num", "2", "--master_port", "9119",
+        sys.executable, "-m", "src.launch", "train.py", "--device_num", "2", "--master_port", "9119",
         "--log_dir", folder / "logs", *TINY,
         *options({"data_dir": trained["data"], "ckpt_path": folder / "run", "cache_dir": folder / "cache", **EVERYTHING}),
     ]  # fmt: skip

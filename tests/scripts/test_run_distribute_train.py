@@ -30,7 +30,7 @@ def passed_on(tmp_path):
 
 
 def test_distribute_train_passes_table_or_number_data_and_recipe(passed_on, tmp_path):
-    launch = ["-m", "src.distributed.launch", "train.py"]
+    launch = ["-m", "src.launch", "train.py"]
     assert passed_on("run_distribute_train.sh", "my table.json", "my data", "r.yaml", "--lr", "0.1") == [
         *launch, "--rank_table", f"{tmp_path}/my table.json", "--data_dir", f"{tmp_path}/my data",
         "--config_path", f"{tmp_path}/r.yaml", "--lr", "0.1",
@@ -42,7 +42,7 @@ def test_distribute_train_passes_table_or_number_data_and_recipe(passed_on, tmp_
 
 def test_the_gpu_scripts_differ_by_the_platform_only(passed_on, tmp_path):
     assert passed_on("run_distribute_train_gpu.sh", 8, "/data", "/r.yaml", "--platform", "CPU") == [
-        "-m", "src.distributed.launch", "train.py", "--device_num", "8", "--data_dir", "/data", "--platform", "GPU",
+        "-m", "src.launch", "train.py", "--device_num", "8", "--data_dir", "/data", "--platform", "GPU",
         "--config_path", "/r.yaml", "--platform", "CPU",
     ]  # fmt: skip
     assert passed_on("run_standalone_train_gpu.sh", 1, "/data", "--lr=1") == [
@@ -60,7 +60,7 @@ def test_multinode_train_takes_the_known_options(passed_on, tmp_path):
     ]  # fmt: skip
     arguments = passed_on("run_multinode_train.sh", "--data_path=my data", *given, "--rank_table", "t.json")
     assert arguments == [
-        "-m", "src.distributed.launch", "train.py", "--data_dir", f"{tmp_path}/my data", *given,
+        "-m", "src.launch", "train.py", "--data_dir", f"{tmp_path}/my data", *given,
         "--rank_table", f"{tmp_path}/t.json",
     ]  # fmt: skip
     assert "--data_path: got no value; usage: bash scripts/run_multinode_train.sh" in passed_on(

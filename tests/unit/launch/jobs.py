@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from launcher import job_from
 
-from src.distributed import watch
+from src.launch import supervisor
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 PROGRAM = """
@@ -52,7 +52,7 @@ def launched_fixture(job, capfd):
 
     def run(body: str, **changes) -> tuple:
         started = time.monotonic()
-        code = watch.run(job_from(job(body, **changes)))
+        code = supervisor.run(job_from(job(body, **changes)))
         seconds = time.monotonic() - started
         output = capfd.readouterr()
         return code, seconds, output.out, output.err

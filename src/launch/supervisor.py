@@ -6,9 +6,9 @@ import sys
 import time
 from typing import Any, Optional
 
-from src.distributed import channel
-from src.distributed.job import HANG_EXIT_CODE, Failure, Job, interrupted
-from src.distributed.processes import (
+from src.launch import peers
+from src.launch.job import HANG_EXIT_CODE, Failure, Job, interrupted
+from src.launch.processes import (
     Guard,
     Process,
     RankProcess,
@@ -81,12 +81,12 @@ class _Launch:
         try:
             if job.node == 0:
                 if not job.rank_table:
-                    channel.check_port(job.master, job.port)
+                    peers.check_port(job.master, job.port)
                 if job.nodes > 1:
-                    self.peers = channel.gather(job, self._check_stopped)
+                    self.peers = peers.gather(job, self._check_stopped)
                     self._tell("joined")
             else:
-                self.peers = [channel.join(job, self._check_stopped)]
+                self.peers = [peers.join(job, self._check_stopped)]
         except _Stopped:
             return self._finish(interrupted(job.server, self.stopped_by))
         attempt = 0
@@ -114,7 +114,7 @@ class _Launch:
         try:
             self._check_stopped()
             if job.node == 0 and not job.rank_table:
-                channel.check_port(job.master, job.port, PORT_SECONDS)
+                peers.check_port(job.master, job.port, PORT_SECONDS)
                 self.scheduler = start_scheduler(job, attempt)
             self.ranks = start_ranks(job, attempt)
             self.guard = Guard([*self.ranks, *([self.scheduler] if self.scheduler else [])])

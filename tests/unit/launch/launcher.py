@@ -7,9 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from src.distributed import watch  # noqa: E402
-from src.distributed.job import Job, LocalRank  # noqa: E402
 from src.errors import run_command  # noqa: E402
+from src.launch import supervisor  # noqa: E402
+from src.launch.job import Job, LocalRank  # noqa: E402
 
 
 def job_from(fields: dict) -> Job:
@@ -36,4 +36,4 @@ def free_port() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda arguments: watch.run(job_from(json.loads(arguments[0]))), sys.argv[1:]))
+    sys.exit(run_command(lambda arguments: supervisor.run(job_from(json.loads(arguments[0]))), sys.argv[1:]))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from test_rank_table import saved, table_of
 
-from src.distributed import launch
-from src.distributed.processes import rank_environment
+from src.launch import command
+from src.launch.processes import rank_environment
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def job(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def create(*arguments, program="train.py"):
-        options, keys = launch._parser().parse_known_args([program, *map(str, arguments)])
-        return launch.create_job(options, keys)
+        options, keys = command._parser().parse_known_args([program, *map(str, arguments)])
+        return command.create_job(options, keys)
 
     return create
 
@@ -148,28 +148,28 @@ TWO = [*CPU, "--device_num", "2"]
         (["--rank_table", "TABLE", *CPU, "--device_list", "0"], "device_list: names 1 devices, the rank table 2"),
         (["--rank_table", "TABLE", *CPU, "--server_id", "x"], "server_id: 'x' is not in the rank table"),
         (["--rank_table", "UNEQUAL", *CPU], "needs the same number"),
-        (["--rank_table", "BROKEN", *CPU], "(and 1 more; python -m src.distributed.rank_table check"),
+        (["--rank_table", "BROKEN", *CPU], "(and 1 more; python -m src.launch.rank_table check"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, refused, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launch, "DEVICE_FILES", {"Ascend": "no-such-device*", "GPU": "no-such-device*"})
+    monkeypatch.setattr(command, "DEVICE_FILES", {"Ascend": "no-such-device*", "GPU": "no-such-device*"})
     saved(Path("TABLE"), table_of("127.0.0.1"))
     unequal = table_of("127.0.0.1", "198.51.100.2")
     unequal["server_list"][1]["device"].pop()
     saved(Path("UNEQUAL"), unequal)
     saved(Path("BROKEN"), {**table_of("127.0.0.1"), "version": "3", "server_count": 1})
-    assert message in refused(launch.main, "train.py", *arguments)
+    assert message in refused(command.main, "train.py", *arguments)
 
 
 def test_other_programs_are_refused(refused):
-    assert "invalid choice: 'export.py'" in refused(launch.main, "export.py")
+    assert "invalid choice: 'export.py'" in refused(command.main, "export.py")
 
 
 def test_automatic_platform(monkeypatch):
-    monkeypatch.setattr(launch, "DEVICE_FILES", {"Ascend": "no-such-device*", "GPU": "nul[l]"})
-    assert launch._resolve_platform("auto") == "GPU"  # /dev/null
-    assert launch._device_count("GPU") == 1
-    monkeypatch.setattr(launch, "DEVICE_FILES", {"Ascend": "no-such-device*"})
-    assert launch._resolve_platform("auto") == "CPU"
-    assert launch._resolve_platform("GPU") == "GPU"
+    monkeypatch.setattr(command, "DEVICE_FILES", {"Ascend": "no-such-device*", "GPU": "nul[l]"})
+    assert command._resolve_platform("auto") == "GPU"  # /dev/null
+    assert command._device_count("GPU") == 1
+    monkeypatch.setattr(command, "DEVICE_FILES", {"Ascend": "no-such-device*"})
+    assert command._resolve_platform("auto") == "CPU"
+    assert command._resolve_platform("GPU") == "GPU"

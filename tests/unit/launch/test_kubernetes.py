@@ -3,8 +3,8 @@
 import yaml
 
 from conftest import ROOT
-from src.distributed import launch
-from src.distributed.addresses import HOST_VARIABLES
+from src.launch import command
+from src.launch.addresses import HOST_VARIABLES
 
 
 def test_the_example_fits_together():
@@ -25,6 +25,6 @@ def test_the_example_fits_together():
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert table_file == f"{mounts['ascend-910-config']}/{next(iter(table['data']))}"
     assert data.startswith(mounts["data"])
-    parsed, keys = launch._parser().parse_known_args(["train.py", *options])
-    assert launch.load_config(keys).platform == "Ascend" and parsed.timeout == 600
+    parsed, keys = command._parser().parse_known_args(["train.py", *options])
+    assert command.load_config(keys).platform == "Ascend" and parsed.timeout == 600
     assert set(HOST_VARIABLES) & {variable["name"] for variable in container["env"]}

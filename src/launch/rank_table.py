@@ -1,10 +1,11 @@
-"""`python -m src.distributed.rank_table`: checks, shows, makes and merges rank tables."""
+"""`python -m src.launch.rank_table`: checks, shows, makes and merges rank tables."""
 
 import sys
 from pathlib import Path
 
-from src.distributed.addresses import device_addresses, own_address
-from src.distributed.table import (
+from src.errors import CommandParser, UserError, run_command
+from src.launch.addresses import device_addresses, own_address
+from src.launch.table import (
     load_table,
     make_content,
     merge_contents,
@@ -13,7 +14,6 @@ from src.distributed.table import (
     violations,
     write_content,
 )
-from src.errors import CommandParser, UserError, run_command
 
 
 def parse_devices(text: str) -> list:
@@ -31,7 +31,7 @@ def parse_devices(text: str) -> list:
 
 def main(arguments: list) -> int:
     """One of the four commands; the exit code is 1 where `check` finds violations."""
-    parser = CommandParser(prog="python -m src.distributed.rank_table", description=__doc__)
+    parser = CommandParser(prog="python -m src.launch.rank_table", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=CommandParser)
     check = commands.add_parser("check", help="every violation, one line each; notes for Ascend 910A")
     check.add_argument("table", type=Path)

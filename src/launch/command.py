@@ -1,4 +1,4 @@
-"""`python -m src.distributed.launch train.py|eval.py [options] [--key value ...]`: one process per device of this server.
+"""`python -m src.launch train.py|eval.py [options] [--key value ...]`: one process per device of this server.
 
 It starts the ranks through MindSpore's dynamic networking (a scheduler, and MS_ROLE, MS_SCHED_HOST and so on for every
 rank), which is what `msrun` sets up too; README, "Several devices", says why it does not call `msrun`.
@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 
 from src.config import load_config
-from src.distributed import watch
-from src.distributed.addresses import find_server
-from src.distributed.job import Job, LocalRank
-from src.distributed.modelarts import cluster_defaults
-from src.distributed.processes import ROOT
-from src.distributed.rank_table import parse_devices
-from src.distributed.table import RankTable, load_table, read_content, write_content
-from src.errors import CommandParser, UserError, run_command
+from src.errors import CommandParser, UserError
+from src.launch import supervisor
+from src.launch.addresses import find_server
+from src.launch.job import Job, LocalRank
+from src.launch.modelarts import cluster_defaults
+from src.launch.processes import ROOT
+from src.launch.rank_table import parse_devices
+from src.launch.table import RankTable, load_table, read_content, write_content
 
 DEVICE_FILES = {"Ascend": "davinci[0-9]*", "GPU": "nvidia[0-9]*"}
 RESTART_PAUSE = {"Ascend": 10.0}  # the driver refuses ranks that come right after a kill
@@ -36,7 +36,7 @@ def main(arguments: list) -> int:
     """Reads the command line, checks everything that can be checked before a process starts, runs the job."""
     parser = _parser()
     options, keys = parser.parse_known_args(arguments)
-    return watch.run(create_job(options, keys))
+    return supervisor.run(create_job(options, keys))
 
 
 def create_job(options, keys: list) -> Job:
@@ -90,7 +90,7 @@ def create_job(options, keys: list) -> Job:
 
 def _parser() -> CommandParser:
     parser = CommandParser(
-        prog="python -m src.distributed.launch",
+        prog="python -m src.launch",
         description="Starts one process per device of this server and watches them. "
         "All other options are passed on: see train.py --help, eval.py --help.",
         allow_abbrev=False,
@@ -245,7 +245,3 @@ def _checked(kind: type, text: str, low: int, high: int):
         if low <= kind(text) <= high:
             return kind(text)
     raise argparse.ArgumentTypeError(f"'{text}' is no number from {low} to {high}")
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main, sys.argv[1:]))

@@ -73,7 +73,7 @@ def load_table(path: Path, wait: float = 0.0) -> RankTable:
             return parsed(content)
         finished = not any(problem.startswith("status: ") for problem in problems)
         if finished or time.monotonic() >= deadline:
-            more = f" (and {len(problems) - 1} more; python -m src.distributed.rank_table check {path} lists all)"
+            more = f" (and {len(problems) - 1} more; python -m src.launch.rank_table check {path} lists all)"
             raise UserError(f"rank table '{path}': {problems[0]}{more if len(problems) > 1 else ''}")
         time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
 
@@ -87,7 +87,7 @@ def read_content(path: Path) -> dict:
     try:
         content = json.loads(path.read_text(encoding="utf-8").strip() or "{}")  # empty: nothing was written yet
     except FileNotFoundError:
-        raise UserError(f"rank table '{path}': no such file; python -m src.distributed.rank_table make writes one") from None
+        raise UserError(f"rank table '{path}': no such file; python -m src.launch.rank_table make writes one") from None
     except OSError as error:
         raise UserError(f"rank table '{path}': cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -101,7 +101,7 @@ def read_content(path: Path) -> dict:
     if legacy:
         raise UserError(
             f"rank table '{path}': the legacy layout with {first_of(legacy)} is no longer read by HCCL; "
-            "write a new one with python -m src.distributed.rank_table make"
+            "write a new one with python -m src.launch.rank_table make"
         )
     if "server_group_list" in content:
         raise UserError(
@@ -300,7 +300,7 @@ def _rank_violations(ranked: list) -> list:
         if name < before:
             problems.append(
                 f"{where}: rank_id: lies behind those of server {before}; ranks must follow the dictionary order of "
-                "server_id (python -m src.distributed.rank_table merge renumbers)"
+                "server_id (python -m src.launch.rank_table merge renumbers)"
             )
             break
     return problems

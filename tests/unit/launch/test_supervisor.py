@@ -12,9 +12,9 @@ import pytest
 from jobs import LAUNCHER, SAVES_SLOWLY, is_alive, job_fixture, launched_fixture, wait_until  # noqa: F401
 from launcher import job_from
 
-from src.distributed import watch
-from src.distributed.processes import cause_in, core_shares
 from src.errors import UserError
+from src.launch import supervisor
+from src.launch.processes import cause_in, core_shares
 
 
 def test_all_ranks_end_well(launched, tmp_path):
@@ -235,6 +235,6 @@ def test_a_port_in_use_and_a_foreign_address_are_one_line(job):
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"master_port: 127.0.0.1:{port} cannot be used: Address already in use"):
-            watch.run(job_from(job("", port=port, rank_table=None)))
+            supervisor.run(job_from(job("", port=port, rank_table=None)))
     with pytest.raises(UserError, match="198.51.100.1 is no address of this server"):
-        watch.run(job_from(job("", master="198.51.100.1", rank_table=None)))
+        supervisor.run(job_from(job("", master="198.51.100.1", rank_table=None)))

@@ -12,8 +12,8 @@ import pytest
 
 from conftest import ROOT, TINY
 from src.config import build_config
-from src.distributed import modelarts
 from src.errors import UserError
+from src.launch import modelarts
 
 MOXING = '''
 """A stand-in for ModelArts' moxing: obs://x is the folder OBS/x; every call is written down."""
@@ -41,7 +41,7 @@ def note(*call):
 RANK = """
 import json, os, signal, sys, time
 from src.config import build_config
-from src.distributed import modelarts
+from src.launch import modelarts
 from src.errors import run_command
 def main(arguments):
     with modelarts.copied(build_config(json.loads(arguments[0]))) as config:

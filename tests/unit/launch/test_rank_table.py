@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from src.distributed import addresses, rank_table, table
 from src.errors import UserError
+from src.launch import addresses, rank_table, table
 
 
 def table_of(*servers, devices=2, version="1.0"):

@@ -1,0 +1,9 @@
+"""`python -m src.launch train.py|eval.py [options] [--key value ...]`: one process per device of this server."""
+
+import sys
+
+from src.errors import run_command
+from src.launch.command import main
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv[1:]))
