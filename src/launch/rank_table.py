@@ -11,9 +11,9 @@ from src.launch.table import (
     merge_contents,
     notes,
     read_content,
-    violations,
     write_content,
 )
+from src.launch.table_rules import violations
 
 
 def parse_devices(text: str) -> list:

@@ -10,6 +10,7 @@ import pytest
 
 from src.errors import UserError
 from src.launch import addresses, rank_table, table
+from src.launch.table_rules import violations
 
 
 def table_of(*servers, devices=2, version="1.0"):
@@ -97,9 +98,9 @@ BREAKS = {
 @pytest.mark.parametrize("line", BREAKS)
 def test_every_broken_rule_is_one_line_that_says_where(line):
     content = table_of("10.0.0.1", "10.0.0.2")
-    assert table.violations(content) == []
+    assert violations(content) == []
     BREAKS[line](content)
-    found = table.violations(content)
+    found = violations(content)
     assert any(line in problem for problem in found), found
     assert all("\n" not in problem for problem in found)
 
@@ -121,9 +122,9 @@ BREAKS_1_2 = {
 @pytest.mark.parametrize("line", BREAKS_1_2)
 def test_the_rules_of_version_1_2(line):
     content = table_of("10.0.0.1", "10.0.0.2", version="1.2")
-    assert table.violations(content) == []
+    assert violations(content) == []
     BREAKS_1_2[line](content)
-    assert any(line in problem for problem in table.violations(content))
+    assert any(line in problem for problem in violations(content))
 
 
 def test_check_lists_all_violations_and_fails(tmp_path, command):
