@@ -22,7 +22,7 @@ from src.errors import UserError, describe_os_error, first_of
 from src.files import replacing
 
 STATE_PREFIX = "train."  # of the names of all that only training needs
-FOREIGN_ENDINGS = (".safetensors", ".pth", ".pt")  # of files that src/models/weights reads
+FOREIGN_ENDINGS = (".safetensors", ".pth", ".pt")  # of files that src/weights reads
 AVERAGED = "ema."  # of the names, within the training state, of the averaged weights
 
 log = logging.getLogger("resnet_zoo")
@@ -101,7 +101,7 @@ def load(path: Path) -> Checkpoint:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint file")
     if path.suffix in FOREIGN_ENDINGS:
-        command = f"python -m src.models.weights --backbone NAME --source {path} --output {path.with_suffix('.ckpt')}"
+        command = f"python -m src.weights --backbone NAME --source {path} --output {path.with_suffix('.ckpt')}"
         raise UserError(f"{path}: weights of a PyTorch program; import them first: {command}")
     try:
         with _quiet_mindspore():

@@ -14,7 +14,7 @@ from conftest import CLASSES, TINY, write_image
 def exports(trained) -> dict:
     """Ending -> file, of the trained network."""
     from src.errors import run_command
-    from src.models.weights.__main__ import main as weights_command
+    from src.weights.__main__ import main as weights_command
 
     files = {".ckpt": trained["ckpt"], ".safetensors": trained["root"] / "exported.safetensors"}
     arguments = [*TINY[:2], "--source", str(files[".ckpt"]), "--output", str(files[".safetensors"])]
@@ -55,7 +55,7 @@ def test_weights_of_pytorch_need_the_name_of_their_network_and_only_eval_takes_t
     code, _, err = command(eval_command.main, "--pretrained", exports[".safetensors"], "--predict", "nowhere")
     assert code == 2 and "does not tell its network; pass --backbone NAME" in err
     code, _, err = command(export_command.main, "--ckpt_file", exports[".safetensors"])
-    assert code == 2 and "import them first: python -m src.models.weights --backbone NAME" in err
+    assert code == 2 and "import them first: python -m src.weights --backbone NAME" in err
 
 
 def test_the_training_run_and_eval_agree(trained, tmp_path, command):

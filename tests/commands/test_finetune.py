@@ -11,7 +11,7 @@ import train
 from conftest import ROOT
 from src import checkpoint
 from src.models import create_model
-from src.models.weights.__main__ import main as import_weights
+from src.weights.__main__ import main as import_weights
 
 
 def write_photos(root) -> None:

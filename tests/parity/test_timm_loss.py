@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from src.config import build_config
-from src.models.weights.verification import import_torchvision
 from src.training.losses import create_loss
+from src.weights.verification import import_torchvision
 
 torch = pytest.importorskip("torch")
 if not find_spec("timm"):

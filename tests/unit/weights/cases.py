@@ -14,8 +14,8 @@ import pytest
 from src import checkpoint
 from src.errors import UserError
 from src.models import create_model
-from src.models.weights.__main__ import main
-from src.models.weights.torch_files import read_torch
+from src.weights.__main__ import main
+from src.weights.torch_files import read_torch
 
 needs_torch = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("torch", "torchvision", "timm")),

@@ -1,4 +1,4 @@
-"""Weights of ours under the names that other programs give them; their networks' sources are named in src/models/weights."""
+"""Weights of ours under the names that other programs give them; their networks' sources are named in src/weights."""
 
 import numpy as np
 

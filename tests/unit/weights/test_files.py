@@ -8,7 +8,7 @@ import pytest
 from cases import STATE, assert_holds, convert, refusal
 from torch_writer import mapping, named, number, text, write_state, write_zip
 
-from src.models.weights.__main__ import main
+from src.weights.__main__ import main
 
 
 @pytest.mark.parametrize(("last", "average"), [("state_dict", "state_dict_ema"), ("model", "model_ema"), ("model", "ema")])

@@ -15,7 +15,7 @@ from src.config import build_config
 from src.evaluation.classifiers import load_classifier
 from src.models import create_model, registry
 from src.models.registry import find_model
-from src.models.weights.__main__ import main
+from src.weights.__main__ import main
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])

@@ -9,7 +9,7 @@ from torch_writer import call, mapping, named, number, sequence, tensor, text, w
 
 from conftest import ROOT
 from src.errors import UserError
-from src.models.weights.torch_files import read_torch
+from src.weights.torch_files import read_torch
 
 DATA = ROOT / "tests" / "data"
 

@@ -9,7 +9,7 @@ from cases import STATE, assert_holds, convert, count_refusals, needs_torch, ref
 from torch_writer import mapping, tar_parts, tar_tensor, write_tar
 
 from src.errors import UserError
-from src.models.weights.torch_files import read_torch
+from src.weights.torch_files import read_torch
 
 BASE = 94_000_000_000_000  # keys were addresses
 TENSOR = tar_tensor(BASE)

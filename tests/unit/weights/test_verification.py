@@ -24,7 +24,7 @@ def torch_files(tmp_path_factory) -> dict:
     import torch
     from safetensors.torch import save_file
 
-    from src.models.weights.verification import import_torchvision
+    from src.weights.verification import import_torchvision
 
     folder = tmp_path_factory.mktemp("torch")
     network = import_torchvision().models.resnet18(num_classes=5)
@@ -53,7 +53,7 @@ def test_logits_are_torchvisions(name, torch_files, tmp_path, command):
 
 @needs_torch
 def test_verify_fails_where_logits_differ(torch_files, monkeypatch, refused):
-    from src.models.weights import verification
+    from src.weights import verification
 
     monkeypatch.setattr(verification, "LARGEST_DIFFERENCE", 0.0)
     line = refusal(refused, torch_files["zip.pth"], "--verify", backbone="resnet18")
@@ -71,7 +71,7 @@ def test_verify_says_what_it_cannot_compare(tmp_path, refused, command):
 def test_what_is_exported_loads_in_torchvision(torch_files, tmp_path, command):
     from safetensors.torch import load_file
 
-    from src.models.weights.verification import import_torchvision
+    from src.weights.verification import import_torchvision
 
     convert(command, torch_files["zip.pth"], tmp_path / "a.ckpt", backbone="resnet18")
     convert(command, tmp_path / "a.ckpt", tmp_path / "b.safetensors", backbone="resnet18")

@@ -15,8 +15,8 @@ import safetensors
 
 from src import checkpoint
 from src.errors import UserError, first_line
-from src.models.weights.torch_files import is_torch_file, read_torch
-from src.models.weights.torch_tensors import StoredTensor, widen_bfloat16
+from src.weights.torch_files import is_torch_file, read_torch
+from src.weights.torch_tensors import StoredTensor, widen_bfloat16
 
 log = logging.getLogger("resnet_zoo")
 

@@ -12,8 +12,8 @@ from src.data.preprocessing import Preprocessing, preprocessing_from
 from src.errors import UserError, first_of
 from src.meta import file_digest
 from src.models.registry import canonical_name, create_model, find_model
-from src.models.weights.files import WeightFile, find_weights, read_weight_file
-from src.models.weights.names import (
+from src.weights.files import WeightFile, find_weights, read_weight_file
+from src.weights.names import (
     EPSILON_DIFFERENCE,
     find_padding,
     has_larger_epsilon,
@@ -25,7 +25,7 @@ from src.models.weights.names import (
     split_group,
     without_wrappers,
 )
-from src.models.weights.torch_tensors import StoredTensor
+from src.weights.torch_tensors import StoredTensor
 
 log = logging.getLogger("resnet_zoo")
 

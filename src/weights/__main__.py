@@ -1,7 +1,7 @@
 """Brings weights from PyTorch, MindCV and MindSpore's models repository here, and weights from here to PyTorch.
 
-    python -m src.models.weights --backbone NAME --source FILE --output X.ckpt [--ema] [--verify]
-    python -m src.models.weights --backbone NAME --source X.ckpt --output Y.safetensors
+    python -m src.weights --backbone NAME --source FILE --output X.ckpt [--ema] [--verify]
+    python -m src.weights --backbone NAME --source X.ckpt --output Y.safetensors
 
 FILE is what torch.save wrote (.pth, .pt, .bin, .pth.tar; read without PyTorch, and nothing in it is run), .safetensors or a
 MindSpore .ckpt. Every tensor is accounted for: one that is missing, unknown or of another shape refuses the file.
@@ -23,7 +23,7 @@ def main(arguments: list) -> int:
     """The command."""
     from src.runlog import start_log
 
-    parser = CommandParser(prog="python -m src.models.weights", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="python -m src.weights", description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", required=True, help="network; python -m src.models lists them")
     parser.add_argument("--source", type=Path, required=True, help="file to read: PyTorch's, safetensors or .ckpt")
     parser.add_argument("--output", type=Path, required=True, help="file to write: .ckpt, or .safetensors for PyTorch")
@@ -37,8 +37,8 @@ def main(arguments: list) -> int:
     start_log()
     device.prepare(build_config({"platform": "CPU"}))
 
-    from src.models.weights import verification, writing  # import MindSpore, which `prepare` must precede
-    from src.models.weights.importing import read_weights
+    from src.weights import verification, writing  # import MindSpore, which `prepare` must precede
+    from src.weights.importing import read_weights
 
     if options.verify:
         verification.check_installed(backbone)

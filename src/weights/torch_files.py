@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import UserError
-from src.models.weights.pickles import RefusedError, no_reference, read_pickle
-from src.models.weights.torch_tar import is_tar, read_tar
-from src.models.weights.torch_tensors import (
+from src.weights.pickles import RefusedError, no_reference, read_pickle
+from src.weights.torch_tar import is_tar, read_tar
+from src.weights.torch_tensors import (
     BUILDERS,
     Storage,
     are_counts,

@@ -12,9 +12,9 @@ import numpy as np
 
 from src.errors import UserError, first_line
 from src.models.registry import find_model
-from src.models.weights.files import find_weights, read_weight_file
-from src.models.weights.names import our_name
-from src.models.weights.writing import network_with
+from src.weights.files import find_weights, read_weight_file
+from src.weights.names import our_name
+from src.weights.writing import network_with
 
 log = logging.getLogger("resnet_zoo")
 

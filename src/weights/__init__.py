@@ -1,0 +1,1 @@
+"""Weights of other programs: files, names, checks. `python -m src.weights` is the command."""
