@@ -32,7 +32,7 @@ from src import device  # noqa: E402
 from src.config import build_config  # noqa: E402
 from src.launch import supervisor  # noqa: E402
 from src.launch.job import Job, LocalRank  # noqa: E402
-from src.models.registry import list_models  # noqa: E402
+from src.networks.registry import list_models  # noqa: E402
 
 HCCS_BYTES_PER_S = 30e9
 ROCE_BYTES_PER_S = 12.5e9

@@ -43,7 +43,7 @@ config = build_config({"backbone": sys.argv[1], "platform": "CPU"})
 device.prepare(config)
 from src import checkpoint
 from src.data.preprocessing import preprocessing_from
-from src.models import create_model
+from src.models.create import create_model
 metadata = {"backbone": config.backbone, "num_classes": 1000, "preprocessing": preprocessing_from(config).to_dict()}
 checkpoint.save(create_model(config.backbone, 1000), Path(sys.argv[2]), metadata)
 """

@@ -127,8 +127,8 @@ def export_network(model: str, folder: Path) -> None:
     from src.exporting.deploy import prepare_for_inference
     from src.exporting.formats import write_mindir, write_onnx
     from src.exporting.quantize import quantize
-    from src.models import create_model
-    from src.models.registry import find_model
+    from src.models.create import create_model
+    from src.networks.registry import find_model
 
     spec = find_model(name)
     shape = (3, spec.image_size, spec.image_size)

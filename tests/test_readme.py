@@ -9,7 +9,7 @@ import yaml
 
 from conftest import ROOT
 from src.config import DEFAULTS_FILE, load_config
-from src.models import list_models
+from src.networks.registry import list_models
 
 READMES = [ROOT / "README.md", ROOT / "README_CN.md"]
 KEY_ROW = re.compile(r"^\| `(\w+)` \| `(.*?)` \| (.*) \|$", re.MULTILINE)
@@ -51,9 +51,9 @@ def test_the_table_of_networks_names_them_all(path):
 
 @pytest.mark.slow
 def test_the_table_of_networks_holds_what_is_counted():
-    from src.models import create_model
     from src.models.complexity import count_multiply_adds, count_parameters
-    from src.models.registry import find_model
+    from src.models.create import create_model
+    from src.networks.registry import find_model
 
     rows = network_rows(text_of(READMES[0]))
     for name in ("resnet18", "resnext50_32x4d", "resnet20", "resnext11_8x16d"):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from src.errors import UserError
-from src.models.registry import canonical_name, find_model
+from src.networks.registry import canonical_name, find_model
 
 
 def _number(value: Any) -> Any:

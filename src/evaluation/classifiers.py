@@ -16,7 +16,7 @@ from src.errors import UserError, first_line
 from src.evaluation.evaluate import Classifier, fill_up
 from src.keyfile import ENCRYPTION, read_key
 from src.meta import meta_path, read_meta
-from src.models import create_model
+from src.models.create import create_model
 from src.runlog import log
 from src.weights.importing import read_weights
 from src.weights.writing import network_with

@@ -28,7 +28,7 @@ from src.models.layers import (
     shortcut,
 )
 from src.models.regularization import CALLS, DropBlock, Dropout, DropPath, number_random_layers
-from src.models.spec import ResNetSpec
+from src.networks.spec import ResNetSpec
 
 _TORCH_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 

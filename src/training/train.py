@@ -16,7 +16,7 @@ from src.device import worker_count
 from src.distributed import communication
 from src.distributed.communication import Group
 from src.errors import UserError
-from src.models import create_model
+from src.models.create import create_model
 from src.models.regularization import number_random_layers
 from src.runlog import log
 from src.training import resume

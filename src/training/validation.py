@@ -10,7 +10,7 @@ from src.data.index import ImageIndex
 from src.data.preprocessing import Preprocessing
 from src.distributed.communication import Group
 from src.evaluation.evaluate import evaluate
-from src.models import create_model
+from src.models.create import create_model
 
 
 class Validation:

@@ -14,7 +14,7 @@ from pathlib import Path
 from src import device
 from src.config import build_config
 from src.errors import CommandParser, UserError, run_command
-from src.models.registry import canonical_name, find_model
+from src.networks.registry import canonical_name, find_model
 
 log = logging.getLogger("resnet_zoo")
 

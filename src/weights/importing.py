@@ -11,7 +11,8 @@ from src.config import build_config
 from src.data.preprocessing import Preprocessing, preprocessing_from
 from src.errors import UserError, first_of
 from src.meta import file_digest
-from src.models.registry import canonical_name, create_model, find_model
+from src.models.create import create_model
+from src.networks.registry import canonical_name, find_model
 from src.weights.files import WeightFile, find_weights, read_weight_file
 from src.weights.names import (
     EPSILON_DIFFERENCE,

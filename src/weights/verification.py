@@ -11,7 +11,7 @@ import mindspore as ms
 import numpy as np
 
 from src.errors import UserError, first_line
-from src.models.registry import find_model
+from src.networks.registry import find_model
 from src.weights.files import find_weights, read_weight_file
 from src.weights.names import our_name
 from src.weights.writing import network_with

@@ -11,7 +11,7 @@ from mindspore import nn
 
 from src import checkpoint
 from src.files import replacing
-from src.models.registry import create_model
+from src.models.create import create_model
 
 log = logging.getLogger("resnet_zoo")
 

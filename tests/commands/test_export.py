@@ -15,8 +15,9 @@ from src import checkpoint
 from src.errors import run_command
 from src.evaluation.classifiers import open_mindir, open_onnx
 from src.exporting import export as exporting
-from src.models import create_model, registry
-from src.models.registry import find_model
+from src.models.create import create_model
+from src.networks import registry
+from src.networks.registry import find_model
 
 
 def network_with_random_statistics(name: str, padding: str = "symmetric"):

@@ -10,7 +10,7 @@ import eval as evaluation
 import train
 from conftest import ROOT
 from src import checkpoint
-from src.models import create_model
+from src.models.create import create_model
 from src.weights.__main__ import main as import_weights
 
 

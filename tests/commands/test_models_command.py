@@ -3,8 +3,8 @@ import json
 import pytest
 
 from src.models import __main__ as models_command
-from src.models import list_models
-from src.models.published import find_accuracy
+from src.networks.published import find_accuracy
+from src.networks.registry import list_models
 
 
 def test_the_table_has_the_published_accuracy_with_its_source(command):

@@ -25,7 +25,7 @@ from src.data.preprocessing import preprocessing_from
 from src.errors import run_command
 from src.exporting.aipp import input_of, to_yuv420sp
 from src.meta import write_meta
-from src.models import create_model
+from src.models.create import create_model
 
 CLASSES = tuple("abcdefghij")
 

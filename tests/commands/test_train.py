@@ -16,7 +16,7 @@ from src import checkpoint
 from src.config import build_config
 from src.data.index import index_folder
 from src.evaluation.classifiers import restore_network
-from src.models import create_model
+from src.models.create import create_model
 
 
 def events(run_folder) -> list:

@@ -12,10 +12,10 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src.models import create_model, list_models
 from src.models.complexity import count_multiply_adds
-from src.models.published import find_accuracy
-from src.models.registry import find_model
+from src.models.create import create_model
+from src.networks.published import find_accuracy
+from src.networks.registry import find_model, list_models
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))

@@ -12,16 +12,15 @@ import numpy as np
 import pytest
 
 from src.config import build_config
-from src.models import create_model, registry
-from src.models.registry import find_model
+from src.models.create import create_model
+from src.networks import registry
+from src.networks.registry import find_model
 from src.training.losses import create_loss
 from src.training.optimizers import create_optimizer
 from src.training.step import TrainStep
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
-
-from weights import draw_weights  # noqa: E402
 
 from training import (  # noqa: E402
     CURVE_FIRST_SEED,
@@ -38,6 +37,7 @@ from training import (  # noqa: E402
     draw_batch,
     sample,
 )
+from weights import draw_weights  # noqa: E402
 
 
 @pytest.mark.slow

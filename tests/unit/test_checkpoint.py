@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from src import checkpoint
 from src.errors import UserError
-from src.models import create_model
+from src.models.create import create_model
 
 METADATA = {"epoch": 3, "class_names": ["a"] * 1000}
 

@@ -44,7 +44,7 @@ def test_the_convolution_fast_path_is_set_before_mindspore_is_imported_unless_th
 
 
 def test_one_seed_gives_the_same_weights():
-    from src.models import create_model
+    from src.models.create import create_model
 
     def weights(seed):
         device.prepare(build_config({"seed": seed, "platform": "CPU"}))

@@ -6,10 +6,11 @@ import pytest
 from mindspore import nn, ops
 
 from src.errors import UserError
-from src.models import create_model, list_models, registry
 from src.models.complexity import count_multiply_adds, count_parameters
+from src.models.create import create_model
 from src.models.layers import PaddedAveragePool, PadShortcut, batch_norm
-from src.models.registry import find_model, register
+from src.networks import registry
+from src.networks.registry import find_model, list_models, register
 
 # As torchvision's documentation of its weights states them, in G.
 PUBLISHED_MULTIPLY_ADDS = {"resnet18": 1.814, "resnet50": 4.089, "resnext50_32x4d": 4.230}

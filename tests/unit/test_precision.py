@@ -4,7 +4,7 @@ import pytest
 from mindspore import nn
 
 from src.errors import UserError
-from src.models import create_model
+from src.models.create import create_model
 from src.training.precision import mixed_precision
 
 IMAGES = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)

@@ -8,8 +8,9 @@ from src.evaluation.classifiers import open_onnx
 from src.exporting.deploy import prepare_for_inference
 from src.exporting.formats import write_onnx
 from src.exporting.quantize import quantize
-from src.models import create_model, registry
-from src.models.registry import find_model
+from src.models.create import create_model
+from src.networks import registry
+from src.networks.registry import find_model
 
 
 @pytest.mark.slow

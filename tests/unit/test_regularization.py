@@ -7,9 +7,10 @@ import pytest
 from src import checkpoint, device
 from src.config import build_config
 from src.errors import UserError
-from src.models import create_model, registry
-from src.models.registry import find_model
+from src.models.create import create_model
 from src.models.regularization import DropBlock, Dropout
+from src.networks import registry
+from src.networks.registry import find_model
 
 
 def seeded(make, seed: int = 3):

@@ -13,7 +13,7 @@ import pytest
 
 from src import checkpoint
 from src.errors import UserError
-from src.models import create_model
+from src.models.create import create_model
 from src.weights.__main__ import main
 from src.weights.torch_files import read_torch
 

@@ -13,8 +13,9 @@ from torch_writer import write_state
 from src import checkpoint
 from src.config import build_config
 from src.evaluation.classifiers import load_classifier
-from src.models import create_model, registry
-from src.models.registry import find_model
+from src.models.create import create_model
+from src.networks import registry
+from src.networks.registry import find_model
 from src.weights.__main__ import main
 
 

@@ -1,10 +1,9 @@
 """Names of networks and what they stand for. Needs no MindSpore, so that configurations can be checked without it."""
 
 import difflib
-from dataclasses import replace
 
 from src.errors import UserError
-from src.models.spec import PADDINGS, ResNetSpec
+from src.networks.spec import ResNetSpec
 
 ALIASES = {
     "resnext152": "resnext152_64x4d",
@@ -49,46 +48,6 @@ def find_model(name: str) -> ResNetSpec:
         raise UserError(f"backbone: unknown network '{name}'; {hint}")
     return spec
 
-
-def create_model(
-    name: str,
-    num_classes: int = 1000,
-    group_conv: str = "fused",
-    drop_rate: float = 0.0,
-    drop_block_rate: float = 0.0,
-    drop_path_rate: float = 0.0,
-    padding: str = "symmetric",
-    sync_batch_norm: bool = False,
-):
-    """Builds a network with freshly initialised weights.
-
-    Args:
-        name: one of `list_models()` or an alias ("resnext152").
-        num_classes: number of logits, 1 or more.
-        group_conv: "fused" (one grouped convolution) or "split" (one convolution per group); the weights are the same.
-        drop_rate: share of the pooled features that dropout sets to zero in training.
-        drop_block_rate: share of the activations that DropBlock sets to zero in training; for ResNeSt.
-        drop_path_rate: share of the images that skip the last block in training (stochastic depth); fewer skip earlier ones.
-        padding: where strided windows lie, one of `PADDINGS` (explained at `ResNetSpec`); a property of the weights, which a
-            checkpoint's metadata tells.
-        sync_batch_norm: whether training normalises over the images of all ranks; needs Ascend and a distributed run.
-
-    Returns:
-        A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).
-
-    Raises:
-        UserError: unknown name or padding, or DropBlock for a network that is no ResNeSt.
-    """
-    from src.models.resnet import ResNet
-
-    spec = find_model(name)
-    if drop_block_rate and spec.block != "split":
-        raise UserError(f"drop_block_rate: {drop_block_rate:g} is for ResNeSt only, backbone is {name}; pass 0")
-    if padding not in PADDINGS:
-        raise UserError(f"padding: this version builds networks with {', '.join(PADDINGS)}, the weights are for {padding!r}")
-    form = {"split_groups": group_conv == "split", "padding": padding, "sync_batch_norm": sync_batch_norm}
-    rates = {"drop_rate": drop_rate, "drop_block_rate": drop_block_rate, "drop_path_rate": drop_path_rate}
-    return ResNet(replace(spec, **form, **rates), num_classes)
 
 
 _HE = "He et al. 2015, arXiv 1512.03385"

@@ -1,0 +1,1 @@
+"""The networks as data: names, descriptions, published accuracies. Needs no MindSpore."""
