@@ -124,9 +124,10 @@ def export_network(model: str, folder: Path) -> None:
     if form not in ("", "int8"):
         raise SystemExit(f"'{form}': unknown form of a network; expected int8")
     prepare(build_config({"backbone": name, "platform": "CPU"}))
-    from src.exporting.deploy import prepare_for_inference
-    from src.exporting.formats import write_mindir, write_onnx
-    from src.exporting.quantize import quantize
+    from src.formats.fold import prepare_for_inference
+    from src.formats.mindir import write_mindir
+    from src.formats.onnx import write_onnx
+    from src.formats.quantize import quantize
     from src.models.create import create_model
     from src.networks.registry import find_model
 
@@ -329,7 +330,7 @@ def load_mindspore(path: Path, _: tuple, __: str, ___: str):
     from src.device import prepare
 
     prepare(build_config({"platform": "CPU"}))
-    from src.evaluation.classifiers import open_mindir
+    from src.formats.mindir import open_mindir
 
     classify = open_mindir(path)
 

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 from tqdm import tqdm
@@ -15,8 +14,7 @@ from src.data.scan import naming_bad_images
 from src.distributed.communication import Group, all_reduce_sum, together
 from src.distributed.heartbeat import beat
 from src.evaluation.metrics import Counts
-
-Classifier = Callable[[np.ndarray], np.ndarray]  # images float32 (N, 3, H, W) -> logits float32 (N, classes)
+from src.formats.classifier import Classifier, fill_up
 
 
 def evaluate(
@@ -78,11 +76,6 @@ def classified_batches(classify, index: ImageIndex, preprocessing: Preprocessing
             # The last batch is filled up, because another shape would be compiled anew, and its surplus cut off again.
             yield classify(fill_up(images, batch_size))[: len(labels)], labels
             progress.update(len(labels))
-
-
-def fill_up(images: np.ndarray, batch_size: int) -> np.ndarray:
-    """Images (N, 3, H, W) with the last one repeated until they make up whole batches."""
-    return np.concatenate([images, np.repeat(images[-1:], -len(images) % batch_size, axis=0)])
 
 
 def report_lines(result: dict) -> list:

@@ -9,8 +9,8 @@ from src.config import Config
 from src.data.index import index_unlabelled
 from src.data.scan import find_problems
 from src.device import worker_count
-from src.evaluation.classifiers import LoadedClassifier
 from src.evaluation.evaluate import classified_batches
+from src.formats.classifier import LoadedClassifier
 from src.runlog import log
 
 

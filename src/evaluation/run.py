@@ -10,10 +10,11 @@ from src.data.index import ImageIndex, check_label_range
 from src.device import worker_count
 from src.distributed.communication import Group, barrier, check_same_images, master_first, start, together
 from src.errors import UserError
-from src.evaluation.classifiers import LoadedClassifier, load_classifier
 from src.evaluation.evaluate import evaluate, report_lines
 from src.evaluation.predict import predict
 from src.files import write_text
+from src.formats.classifier import LoadedClassifier
+from src.formats.load import load_classifier
 from src.runlog import log
 
 

@@ -1,1 +1,1 @@
-"""Exports: a checkpoint becomes a MINDIR, ONNX, AIR or OM file; what can run here was compared with the network."""
+"""export.py: a checkpoint becomes a MINDIR, ONNX, AIR or OM file, compared with the network wherever it can run here."""

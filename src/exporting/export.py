@@ -14,16 +14,19 @@ from src.data.index import ImageIndex
 from src.data.preprocessing import Preprocessing, preprocessing_for
 from src.device import worker_count
 from src.errors import UserError
-from src.evaluation.classifiers import LoadedClassifier, in_batches_of, open_mindir, open_onnx, restore_network
-from src.evaluation.evaluate import Classifier
 from src.evaluation.run import labels_for
-from src.exporting.aipp import input_of
-from src.exporting.deploy import prepare_for_inference
-from src.exporting.formats import write_air, write_mindir, write_onnx
-from src.exporting.om import check_om_options, write_om
-from src.exporting.quantize import calibration_batches, calibration_images, compare, quantize, spread
+from src.exporting.calibration import calibration_batches, calibration_images, compare, spread
 from src.files import is_utf8, replacing
-from src.keyfile import ENCRYPTION, read_key
+from src.formats.aipp import input_of
+from src.formats.air import write_air
+from src.formats.classifier import Classifier, LoadedClassifier, in_batches_of
+from src.formats.fold import prepare_for_inference
+from src.formats.keyfile import ENCRYPTION, read_key
+from src.formats.load import restore_network
+from src.formats.mindir import open_mindir, write_mindir
+from src.formats.om import check_om_options, write_om
+from src.formats.onnx import open_onnx, write_onnx
+from src.formats.quantize import quantize
 from src.meta import write_meta
 from src.runlog import log
 

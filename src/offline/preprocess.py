@@ -17,8 +17,8 @@ from src.data.preprocessing import preprocessing_for
 from src.data.scan import naming_bad_images, usable_images
 from src.device import worker_count
 from src.errors import UserError
-from src.exporting.aipp import FORMATS, input_of, to_yuv420sp
 from src.files import write_text
+from src.formats.aipp import FORMATS, input_of, to_yuv420sp
 from src.meta import meta_path
 from src.offline.metadata import read_metadata
 from src.offline.names import result_names

@@ -13,8 +13,9 @@ import pytest
 import export as export_command
 from src import checkpoint
 from src.errors import run_command
-from src.evaluation.classifiers import open_mindir, open_onnx
 from src.exporting import export as exporting
+from src.formats.mindir import open_mindir
+from src.formats.onnx import open_onnx
 from src.models.create import create_model
 from src.networks import registry
 from src.networks.registry import find_model

@@ -11,7 +11,7 @@ import export as export_command
 from src.config import build_config
 from src.data.preprocessing import preprocessing_from
 from src.errors import UserError
-from src.exporting.om import write_om
+from src.formats.om import write_om
 from src.runlog import start_log
 
 STAND_IN = """#!/usr/bin/env bash

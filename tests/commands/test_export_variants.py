@@ -13,9 +13,9 @@ import eval as eval_command
 import export as export_command
 import train as train_command
 from src.config import build_config
-from src.evaluation.classifiers import open_onnx
 from src.exporting.export import export
-from src.keyfile import read_key
+from src.formats.keyfile import read_key
+from src.formats.onnx import open_onnx
 from src.runlog import log
 
 
@@ -139,7 +139,7 @@ def test_air_is_written_with_its_batch_size_and_described(trained, tmp_path, mon
         assert file_format == "AIR"
         Path(file_name).write_text(str(images.shape))
 
-    monkeypatch.setattr("src.exporting.formats.ms.export", stand_in)
+    monkeypatch.setattr("src.formats.mindir.ms.export", stand_in)
     file = tmp_path / "net.air"
     for given, batch_size in ((0, 1), (8, 8)):
         keys = {"ckpt_file": str(trained["ckpt"]), "file_format": "AIR", "batch_size": given, "file_name": str(file)}

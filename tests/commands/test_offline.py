@@ -23,7 +23,7 @@ from src.data.index import index_unlabelled
 from src.data.pipeline import pixel_pipeline, read_batches
 from src.data.preprocessing import preprocessing_from
 from src.errors import run_command
-from src.exporting.aipp import input_of, to_yuv420sp
+from src.formats.aipp import input_of, to_yuv420sp
 from src.meta import write_meta
 from src.models.create import create_model
 

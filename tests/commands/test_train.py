@@ -15,7 +15,7 @@ from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
 from src.config import build_config
 from src.data.index import index_folder
-from src.evaluation.classifiers import restore_network
+from src.formats.load import restore_network
 from src.models.create import create_model
 
 

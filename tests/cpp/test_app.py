@@ -19,7 +19,7 @@ from conftest import CLASSES, TINY
 from src.data.index import index_unlabelled
 from src.data.pipeline import PillowCrop, eval_pipeline, read_batches
 from src.data.preprocessing import Preprocessing
-from src.evaluation.classifiers import open_onnx
+from src.formats.onnx import open_onnx
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from src.data.index import index_unlabelled
 from src.data.pipeline import eval_pipeline, pixel_pipeline, read_batches
 from src.data.preprocessing import preprocessing_from
 from src.errors import UserError
-from src.exporting.aipp import aipp_config, pixel_shape, to_yuv420sp
+from src.formats.aipp import aipp_config, pixel_shape, to_yuv420sp
 
 CONFIG = {"image_size": "32,48", "mean": "0.5,0.4,0.3", "std": "0.2,0.25,0.3"}
 

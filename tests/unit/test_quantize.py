@@ -4,10 +4,9 @@ import numpy as np
 import onnx
 import pytest
 
-from src.evaluation.classifiers import open_onnx
-from src.exporting.deploy import prepare_for_inference
-from src.exporting.formats import write_onnx
-from src.exporting.quantize import quantize
+from src.formats.fold import prepare_for_inference
+from src.formats.onnx import open_onnx, write_onnx
+from src.formats.quantize import quantize
 from src.models.create import create_model
 from src.networks import registry
 from src.networks.registry import find_model

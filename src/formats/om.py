@@ -10,8 +10,8 @@ from pathlib import Path
 from src.config import Config
 from src.data.preprocessing import Preprocessing
 from src.errors import UserError
-from src.exporting.aipp import aipp_config, input_of
 from src.files import write_text
+from src.formats.aipp import aipp_config, input_of
 from src.runlog import log
 
 LARGEST_BATCH, MOST_SIZES = 2048, 100  # ATC, --dynamic_batch_size

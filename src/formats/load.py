@@ -1,44 +1,22 @@
 """Turns a file into a classifier, told apart by the ending: a checkpoint, an export or weights of PyTorch programs."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 import mindspore as ms
-import numpy as np
-from mindspore import nn
 
 from src import checkpoint
 from src.config import Config
-from src.data.preprocessing import Preprocessing, preprocessing_for
-from src.device import available_cores
-from src.errors import UserError, first_line
-from src.evaluation.evaluate import Classifier, fill_up
-from src.keyfile import ENCRYPTION, read_key
+from src.data.preprocessing import preprocessing_for
+from src.errors import UserError
+from src.formats.classifier import Classifier, LoadedClassifier, in_batches_of
+from src.formats.keyfile import read_key
+from src.formats.mindir import open_mindir
+from src.formats.onnx import open_onnx
 from src.meta import meta_path, read_meta
 from src.models.create import create_model
 from src.runlog import log
 from src.weights.importing import read_weights
 from src.weights.writing import network_with
-
-
-@dataclass(frozen=True)
-class LoadedClassifier:
-    """A network ready to classify.
-
-    Attributes:
-        classify: images float32 (N, 3, H, W) -> logits float32 (N, num_classes).
-        class_names: name of every class; empty where the file does not tell.
-        num_classes: number of logits.
-        preprocessing: what the images must have gone through.
-        metadata: all that the file says of itself.
-    """
-
-    classify: Classifier
-    class_names: tuple
-    num_classes: int
-    preprocessing: Preprocessing
-    metadata: dict
 
 
 def load_classifier(path: Path, config: Config) -> LoadedClassifier:
@@ -122,47 +100,9 @@ def _of_its_batch_size(classify: Classifier, metadata: dict) -> Classifier:
     return in_batches_of(batch_size, classify) if isinstance(batch_size, int) else classify
 
 
-def in_batches_of(batch_size: int, classify: Classifier) -> Classifier:
-    """Hands images on in batches of exactly `batch_size`; the last one is filled up."""
-
-    def run(images: np.ndarray) -> np.ndarray:
-        filled = fill_up(images, batch_size)
-        parts = [classify(filled[i : i + batch_size]) for i in range(0, len(filled), batch_size)]
-        return np.concatenate(parts)[: len(images)]
-
-    return run
-
-
 def _meta_of(path: Path, config: Config) -> dict:
     metadata = read_meta(path)
     if not metadata:
         log.info("%s: no %s beside it; preprocessing and classes are those of the configuration", path, meta_path(path).name)
     _check_as_asked(path, config, metadata)
     return metadata
-
-
-def open_mindir(path: Path, key: Optional[bytes] = None) -> Classifier:
-    """Runs a MINDIR file, encrypted with `key` if there is one. Raises UserError where MindSpore cannot load it."""
-    decryption = {"dec_key": key, "dec_mode": ENCRYPTION} if key else {}
-    try:
-        network = nn.GraphCell(ms.load(str(path), **decryption))
-    except (RuntimeError, ValueError, TypeError) as error:
-        if key:
-            raise UserError(f"{path}: cannot be decrypted with the key in enc_key_file, or is no MINDIR file") from None
-        raise UserError(f"{path}: not a usable MINDIR file: {first_line(error)}") from None
-    return lambda images: network(ms.Tensor(images)).asnumpy()
-
-
-def open_onnx(path: Path) -> Classifier:
-    """Runs an ONNX file on the CPU with onnxruntime. Raises UserError where it cannot load it."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = available_cores()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        raise UserError(f"{path}: not a usable ONNX file: {first_line(error)}") from None
-    name = session.get_inputs()[0].name
-    return lambda images: session.run(None, {name: np.ascontiguousarray(images)})[0]

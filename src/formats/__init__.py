@@ -1,0 +1,1 @@
+"""The files that a network is deployed as: one module per format, which writes and opens it."""

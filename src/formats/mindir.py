@@ -1,0 +1,31 @@
+"""MINDIR files: written from a network that was prepared for inference, encrypted or not, and run by MindSpore."""
+
+from pathlib import Path
+from typing import Optional
+
+import mindspore as ms
+from mindspore import nn
+
+from src.errors import UserError, first_line
+from src.formats.classifier import Classifier
+from src.formats.export_path import any_images, plain_path
+from src.formats.keyfile import ENCRYPTION
+
+
+def write_mindir(network: nn.Cell, shape: tuple, batch_size: int, path: Path, key: Optional[bytes] = None) -> None:
+    """Writes a MINDIR file for float32 images of `shape` (3, H, W); `batch_size` 0: any. `key`: encrypts the file."""
+    encryption = {"enc_key": key, "enc_mode": ENCRYPTION} if key else {}
+    with plain_path(path) as file:
+        ms.export(network, any_images(shape, batch_size), file_name=file, file_format="MINDIR", **encryption)
+
+
+def open_mindir(path: Path, key: Optional[bytes] = None) -> Classifier:
+    """Runs a MINDIR file, encrypted with `key` if there is one. Raises UserError where MindSpore cannot load it."""
+    decryption = {"dec_key": key, "dec_mode": ENCRYPTION} if key else {}
+    try:
+        network = nn.GraphCell(ms.load(str(path), **decryption))
+    except (RuntimeError, ValueError, TypeError) as error:
+        if key:
+            raise UserError(f"{path}: cannot be decrypted with the key in enc_key_file, or is no MINDIR file") from None
+        raise UserError(f"{path}: not a usable MINDIR file: {first_line(error)}") from None
+    return lambda images: network(ms.Tensor(images)).asnumpy()

@@ -1,0 +1,44 @@
+"""ONNX files: written from a network that was prepared for inference, and run on the CPU."""
+
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn
+
+from src.device import available_cores
+from src.errors import UserError, first_line
+from src.formats.classifier import Classifier
+from src.formats.export_path import any_images, plain_path
+
+
+def write_onnx(network: nn.Cell, shape: tuple, batch_size: int, path: Path) -> None:
+    """Writes an ONNX file with input "input" and output "output1"; `batch_size` 0: any."""
+    import onnx
+
+    with plain_path(path) as file:
+        ms.onnx.export(network, any_images(shape, 0), file_name=file, input_names=["input"], output_names=["output1"])
+    model = onnx.load(str(path))
+    for value in (*model.graph.input, *model.graph.output):
+        dimension = value.type.tensor_type.shape.dim[0]
+        if batch_size:
+            dimension.dim_value = batch_size
+        else:
+            dimension.dim_param = "N"  # MindSpore writes the number -1
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def open_onnx(path: Path) -> Classifier:
+    """Runs an ONNX file on the CPU with onnxruntime. Raises UserError where it cannot load it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cores()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise UserError(f"{path}: not a usable ONNX file: {first_line(error)}") from None
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: np.ascontiguousarray(images)})[0]
