@@ -8,9 +8,9 @@ from src.errors import CommandParser, run_command
 
 def main(arguments: list) -> int:
     """The command."""
-    from src.data.prepare import read_class_names
+    from src.data.tools.prepare import read_class_names
+    from src.log import start_log
     from src.offline.labels import write_label_json
-    from src.runlog import start_log
 
     parser = CommandParser(prog="python create_imagenet2012_label.py", description=__doc__)
     parser.add_argument("--img_path", type=Path, required=True, help="folder with one folder of images per class")

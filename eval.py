@@ -10,7 +10,7 @@ def main(arguments: list) -> int:
     from src import device
     from src.config import load_config
     from src.launch import modelarts
-    from src.runlog import start_log
+    from src.log import start_log
 
     config = load_config(arguments)
     start_log(stdout_is_data=config.predict_json)

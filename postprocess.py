@@ -8,8 +8,8 @@ from src.errors import run_command
 def main(arguments: list) -> int:
     """Configuration -> result files -> accuracy."""
     from src.config import load_config
+    from src.log import start_log
     from src.offline.postprocess import postprocess
-    from src.runlog import start_log
 
     config = load_config(arguments)
     start_log()

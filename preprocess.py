@@ -9,7 +9,7 @@ def main(arguments: list) -> int:
     """Configuration -> device -> files."""
     from src import device
     from src.config import load_config
-    from src.runlog import start_log
+    from src.log import start_log
 
     config = load_config(arguments)
     start_log()

@@ -109,8 +109,8 @@ def measure(names: list, rounds: int, output: Path) -> None:
     from mindspore import nn, ops
 
     from src.distributed import communication
-    from src.distributed.heartbeat import beat
     from src.models.__main__ import describe
+    from src.progress import beat
     from src.training.train import create_network, create_step
 
     class AllReduce(nn.Cell):

@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from src.device import available_cores  # noqa: E402
 from src.errors import UserError  # noqa: E402
-from src.meta import meta_path, read_meta, write_meta  # noqa: E402
+from src.model_info import meta_path, read_meta, write_meta  # noqa: E402
 
 RUNTIMES = {"openvino": ".onnx", "onnxruntime": ".onnx", "mindspore": ".mindir"}
 QUIET = 0.1  # cores that other processes may use during an undisturbed turn

@@ -41,7 +41,7 @@ def main() -> int:
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        subprocess.run([sys.executable, "-m", "src.data.digits", "--output", str(root / "data")], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "src.data.tools.digits", "--output", str(root / "data")], cwd=ROOT, check=True)
         whole, killed, while_saving, steps = root / "whole", root / "killed", 0, []
         finish(start(root, whole, options.epochs))
         while len(steps) < options.kills:

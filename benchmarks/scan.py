@@ -22,8 +22,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from src.data.index import index_folder  # noqa: E402
 from src.data.scan import find_problems  # noqa: E402
+from src.data.sources.folder import index_folder  # noqa: E402
 from src.device import available_cores  # noqa: E402
 
 WIDTH, HEIGHT = 500, 375

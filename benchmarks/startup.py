@@ -99,9 +99,9 @@ def measure(data: str, cache: str, scan: str, workers: int) -> dict:
 
     config = build_config({"data_dir": data, "image_size": "32,32", "per_batch_size": 8, "platform": "CPU"})
     device.prepare(config)
-    from src.data.index import index_folder
     from src.data.pipeline import read_batches, train_pipeline
     from src.data.scan import usable_images
+    from src.data.sources.folder import index_folder
 
     seconds = {"import": time.perf_counter() - started}
     before = peak_megabytes()

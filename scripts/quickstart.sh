@@ -29,7 +29,7 @@ step() {
 
 step "set-up" bash scripts/setup_env.sh
 step "clean" rm -rf "$OUT" # nothing of an earlier run may end up in summary.json
-step "data" "$PY" -m src.data.digits --output "$OUT/data"
+step "data" "$PY" -m src.data.tools.digits --output "$OUT/data"
 step "train" "$PY" train.py --config_path "$CONFIG"
 step "eval ckpt" "$PY" eval.py --config_path "$CONFIG" --pretrained "$CKPT" --result_json "$OUT/eval_ckpt.json"
 

@@ -23,9 +23,9 @@ def fail(what: str) -> None:
 
 def arm(what: str, batch: int, noted: Path) -> None:
     """Puts the fault behind the sign of life that follows every batch."""
-    from src.distributed import heartbeat
+    from src import progress
 
-    beat, batches = heartbeat.beat, 0
+    beat, batches = progress.beat, 0
 
     def faulty_beat() -> None:
         nonlocal batches
@@ -36,7 +36,7 @@ def arm(what: str, batch: int, noted: Path) -> None:
             noted.write_text(str(time.time()), encoding="ascii")
             fail(what)
 
-    heartbeat.beat = faulty_beat
+    progress.beat = faulty_beat
 
 
 _PLAN = os.environ.get("RESNET_ZOO_FAULT")

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Optional
 
 from src.config import Config
-from src.data.cifar import cifar_kind, index_cifar
-from src.data.index import ImageIndex, evaluation_folder, has_parts, index_flat, index_folder
-from src.data.mindrecord import MANIFEST, index_mindrecord
+from src.data.index import ImageIndex
 from src.data.scan import usable_images
-from src.data.synthetic import index_synthetic
+from src.data.sources.cifar import cifar_kind, index_cifar
+from src.data.sources.folder import evaluation_folder, has_parts, index_folder
+from src.data.sources.lists import index_flat
+from src.data.sources.mindrecord import MANIFEST, index_mindrecord
+from src.data.sources.synthetic import index_synthetic
 from src.errors import UserError
 
 
@@ -20,7 +22,8 @@ def open_training_data(config: Config, workers: int) -> tuple:
     """
     _check_data_dir(config)
     if config.label_file:
-        raise UserError("label_file: train.py reads class folders; make them with python -m src.data.prepare to_folders")
+        command = "python -m src.data.tools.prepare to_folders"
+        raise UserError(f"label_file: train.py reads class folders; make them with {command}")
     train_root, eval_root = _roots(config)
     train_index = _open(train_root, config, "train")
     check_num_classes(train_index, config.num_classes)

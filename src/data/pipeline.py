@@ -11,9 +11,9 @@ from PIL import Image
 from src.config import Config
 from src.data.augmentation import BatchAugmentation, image_operations
 from src.data.index import ImageIndex
-from src.data.mindrecord import MindRecordImages
 from src.data.order import ALONE, Shard, epoch_order, shard_places, steps_per_epoch
 from src.data.preprocessing import Preprocessing
+from src.data.sources.mindrecord import MindRecordImages
 
 
 class _Images:

@@ -22,12 +22,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from src.data.folder import FolderImages, cache_path, load_arrays, pack_json, save_arrays, unpack_json
-from src.data.images import Names
+from src.data.cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
 from src.data.index import ImageIndex
-from src.data.mindrecord import MindRecordImages
-from src.distributed.heartbeat import beat
+from src.data.sources.folder import FolderImages
+from src.data.sources.images import Names
+from src.data.sources.mindrecord import MindRecordImages
 from src.errors import UserError
+from src.progress import beat
 
 log = logging.getLogger("resnet_zoo")
 

@@ -12,9 +12,9 @@ from src.data.pipeline import eval_pipeline, read_batches
 from src.data.preprocessing import Preprocessing
 from src.data.scan import naming_bad_images
 from src.distributed.communication import Group, all_reduce_sum, together
-from src.distributed.heartbeat import beat
 from src.evaluation.metrics import Counts
 from src.formats.classifier import Classifier, fill_up
+from src.progress import beat
 
 
 def evaluate(

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from src.config import Config
-from src.data.index import index_unlabelled
 from src.data.scan import find_problems
+from src.data.sources.lists import index_unlabelled
 from src.device import worker_count
 from src.evaluation.evaluate import classified_batches
 from src.formats.classifier import LoadedClassifier
-from src.runlog import log
+from src.log import log
 
 
 def predict(classifier: LoadedClassifier, config: Config) -> int:

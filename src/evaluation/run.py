@@ -15,7 +15,7 @@ from src.evaluation.predict import predict
 from src.files import write_text
 from src.formats.classifier import LoadedClassifier
 from src.formats.load import load_classifier
-from src.runlog import log
+from src.log import log
 
 
 def run(config: Config) -> int:

@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from src.config import Config
-from src.data.index import ImageIndex, index_folder, index_unlabelled
+from src.data.index import ImageIndex
 from src.data.pipeline import eval_pipeline, read_batches
 from src.data.preprocessing import Preprocessing
 from src.data.scan import usable_images
+from src.data.sources.folder import index_folder
+from src.data.sources.lists import index_unlabelled
 from src.device import worker_count
 from src.errors import UserError
-from src.evaluation.evaluate import classified_batches, fill_up
+from src.evaluation.evaluate import classified_batches
 from src.evaluation.metrics import Counts
+from src.formats.classifier import fill_up
 
 _BATCH = 8  # images; calibration keeps the activations of one batch in memory
 

@@ -27,8 +27,8 @@ from src.formats.mindir import open_mindir, write_mindir
 from src.formats.om import check_om_options, write_om
 from src.formats.onnx import open_onnx, write_onnx
 from src.formats.quantize import quantize
-from src.meta import write_meta
-from src.runlog import log
+from src.log import log
+from src.model_info import write_meta
 
 BATCH_SIZES = (1, 3)  # what the comparison runs with where the export takes any
 LARGEST_DIFFERENCE = 1e-3  # of a logit; more, and the export fails

@@ -12,9 +12,9 @@ from src.formats.classifier import Classifier, LoadedClassifier, in_batches_of
 from src.formats.keyfile import read_key
 from src.formats.mindir import open_mindir
 from src.formats.onnx import open_onnx
-from src.meta import meta_path, read_meta
+from src.log import log
+from src.model_info import meta_path, read_meta
 from src.models.create import create_model
-from src.runlog import log
 from src.weights.importing import read_weights
 from src.weights.writing import network_with
 

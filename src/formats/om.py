@@ -12,7 +12,7 @@ from src.data.preprocessing import Preprocessing
 from src.errors import UserError
 from src.files import write_text
 from src.formats.aipp import aipp_config, input_of
-from src.runlog import log
+from src.log import log
 
 LARGEST_BATCH, MOST_SIZES = 2048, 100  # ATC, --dynamic_batch_size
 _LAST_LINES = 10

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from src.config import Config
-from src.distributed.heartbeat import beat
 from src.errors import UserError
-from src.runlog import log
+from src.log import log
+from src.progress import beat
 
 MEETING_SECONDS = 600.0  # for the processes of a server to meet
 BEAT_SECONDS = 5.0

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
-from src.distributed.heartbeat import VARIABLE
 from src.launch.job import STOP_EXIT_CODES, Failure, Job, LocalRank
+from src.progress import VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TERMINATE_SECONDS = 5.0  # between SIGTERM and SIGKILL

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from src.config import Config
-from src.data.index import ImageIndex, evaluation_folder, index_folder, index_of_labels, read_labels
+from src.data.index import ImageIndex
+from src.data.sources.folder import evaluation_folder, index_folder
+from src.data.sources.lists import index_of_labels, read_labels
 from src.errors import UserError
 from src.files import is_utf8, write_text
 

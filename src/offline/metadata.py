@@ -4,8 +4,8 @@ from pathlib import Path
 
 from src.config import Config
 from src.errors import UserError
-from src.meta import meta_path, read_meta
-from src.runlog import log
+from src.log import log
+from src.model_info import meta_path, read_meta
 
 
 def read_metadata(config: Config) -> dict:

@@ -11,18 +11,19 @@ import numpy as np
 from tqdm import tqdm
 
 from src.config import Config
-from src.data.index import evaluation_folder, index_unlabelled
 from src.data.pipeline import eval_pipeline, pixel_pipeline, read_batches
 from src.data.preprocessing import preprocessing_for
 from src.data.scan import naming_bad_images, usable_images
+from src.data.sources.folder import evaluation_folder
+from src.data.sources.lists import index_unlabelled
 from src.device import worker_count
 from src.errors import UserError
 from src.files import write_text
 from src.formats.aipp import FORMATS, input_of, to_yuv420sp
-from src.meta import meta_path
+from src.log import log
+from src.model_info import meta_path
 from src.offline.metadata import read_metadata
 from src.offline.names import result_names
-from src.runlog import log
 
 _BATCH = 32  # images; more would not be faster
 

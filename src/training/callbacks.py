@@ -10,9 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from src.distributed.communication import all_gather
-from src.distributed.heartbeat import beat
 from src.errors import UserError
-from src.runlog import Metrics, log
+from src.log import Metrics, log
+from src.progress import beat
 from src.training.stopping import StopRequests
 
 

@@ -7,7 +7,7 @@ from mindspore import nn
 from src import checkpoint
 from src.checkpoint import Checkpoint
 from src.errors import UserError
-from src.runlog import log
+from src.log import log
 
 _PARTS = ("stem", "layer1", "layer2", "layer3", "layer4")
 

@@ -3,7 +3,7 @@
 import mindspore as ms
 import numpy as np
 
-from src.runlog import log
+from src.log import log
 from src.training.callbacks import Progress, Timing
 from src.training.run_folder import RunFolder
 

@@ -12,7 +12,7 @@ from src import checkpoint
 from src.checkpoint import STATE_PREFIX, Checkpoint, parameters_of
 from src.config import Config, build_config, keys_of_sections
 from src.errors import UserError, first_of
-from src.runlog import log
+from src.log import log
 from src.training.step import GRADIENT_MEANS, TrainStep
 
 _DECIDING_SECTIONS = ("network", "preprocessing", "augmentation", "optimisation")  # of default_config.yaml

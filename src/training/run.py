@@ -19,7 +19,7 @@ from src.data.scan import naming_bad_images
 from src.distributed import communication
 from src.distributed.communication import Group
 from src.errors import StoppedError
-from src.runlog import log
+from src.log import log
 from src.training import resume
 from src.training.callbacks import Checkpoints, Progress, Stopper
 from src.training.performance import measure

@@ -13,10 +13,10 @@ from mindspore import nn
 from src import checkpoint
 from src.checkpoint import Checkpoint
 from src.config import Config, to_yaml
-from src.distributed.heartbeat import beat
 from src.errors import UserError
 from src.files import replacing, write_text
-from src.runlog import Metrics, log, start_log
+from src.log import Metrics, log, start_log
+from src.progress import beat
 from src.training.resume import numbered_checkpoints
 
 _FILES = ("config.yaml", "metrics.jsonl", "tensorboard", "train_*.log", "*_perf.log", "*_acc.log")

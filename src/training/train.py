@@ -16,9 +16,9 @@ from src.device import worker_count
 from src.distributed import communication
 from src.distributed.communication import Group
 from src.errors import UserError
+from src.log import log
 from src.models.create import create_model
 from src.models.regularization import number_random_layers
-from src.runlog import log
 from src.training import resume
 from src.training.callbacks import Geometry, Progress
 from src.training.finetune import freeze, start_from

@@ -21,7 +21,7 @@ log = logging.getLogger("resnet_zoo")
 
 def main(arguments: list) -> int:
     """The command."""
-    from src.runlog import start_log
+    from src.log import start_log
 
     parser = CommandParser(prog="python -m src.weights", description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", required=True, help="network; python -m src.models lists them")

@@ -10,7 +10,7 @@ import numpy as np
 from src.config import build_config
 from src.data.preprocessing import Preprocessing, preprocessing_from
 from src.errors import UserError, first_of
-from src.meta import file_digest
+from src.model_info import file_digest
 from src.models.create import create_model
 from src.networks.registry import canonical_name, find_model
 from src.weights.files import WeightFile, find_weights, read_weight_file

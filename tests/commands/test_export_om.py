@@ -12,7 +12,7 @@ from src.config import build_config
 from src.data.preprocessing import preprocessing_from
 from src.errors import UserError
 from src.formats.om import write_om
-from src.runlog import start_log
+from src.log import start_log
 
 STAND_IN = """#!/usr/bin/env bash
 printf '%s\\n' "$@" > "{folder}/arguments"

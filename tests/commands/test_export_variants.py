@@ -16,7 +16,7 @@ from src.config import build_config
 from src.exporting.export import export
 from src.formats.keyfile import read_key
 from src.formats.onnx import open_onnx
-from src.runlog import log
+from src.log import log
 
 
 @pytest.fixture

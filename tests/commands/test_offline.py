@@ -19,12 +19,12 @@ import preprocess as preprocess_command
 from conftest import ROOT, write_image
 from src import checkpoint
 from src.config import build_config
-from src.data.index import index_unlabelled
 from src.data.pipeline import pixel_pipeline, read_batches
 from src.data.preprocessing import preprocessing_from
+from src.data.sources.lists import index_unlabelled
 from src.errors import run_command
 from src.formats.aipp import input_of, to_yuv420sp
-from src.meta import write_meta
+from src.model_info import write_meta
 from src.models.create import create_model
 
 CLASSES = tuple("abcdefghij")

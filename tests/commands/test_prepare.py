@@ -1,8 +1,9 @@
 import pytest
 
 from conftest import CLASSES, write_image
-from src.data import digits, prepare
-from src.data.index import index_flat, index_folder
+from src.data.sources.folder import index_folder
+from src.data.sources.lists import index_flat
+from src.data.tools import digits, prepare
 
 
 def content(root) -> dict:

@@ -14,7 +14,7 @@ import train
 from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
 from src.config import build_config
-from src.data.index import index_folder
+from src.data.sources.folder import index_folder
 from src.formats.load import restore_network
 from src.models.create import create_model
 
@@ -94,7 +94,7 @@ def test_a_run_with_every_augmentation_learns_from_soft_labels_and_repeats(data_
 @pytest.mark.slow
 def test_mindrecord_files_train_the_same_network_as_the_folder_they_came_from(data_set, tmp_path, command):
     import eval as eval_command
-    from src.data import prepare
+    from src.data.tools import prepare
 
     packed = tmp_path / "mindrecord"
     assert command(prepare.main, "to_mindrecord", "--source", data_set, "--output", packed, "--shards", 2)[0] == 0

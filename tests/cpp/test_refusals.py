@@ -16,7 +16,7 @@ from photos import photo
 from PIL import Image
 from programs import infer_fixture, logits_of, reexported, refusal_fixture, run  # noqa: F401
 
-from src.meta import file_digest
+from src.model_info import file_digest
 
 pytestmark = pytest.mark.slow
 

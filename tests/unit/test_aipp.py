@@ -8,9 +8,9 @@ from PIL import Image
 
 from conftest import write_image
 from src.config import build_config
-from src.data.index import index_unlabelled
 from src.data.pipeline import eval_pipeline, pixel_pipeline, read_batches
 from src.data.preprocessing import preprocessing_from
+from src.data.sources.lists import index_unlabelled
 from src.errors import UserError
 from src.formats.aipp import aipp_config, pixel_shape, to_yuv420sp
 

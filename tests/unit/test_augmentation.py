@@ -7,8 +7,8 @@ from PIL import Image
 from conftest import write_image
 from src.config import build_config
 from src.data.augmentation import BatchAugmentation, cutmix, erase, mixing_parameters, mixup
-from src.data.index import index_folder
 from src.data.pipeline import read_batches, train_pipeline
+from src.data.sources.folder import index_folder
 from src.errors import UserError
 
 REFERENCE = Path(__file__).resolve().parents[1] / "parity" / "mixing_reference.npz"

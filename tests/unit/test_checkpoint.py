@@ -116,7 +116,7 @@ def test_a_kill_while_saving_leaves_the_last_good_checkpoint(tmp_path):
     code = (
         "import sys; from pathlib import Path; from src import device; from src.config import build_config\n"
         "device.prepare(build_config({'platform': 'CPU'}))\n"
-        "from src import checkpoint; from src.models import create_model\n"
+        "from src import checkpoint; from src.models.create import create_model\n"
         "network = create_model('resnext11_8x16d', 10)\n"
         "for step in range(10**6):\n"
         "    checkpoint.save(network, Path(sys.argv[1]), {'step': step}); print(step, flush=True)"

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from src.config import build_config
-from src.data import prepare
-from src.data.cifar import index_cifar
 from src.data.datasets import open_evaluation_data, open_training_data
-from src.data.index import index_folder
-from src.data.mindrecord import index_mindrecord
 from src.data.order import Shard
 from src.data.pipeline import eval_pipeline, read_batches, train_pipeline
 from src.data.preprocessing import preprocessing_from
 from src.data.scan import naming_bad_images, usable_images
+from src.data.sources.cifar import index_cifar
+from src.data.sources.folder import index_folder
+from src.data.sources.mindrecord import index_mindrecord
+from src.data.tools import prepare
 from src.errors import UserError
 
 AUGMENTED = {"image_size": "16,16", "per_batch_size": 4, "num_classes": 3, "auto_augment": "randaugment", "mixup_alpha": 0.2}
@@ -176,7 +176,7 @@ def test_incomplete_mindrecord_files_are_one_line(copied, tmp_path, spoil, part)
 
 
 def test_altered_mindrecord_files_are_noticed_and_intact_ones_read_once(copied, tmp_path, monkeypatch):
-    from src.data import mindrecord
+    from src.data.sources import mindrecord
 
     read = []
     real = mindrecord.file_digest
@@ -201,7 +201,7 @@ def test_packing_refuses_bad_images_and_existing_folders(packed, data_set, tmp_p
 
 
 def test_a_record_that_reads_back_differently_is_refused(data_set, tmp_path, refused, monkeypatch):
-    from src.data import mindrecord
+    from src.data.sources import mindrecord
 
     real = mindrecord._write_records
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from conftest import CLASSES, write_image
-from src.data import folder
-from src.data.images import Names
-from src.data.index import index_flat, index_folder
+from src.data.sources import folder
+from src.data.sources.folder import index_folder
+from src.data.sources.images import Names
+from src.data.sources.lists import index_flat
 from src.errors import UserError
 
 

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from conftest import write_image
+from src import progress
 from src.data import scan
-from src.data.index import index_folder
-from src.distributed import heartbeat
+from src.data.sources.folder import index_folder
 from src.errors import UserError
 
 
@@ -122,7 +122,7 @@ def test_decoding_at_an_eighth_finds_what_decoding_whole_finds(tmp_path):
 def test_a_long_scan_shows_signs_of_life(data_set, tmp_path, monkeypatch):
     for i in range(600):
         (data_set / "train/red" / f"more{i}.png").symlink_to("red0.PNG")
-    monkeypatch.setenv(heartbeat.VARIABLE, str(tmp_path / "beats"))
+    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "beats"))
     index = index_folder(data_set / "train", tmp_path / "cache")
     listed = int((tmp_path / "beats").read_text())
     assert scan.usable_images(index, "headers", "stop", tmp_path / "cache", workers=1) is index

@@ -11,7 +11,7 @@ from src.launch import supervisor
 LAUNCHER = Path(__file__).with_name("launcher.py")
 PROGRAM = """
 import os, signal, subprocess, sys, time
-from src.distributed.heartbeat import beat
+from src.progress import beat
 rank = int(os.environ["RANK_ID"])
 beat()
 print("rank", rank, "of", os.environ["RANK_SIZE"], "on device", os.environ["DEVICE_ID"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from src.config import Config
-from src.data.images import Images
 from src.data.index import ImageIndex, index_of
+from src.data.sources.images import Images
 
 log = logging.getLogger("resnet_zoo")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.images import Images
 from src.data.index import ImageIndex, index_of
+from src.data.sources.images import Images
 from src.errors import UserError
 
 log = logging.getLogger("resnet_zoo")

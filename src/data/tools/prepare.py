@@ -1,8 +1,8 @@
 """Rearranges image folders: flat with a label file to class folders and back; class folders to MindRecord files.
 
-    python -m src.data.prepare to_folders --data_dir FLAT --label_file LABELS --output FOLDER [--class_names FILE]
-    python -m src.data.prepare to_flat --data_dir FOLDER --output FLAT
-    python -m src.data.prepare to_mindrecord --source FOLDER --output FOLDER [--shards N]
+    python -m src.data.tools.prepare to_folders --data_dir FLAT --label_file LABELS --output FOLDER [--class_names FILE]
+    python -m src.data.tools.prepare to_flat --data_dir FOLDER --output FLAT
+    python -m src.data.tools.prepare to_mindrecord --source FOLDER --output FOLDER [--shards N]
 
 Images are copied, or with `--mode link` given a second name (no space used, same disk), or with `--mode move` moved.
 """
@@ -16,8 +16,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from src.data.index import index_flat, index_folder
 from src.data.scan import usable_images
+from src.data.sources.folder import index_folder
+from src.data.sources.lists import index_flat
 from src.errors import CommandParser, UserError, run_command
 from src.files import write_text
 
@@ -81,7 +82,7 @@ def to_mindrecord(source: Path, output: Path, shards: int) -> int:
     from src.config import build_config
 
     device.prepare(build_config({"platform": "CPU"}))
-    from src.data.mindrecord import write_mindrecord
+    from src.data.sources.mindrecord import write_mindrecord
 
     parts = [part for part in ("train", "val") if (source / part).is_dir()]
     count = 0
@@ -119,7 +120,7 @@ def _transfer(pairs: list, mode: str) -> int:
 
 def main(arguments: list) -> int:
     """The command."""
-    parser = CommandParser(prog="python -m src.data.prepare", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="python -m src.data.tools.prepare", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("to_folders", "to_flat"):
         command = commands.add_parser(name)

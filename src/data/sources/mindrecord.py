@@ -16,13 +16,13 @@ from typing import Optional
 import numpy as np
 from tqdm import tqdm
 
-from src.data.folder import cache_path, load_arrays, pack_json, save_arrays, unpack_json
-from src.data.images import Images, Names
+from src.data.cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
 from src.data.index import ImageIndex, index_of
-from src.distributed.heartbeat import beat
+from src.data.sources.images import Images, Names
 from src.errors import UserError
 from src.files import write_text
-from src.meta import file_digest
+from src.model_info import file_digest
+from src.progress import beat
 
 MANIFEST = "manifest.json"
 _FORMAT = "image classification, MindRecord, 1"
@@ -88,7 +88,7 @@ class MindRecordImages(Images):
             save_arrays(cache_file, {"checked": pack_json(checked)})
 
 
-_REMEDY = "write it again with python -m src.data.prepare to_mindrecord"
+_REMEDY = "write it again with python -m src.data.tools.prepare to_mindrecord"
 
 
 def index_mindrecord(root: Path) -> ImageIndex:

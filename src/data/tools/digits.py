@@ -3,7 +3,7 @@
 Origin: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998, licence
 CC BY 4.0 (the test part of it); bundled with scikit-learn, licence BSD-3-Clause.
 
-    python -m src.data.digits --output FOLDER
+    python -m src.data.tools.digits --output FOLDER
 """
 
 import sys
@@ -46,7 +46,7 @@ def write_digits(output: Path) -> tuple:
 
 def main(arguments: list) -> int:
     """The command."""
-    parser = CommandParser(prog="python -m src.data.digits", description="Writes the embedded digits as images.")
+    parser = CommandParser(prog="python -m src.data.tools.digits", description="Writes the embedded digits as images.")
     parser.add_argument("--output", type=Path, required=True, help="folder to write train/ and val/ into")
     output = parser.parse_args(arguments).output
     try:

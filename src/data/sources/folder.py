@@ -5,20 +5,19 @@ it was rewritten. benchmarks/startup.py measures what that takes for a million f
 """
 
 import hashlib
-import json
 import logging
 import os
 import time
-import zipfile
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
 
-from src.data.images import Images, Names
-from src.distributed.heartbeat import beat
+from src.data.cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
+from src.data.index import ImageIndex, index_of, some_of
+from src.data.sources.images import Images, Names
 from src.errors import UserError
-from src.files import replacing
+from src.progress import beat
 
 log = logging.getLogger("resnet_zoo")
 
@@ -60,6 +59,47 @@ class FolderImages(Images):
         digest.update(self.names.ends)
         digest.update(self.names.buffer)
         return digest.digest()
+
+
+def index_folder(root: Path, cache_dir: Optional[Path] = None, check_files: bool = True) -> ImageIndex:
+    """Reads a folder of class folders; classes are numbered in the order of their names.
+
+    Images are found at any depth below their class folder. Hidden files and folders and class folders without images
+    count for nothing; what else was passed over is logged.
+
+    Args:
+        cache_dir: where the list of files is kept between runs.
+        check_files: looks at every file's size and time even where the list of an earlier run still holds.
+
+    Raises:
+        UserError: no such folder, not a folder, or no images in it.
+    """
+    check_folder(root)
+    found = list_class_folders(root, cache_dir, check_files)
+    if not len(found.images):
+        raise UserError(f"data_dir: no images in class folders below '{root}'; expected {root}/<class>/<image>.jpg")
+    if found.empty:
+        log.info("%s: %d folders without images are no classes: %s", root, len(found.empty), some_of(found.empty))
+    if found.ignored:
+        log.info("%s: %d files that are no images (by their extension) were passed over", root, found.ignored)
+    return index_of(found.images, found.labels, found.class_names)
+
+
+def has_parts(root: Path) -> bool:
+    """Whether a folder holds train/ and val/."""
+    return (root / "train").is_dir() and (root / "val").is_dir()
+
+
+def evaluation_folder(root: Path) -> Path:
+    """The folder itself, or the val/ in it where it holds train/ and val/."""
+    return root / "val" if has_parts(root) else root
+
+
+def check_folder(root: Path, key: str = "data_dir") -> None:
+    if not root.exists():
+        raise UserError(f"{key}: no such folder '{root}'")
+    if not root.is_dir():
+        raise UserError(f"{key}: '{root}' is a file; expected a folder of class folders")
 
 
 class Listing(NamedTuple):
@@ -105,39 +145,6 @@ def list_class_folders(root: Path, cache_dir: Optional[Path], check_files: bool)
         return listing
     _write_cache(cache_file, listing)
     return listing
-
-
-def cache_path(cache_dir: Path, kind: str, root: Path) -> Path:
-    """The cache file of this kind for a folder."""
-    return cache_dir / f"{kind}-{hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]}.npz"
-
-
-def save_arrays(path: Path, arrays: dict) -> None:
-    """Writes a cache file; where that fails, says so and goes on."""
-    try:
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-    except UserError as error:
-        log.warning("not kept for the next run: %s", error)
-
-
-def load_arrays(path: Path, keys: tuple) -> dict:
-    """Reads these arrays of a cache file, which bear checksums. Returns {} where there is none or it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            return {key: content[key] for key in keys}
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile):
-        return {}
-
-
-def pack_json(content) -> np.ndarray:
-    """JSON as an array of bytes, for `save_arrays`."""
-    return np.frombuffer(json.dumps(content).encode(), np.uint8)
-
-
-def unpack_json(packed: np.ndarray):
-    """The reverse of `pack_json`."""
-    return json.loads(packed.tobytes())
 
 
 def images_below(root: Path, folder: str) -> tuple:

@@ -1,0 +1,79 @@
+"""Images without class folders: a flat folder with a label file, and files to be classified."""
+
+import os
+from pathlib import Path
+
+from src.data.index import ImageIndex, index_of, some_of
+from src.data.sources.folder import EXTENSIONS, FolderImages, check_folder, images_below, is_image
+from src.data.sources.images import Names
+from src.errors import UserError
+
+
+def index_flat(root: Path, label_file: Path) -> ImageIndex:
+    """Reads a flat folder whose labels stand in a file, one `image-name label` a line.
+
+    A label is a class number from 0, or, when not all of them are numbers, a class name.
+
+    Raises:
+        UserError: a line that cannot be read, a name that stands twice or whose file is missing, images without a label.
+    """
+    check_folder(root)
+    labels = read_labels(label_file)
+    missing = [name for name in labels if not (root / name).is_file()]
+    if missing:
+        raise UserError(f"label_file: {len(missing)} files of '{label_file}' are not in '{root}': {some_of(missing)}")
+    unlabelled = sorted(set(flat_images(root)) - set(labels))
+    if unlabelled:
+        raise UserError(f"label_file: '{label_file}' has no label for {len(unlabelled)} images: {some_of(unlabelled)}")
+    return index_of_labels(root, labels)
+
+
+def index_of_labels(root: Path, labels: dict) -> ImageIndex:
+    """The images that `labels` names (image name -> class number, or else class name), whether they are there or not."""
+    files = sorted(labels)
+    if all(isinstance(labels[name], int) for name in files):
+        return index_of(FolderImages(root, Names.of(files)), [labels[name] for name in files], ())
+    names = tuple(sorted({str(label) for label in labels.values()}))
+    number = {name: i for i, name in enumerate(names)}
+    return index_of(FolderImages(root, Names.of(files)), [number[str(labels[name])] for name in files], names)
+
+
+def index_unlabelled(path: Path, key: str = "predict") -> ImageIndex:
+    """One image, or the images of a folder at any depth; all labels are -1.
+
+    Raises:
+        UserError: there are none; says so of `key`.
+    """
+    if path.is_file():
+        return index_of(FolderImages(path.parent, Names.of([path.name])), [-1], ())
+    check_folder(path, key)
+    files, *_ = images_below(path, "")
+    if not files:
+        raise UserError(f"{key}: no images in '{path}' (looked for {', '.join(EXTENSIONS)})")
+    return index_of(FolderImages(path, Names.of(files)), [-1] * len(files), ())
+
+
+def read_labels(label_file: Path) -> dict:
+    """Image name -> label, an int when the text is a whole number. Raises UserError naming the line that is wrong."""
+    try:
+        lines = label_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"label_file: cannot read '{label_file}': {getattr(error, 'strerror', None) or error}") from None
+    labels: dict = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        name, _, label = line.strip().rpartition(" ")
+        if not name or label.startswith("-"):
+            raise UserError(f"label_file: '{label_file}' line {number}: expected 'image-name label', got '{line.strip()}'")
+        if name.strip() in labels:
+            raise UserError(f"label_file: '{label_file}' line {number}: '{name.strip()}' has a label already")
+        labels[name.strip()] = int(label) if label.isdecimal() else label
+    if not labels:
+        raise UserError(f"label_file: '{label_file}' holds no labels")
+    return labels
+
+
+def flat_images(folder: Path) -> list:
+    """Names of the images directly in a folder, hidden ones aside, in order."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and is_image(entry.name))
