@@ -18,8 +18,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from src.errors import UserError, describe_os_error, first_of
-from src.files import replacing
+from .errors import UserError, describe_os_error, first_of
+from .files import replacing
 
 STATE_PREFIX = "train."  # of the names of all that only training needs
 FOREIGN_ENDINGS = (".safetensors", ".pth", ".pt")  # of files that src/weights reads

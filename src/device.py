@@ -10,8 +10,8 @@ import os
 import random
 from pathlib import Path
 
-from src.config import Config
-from src.errors import UserError
+from .config import Config
+from .errors import UserError
 
 log = logging.getLogger("resnet_zoo")
 

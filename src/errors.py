@@ -34,7 +34,7 @@ def run_command(main: Callable[[list], int], argv: list) -> int:
     except KeyboardInterrupt:
         message, code = "interrupted", 130
     except ModuleNotFoundError as error:
-        if (error.name or "src").startswith("src"):
+        if (error.name or __package__).partition(".")[0] == __package__:
             raise  # ours: a mistake in this package
         message = f"the Python package '{error.name}' is missing; run bash scripts/setup_env.sh and use .venv/bin/python"
         code = 2

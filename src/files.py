@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.errors import UserError
+from .errors import UserError
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Optional
 
 from tqdm import tqdm
 
-from src.errors import UserError
+from .errors import UserError
 
 log = logging.getLogger("resnet_zoo")
 

@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from src.errors import UserError
-from src.files import write_text
+from .errors import UserError
+from .files import write_text
 
 
 def meta_path(model: Path) -> Path:

@@ -2,9 +2,9 @@
 
 import difflib
 
-from src.config.defaults import sections
-from src.config.schema import Config
-from src.errors import UserError
+from ..errors import UserError
+from .defaults import sections
+from .schema import Config
 
 ALIASES = {"device_target": "platform"}
 

@@ -8,10 +8,10 @@ from typing import Optional
 import yaml
 from pydantic import ValidationError
 
-from src.config.command_line import ALIASES, check_key, help_text, parse_arguments
-from src.config.defaults import DEFAULTS_FILE
-from src.config.schema import Config, as_written
-from src.errors import UserError
+from ..errors import UserError
+from .command_line import ALIASES, check_key, help_text, parse_arguments
+from .defaults import DEFAULTS_FILE
+from .schema import Config, as_written
 
 
 def load_config(arguments: list) -> Config:

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
-from src.errors import UserError
-from src.networks.registry import canonical_name, find_model
+from ..errors import UserError
+from ..networks.registry import canonical_name, find_model
 
 
 def _number(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import numpy as np
 from mindspore.dataset import vision
 
-from src.config import Config
+from ..config import Config
 
 _INTERPOLATION = {"bilinear": vision.Inter.BILINEAR, "bicubic": vision.Inter.BICUBIC, "area": vision.Inter.AREA}
 # Share of the area and aspect ratio of an erased rectangle: timm's defaults.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.errors import UserError
-from src.files import replacing
+from ..errors import UserError
+from ..files import replacing
 
 log = logging.getLogger("resnet_zoo")
 

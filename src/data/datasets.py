@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Optional
 
-from src.config import Config
-from src.data.index import ImageIndex
-from src.data.scan import usable_images
-from src.data.sources.cifar import cifar_kind, index_cifar
-from src.data.sources.folder import evaluation_folder, has_parts, index_folder
-from src.data.sources.lists import index_flat
-from src.data.sources.mindrecord import MANIFEST, index_mindrecord
-from src.data.sources.synthetic import index_synthetic
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
+from .index import ImageIndex
+from .scan import usable_images
+from .sources.cifar import cifar_kind, index_cifar
+from .sources.folder import evaluation_folder, has_parts, index_folder
+from .sources.lists import index_flat
+from .sources.mindrecord import MANIFEST, index_mindrecord
+from .sources.synthetic import index_synthetic
 
 
 def open_training_data(config: Config, workers: int) -> tuple:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.order import Shard
-from src.data.sources.images import Images
-from src.errors import UserError
+from ..errors import UserError
+from .order import Shard
+from .sources.images import Images
 
 log = logging.getLogger("resnet_zoo")
 

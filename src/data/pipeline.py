@@ -8,12 +8,12 @@ from mindspore import dataset as ds
 from mindspore.dataset import vision
 from PIL import Image
 
-from src.config import Config
-from src.data.augmentation import BatchAugmentation, image_operations
-from src.data.index import ImageIndex
-from src.data.order import ALONE, Shard, epoch_order, shard_places, steps_per_epoch
-from src.data.preprocessing import Preprocessing
-from src.data.sources.mindrecord import MindRecordImages
+from ..config import Config
+from .augmentation import BatchAugmentation, image_operations
+from .index import ImageIndex
+from .order import ALONE, Shard, epoch_order, shard_places, steps_per_epoch
+from .preprocessing import Preprocessing
+from .sources.mindrecord import MindRecordImages
 
 
 class _Images:

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict, dataclass, fields
 
-from src.config import Config
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from src.data.cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
-from src.data.index import ImageIndex
-from src.data.sources.folder import FolderImages
-from src.data.sources.images import Names
-from src.data.sources.mindrecord import MindRecordImages
-from src.errors import UserError
-from src.progress import beat
+from ..errors import UserError
+from ..progress import beat
+from .cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
+from .index import ImageIndex
+from .sources.folder import FolderImages
+from .sources.images import Names
+from .sources.mindrecord import MindRecordImages
 
 log = logging.getLogger("resnet_zoo")
 

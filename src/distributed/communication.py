@@ -15,8 +15,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import communication, nn, ops
 
-from src.errors import UserError, first_of
-from src.progress import beat
+from ..errors import UserError, first_of
+from ..progress import beat
 
 SMALLEST_MESSAGE = 64  # pieces; longer messages are padded to a power of two, because every length is compiled
 

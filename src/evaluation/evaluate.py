@@ -6,15 +6,15 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from src.data.index import ImageIndex
-from src.data.order import Shard
-from src.data.pipeline import eval_pipeline, read_batches
-from src.data.preprocessing import Preprocessing
-from src.data.scan import naming_bad_images
-from src.distributed.communication import Group, all_reduce_sum, together
-from src.evaluation.metrics import Counts
-from src.formats.classifier import Classifier, fill_up
-from src.progress import beat
+from ..data.index import ImageIndex
+from ..data.order import Shard
+from ..data.pipeline import eval_pipeline, read_batches
+from ..data.preprocessing import Preprocessing
+from ..data.scan import naming_bad_images
+from ..distributed.communication import Group, all_reduce_sum, together
+from ..formats.classifier import Classifier, fill_up
+from ..progress import beat
+from .metrics import Counts
 
 
 def evaluate(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.errors import UserError
+from ..errors import UserError
 
 
 @dataclass

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data.scan import find_problems
-from src.data.sources.lists import index_unlabelled
-from src.device import worker_count
-from src.evaluation.evaluate import classified_batches
-from src.formats.classifier import LoadedClassifier
-from src.log import log
+from ..config import Config
+from ..data.scan import find_problems
+from ..data.sources.lists import index_unlabelled
+from ..device import worker_count
+from ..formats.classifier import LoadedClassifier
+from ..log import log
+from .evaluate import classified_batches
 
 
 def predict(classifier: LoadedClassifier, config: Config) -> int:

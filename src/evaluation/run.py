@@ -3,19 +3,19 @@
 import json
 from pathlib import Path
 
-from src.checkpoint import newest_first
-from src.config import Config
-from src.data.datasets import open_evaluation_data
-from src.data.index import ImageIndex, check_label_range
-from src.device import worker_count
-from src.distributed.communication import Group, barrier, check_same_images, master_first, start, together
-from src.errors import UserError
-from src.evaluation.evaluate import evaluate, report_lines
-from src.evaluation.predict import predict
-from src.files import write_text
-from src.formats.classifier import LoadedClassifier
-from src.formats.load import load_classifier
-from src.log import log
+from ..checkpoint import newest_first
+from ..config import Config
+from ..data.datasets import open_evaluation_data
+from ..data.index import ImageIndex, check_label_range
+from ..device import worker_count
+from ..distributed.communication import Group, barrier, check_same_images, master_first, start, together
+from ..errors import UserError
+from ..files import write_text
+from ..formats.classifier import LoadedClassifier
+from ..formats.load import load_classifier
+from ..log import log
+from .evaluate import evaluate, report_lines
+from .predict import predict
 
 
 def run(config: Config) -> int:

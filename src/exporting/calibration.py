@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data.index import ImageIndex
-from src.data.pipeline import eval_pipeline, read_batches
-from src.data.preprocessing import Preprocessing
-from src.data.scan import usable_images
-from src.data.sources.folder import index_folder
-from src.data.sources.lists import index_unlabelled
-from src.device import worker_count
-from src.errors import UserError
-from src.evaluation.evaluate import classified_batches
-from src.evaluation.metrics import Counts
-from src.formats.classifier import fill_up
+from ..config import Config
+from ..data.index import ImageIndex
+from ..data.pipeline import eval_pipeline, read_batches
+from ..data.preprocessing import Preprocessing
+from ..data.scan import usable_images
+from ..data.sources.folder import index_folder
+from ..data.sources.lists import index_unlabelled
+from ..device import worker_count
+from ..errors import UserError
+from ..evaluation.evaluate import classified_batches
+from ..evaluation.metrics import Counts
+from ..formats.classifier import fill_up
 
 _BATCH = 8  # images; calibration keeps the activations of one batch in memory
 

@@ -8,27 +8,27 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from src.config import Config
-from src.data.datasets import open_evaluation_data
-from src.data.index import ImageIndex
-from src.data.preprocessing import Preprocessing, preprocessing_for
-from src.device import worker_count
-from src.errors import UserError
-from src.evaluation.run import labels_for
-from src.exporting.calibration import calibration_batches, calibration_images, compare, spread
-from src.files import is_utf8, replacing
-from src.formats.aipp import input_of
-from src.formats.air import write_air
-from src.formats.classifier import Classifier, LoadedClassifier, in_batches_of
-from src.formats.fold import prepare_for_inference
-from src.formats.keyfile import ENCRYPTION, read_key
-from src.formats.load import restore_network
-from src.formats.mindir import open_mindir, write_mindir
-from src.formats.om import check_om_options, write_om
-from src.formats.onnx import open_onnx, write_onnx
-from src.formats.quantize import quantize
-from src.log import log
-from src.model_info import write_meta
+from ..config import Config
+from ..data.datasets import open_evaluation_data
+from ..data.index import ImageIndex
+from ..data.preprocessing import Preprocessing, preprocessing_for
+from ..device import worker_count
+from ..errors import UserError
+from ..evaluation.run import labels_for
+from ..files import is_utf8, replacing
+from ..formats.aipp import input_of
+from ..formats.air import write_air
+from ..formats.classifier import Classifier, LoadedClassifier, in_batches_of
+from ..formats.fold import prepare_for_inference
+from ..formats.keyfile import ENCRYPTION, read_key
+from ..formats.load import restore_network
+from ..formats.mindir import open_mindir, write_mindir
+from ..formats.om import check_om_options, write_om
+from ..formats.onnx import open_onnx, write_onnx
+from ..formats.quantize import quantize
+from ..log import log
+from ..model_info import write_meta
+from .calibration import calibration_batches, calibration_images, compare, spread
 
 BATCH_SIZES = (1, 3)  # what the comparison runs with where the export takes any
 LARGEST_DIFFERENCE = 1e-3  # of a logit; more, and the export fails

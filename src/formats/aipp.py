@@ -7,8 +7,8 @@ manual, chapter "AIPP configuration".
 
 import numpy as np
 
-from src.data.preprocessing import Preprocessing
-from src.errors import UserError
+from ..data.preprocessing import Preprocessing
+from ..errors import UserError
 
 FORMATS = {"rgb": "RGB888_U8", "yuv420sp": "YUV420SP_U8"}
 

@@ -6,7 +6,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from src.formats.export_path import plain_path
+from .export_path import plain_path
 
 
 def write_air(network: nn.Cell, shape: tuple, batch_size: int, path: Path) -> None:

@@ -4,7 +4,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from src.models.resnet import name_parameters_like_torch
+from ..models.resnet import name_parameters_like_torch
 
 
 class PaddedMaxPool(nn.Cell):

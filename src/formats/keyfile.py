@@ -4,7 +4,7 @@ import logging
 import stat
 from pathlib import Path
 
-from src.errors import UserError
+from ..errors import UserError
 
 log = logging.getLogger("resnet_zoo")
 

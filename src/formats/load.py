@@ -4,19 +4,19 @@ from pathlib import Path
 
 import mindspore as ms
 
-from src import checkpoint
-from src.config import Config
-from src.data.preprocessing import preprocessing_for
-from src.errors import UserError
-from src.formats.classifier import Classifier, LoadedClassifier, in_batches_of
-from src.formats.keyfile import read_key
-from src.formats.mindir import open_mindir
-from src.formats.onnx import open_onnx
-from src.log import log
-from src.model_info import meta_path, read_meta
-from src.models.create import create_model
-from src.weights.importing import read_weights
-from src.weights.writing import network_with
+from .. import checkpoint
+from ..config import Config
+from ..data.preprocessing import preprocessing_for
+from ..errors import UserError
+from ..log import log
+from ..model_info import meta_path, read_meta
+from ..models.create import create_model
+from ..weights.importing import read_weights
+from ..weights.writing import network_with
+from .classifier import Classifier, LoadedClassifier, in_batches_of
+from .keyfile import read_key
+from .mindir import open_mindir
+from .onnx import open_onnx
 
 
 def load_classifier(path: Path, config: Config) -> LoadedClassifier:

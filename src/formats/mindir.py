@@ -6,10 +6,10 @@ from typing import Optional
 import mindspore as ms
 from mindspore import nn
 
-from src.errors import UserError, first_line
-from src.formats.classifier import Classifier
-from src.formats.export_path import any_images, plain_path
-from src.formats.keyfile import ENCRYPTION
+from ..errors import UserError, first_line
+from .classifier import Classifier
+from .export_path import any_images, plain_path
+from .keyfile import ENCRYPTION
 
 
 def write_mindir(network: nn.Cell, shape: tuple, batch_size: int, path: Path, key: Optional[bytes] = None) -> None:

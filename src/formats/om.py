@@ -7,12 +7,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from src.config import Config
-from src.data.preprocessing import Preprocessing
-from src.errors import UserError
-from src.files import write_text
-from src.formats.aipp import aipp_config, input_of
-from src.log import log
+from ..config import Config
+from ..data.preprocessing import Preprocessing
+from ..errors import UserError
+from ..files import write_text
+from ..log import log
+from .aipp import aipp_config, input_of
 
 LARGEST_BATCH, MOST_SIZES = 2048, 100  # ATC, --dynamic_batch_size
 _LAST_LINES = 10

@@ -6,10 +6,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from src.device import available_cores
-from src.errors import UserError, first_line
-from src.formats.classifier import Classifier
-from src.formats.export_path import any_images, plain_path
+from ..device import available_cores
+from ..errors import UserError, first_line
+from .classifier import Classifier
+from .export_path import any_images, plain_path
 
 
 def write_onnx(network: nn.Cell, shape: tuple, batch_size: int, path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import sys
 
-from src.errors import run_command
-from src.launch.command import main
+from ..errors import run_command
+from .command import main
 
 if __name__ == "__main__":
     sys.exit(run_command(main, sys.argv[1:]))

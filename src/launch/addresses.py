@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from src.errors import UserError, first_of
-from src.launch.table import RankTable, Server
+from ..errors import UserError, first_of
+from .table import RankTable, Server
 
 HCCN_CONF = Path("/etc/hccn.conf")
 HCCN_TOOLS = ("hccn_tool", "/usr/local/Ascend/driver/tools/hccn_tool")

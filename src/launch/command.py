@@ -13,15 +13,15 @@ import sys
 import time
 from pathlib import Path
 
-from src.config import load_config
-from src.errors import CommandParser, UserError
-from src.launch import supervisor
-from src.launch.addresses import find_server
-from src.launch.job import Job, LocalRank
-from src.launch.modelarts import cluster_defaults
-from src.launch.processes import ROOT
-from src.launch.rank_table import parse_devices
-from src.launch.table import RankTable, load_table, read_content, write_content
+from ..config import load_config
+from ..errors import CommandParser, UserError
+from . import supervisor
+from .addresses import find_server
+from .job import Job, LocalRank
+from .modelarts import cluster_defaults
+from .processes import ROOT
+from .rank_table import parse_devices
+from .table import RankTable, load_table, read_content, write_content
 
 DEVICE_FILES = {"Ascend": "davinci[0-9]*", "GPU": "nvidia[0-9]*"}
 RESTART_PAUSE = {"Ascend": 10.0}  # the driver refuses ranks that come right after a kill

@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from src.config import Config
-from src.errors import UserError
-from src.log import log
-from src.progress import beat
+from ..config import Config
+from ..errors import UserError
+from ..log import log
+from ..progress import beat
 
 MEETING_SECONDS = 600.0  # for the processes of a server to meet
 BEAT_SECONDS = 5.0

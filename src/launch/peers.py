@@ -10,8 +10,8 @@ import socket
 import time
 from typing import Any, Optional
 
-from src.errors import UserError, first_of
-from src.launch.job import Job
+from ..errors import UserError, first_of
+from .job import Job
 
 MAX_LINE = 65536
 SOCKET_SECONDS = 5.0

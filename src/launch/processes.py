@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
-from src.launch.job import STOP_EXIT_CODES, Failure, Job, LocalRank
-from src.progress import VARIABLE
+from ..progress import VARIABLE
+from .job import STOP_EXIT_CODES, Failure, Job, LocalRank
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TERMINATE_SECONDS = 5.0  # between SIGTERM and SIGKILL
@@ -164,7 +164,7 @@ def start_scheduler(job: Job, attempt: int) -> Process:
     """Starts the process through which the ranks find each other."""
     suffix = f".restart{attempt}" if attempt else ""
     environment = {**_base_environment(job), "MS_ROLE": "MS_SCHED", "RANK_ID": "0"}
-    command = [sys.executable, "-m", "src.launch.scheduler"]
+    command = [sys.executable, "-m", f"{__package__}.scheduler"]
     return Process(command, environment, job.log_dir / f"scheduler{suffix}.log")
 
 

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from src.errors import CommandParser, UserError, run_command
-from src.launch.addresses import device_addresses, own_address
-from src.launch.table import (
+from ..errors import CommandParser, UserError, run_command
+from .addresses import device_addresses, own_address
+from .table import (
     load_table,
     make_content,
     merge_contents,
@@ -13,7 +13,7 @@ from src.launch.table import (
     read_content,
     write_content,
 )
-from src.launch.table_rules import violations
+from .table_rules import violations
 
 
 def parse_devices(text: str) -> list:

@@ -6,9 +6,9 @@ import sys
 import time
 from typing import Any, Optional
 
-from src.launch import peers
-from src.launch.job import HANG_EXIT_CODE, Failure, Job, interrupted
-from src.launch.processes import (
+from . import peers
+from .job import HANG_EXIT_CODE, Failure, Job, interrupted
+from .processes import (
     Guard,
     Process,
     RankProcess,

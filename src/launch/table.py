@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from src.errors import UserError, first_of
-from src.files import write_text
-from src.launch.table_rules import RING, kind, repeated, violations
+from ..errors import UserError, first_of
+from ..files import write_text
+from .table_rules import RING, kind, repeated, violations
 
 LEGACY_FIELDS = ("deploy_mode", "chip_info", "board_id", "para_plane_nic_location", "para_plane_nic_name")
 

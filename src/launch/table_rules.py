@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Optional
 
-from src.errors import first_of
+from ..errors import first_of
 
 VERSIONS = ("1.0", "1.2")
 RING = 4  # Ascend 910A: devices 0-3 and 4-7 of a server are two rings

@@ -9,17 +9,17 @@ import json
 import sys
 from collections.abc import Iterator
 
-from src import device
-from src.config import build_config
-from src.errors import CommandParser, run_command
-from src.networks.published import find_accuracy
-from src.networks.registry import ALIASES, canonical_name, find_model, list_models
+from .. import device
+from ..config import build_config
+from ..errors import CommandParser, run_command
+from ..networks.published import find_accuracy
+from ..networks.registry import ALIASES, canonical_name, find_model, list_models
 
 
 def describe(name: str) -> dict:
     """A network's size, counts, published accuracy and reference; builds the network and runs it once."""
-    from src.models.complexity import count_multiply_adds, count_parameters
-    from src.models.create import create_model
+    from .complexity import count_multiply_adds, count_parameters
+    from .create import create_model
 
     spec = find_model(name)
     network = create_model(name, 10 if spec.stem == "cifar" else 1000)

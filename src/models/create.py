@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from src.errors import UserError
-from src.models.resnet import ResNet
-from src.networks.registry import find_model
-from src.networks.spec import PADDINGS
+from ..errors import UserError
+from ..networks.registry import find_model
+from ..networks.spec import PADDINGS
+from .resnet import ResNet
 
 
 def create_model(

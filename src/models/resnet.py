@@ -14,8 +14,9 @@ Shapes: N images, C channels, H x W pixels.
 
 from mindspore import nn, ops
 
-from src.checkpoint import STATE_PREFIX
-from src.models.layers import (
+from ..checkpoint import STATE_PREFIX
+from ..networks.spec import ResNetSpec
+from .layers import (
     SplitAttention,
     SqueezeExcitation,
     average_pool,
@@ -27,8 +28,7 @@ from src.models.layers import (
     max_pool,
     shortcut,
 )
-from src.models.regularization import CALLS, DropBlock, Dropout, DropPath, number_random_layers
-from src.networks.spec import ResNetSpec
+from .regularization import CALLS, DropBlock, Dropout, DropPath, number_random_layers
 
 _TORCH_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 

@@ -3,4 +3,4 @@
 import runpy
 
 if __name__ == "__main__":
-    runpy.run_module("src.weights", run_name="__main__", alter_sys=True)
+    runpy.run_module(f"{__package__.partition('.')[0]}.weights", run_name="__main__", alter_sys=True)

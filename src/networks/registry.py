@@ -2,8 +2,8 @@
 
 import difflib
 
-from src.errors import UserError
-from src.networks.spec import ResNetSpec
+from ..errors import UserError
+from .spec import ResNetSpec
 
 ALIASES = {
     "resnext152": "resnext152_64x4d",

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data.index import ImageIndex
-from src.data.sources.folder import evaluation_folder, index_folder
-from src.data.sources.lists import index_of_labels, read_labels
-from src.errors import UserError
-from src.files import is_utf8, write_text
+from ..config import Config
+from ..data.index import ImageIndex
+from ..data.sources.folder import evaluation_folder, index_folder
+from ..data.sources.lists import index_of_labels, read_labels
+from ..errors import UserError
+from ..files import is_utf8, write_text
 
 
 def write_label_json(img_path: Path, output: Path, class_names: tuple) -> ImageIndex:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from src.config import Config
-from src.errors import UserError
-from src.log import log
-from src.model_info import meta_path, read_meta
+from ..config import Config
+from ..errors import UserError
+from ..log import log
+from ..model_info import meta_path, read_meta
 
 
 def read_metadata(config: Config) -> dict:
@@ -18,7 +18,7 @@ def read_metadata(config: Config) -> dict:
         return {}
     path = Path(config.pretrained)
     if path.suffix == ".ckpt":
-        from src import checkpoint  # imports MindSpore, which the descriptions of exports do without
+        from .. import checkpoint  # imports MindSpore, which the descriptions of exports do without
 
         return checkpoint.load(path).metadata
     if not path.is_file():

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import PurePath
 
-from src.errors import UserError
+from ..errors import UserError
 
 
 def result_names(files: list) -> list:

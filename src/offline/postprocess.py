@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from src.config import Config
-from src.data.index import ImageIndex, check_label_range
-from src.data.sources.lists import index_unlabelled
-from src.errors import UserError
-from src.evaluation.metrics import label_ranks
-from src.files import write_text
-from src.log import log
-from src.offline.labels import labelled_images
-from src.offline.metadata import read_metadata
-from src.offline.names import result_names
-from src.offline.results import ResultFolder, open_results, read_logits, usual_length
+from ..config import Config
+from ..data.index import ImageIndex, check_label_range
+from ..data.sources.lists import index_unlabelled
+from ..errors import UserError
+from ..evaluation.metrics import label_ranks
+from ..files import write_text
+from ..log import log
+from .labels import labelled_images
+from .metadata import read_metadata
+from .names import result_names
+from .results import ResultFolder, open_results, read_logits, usual_length
 
 TOP = 5
 

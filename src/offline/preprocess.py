@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from src.config import Config
-from src.data.pipeline import eval_pipeline, pixel_pipeline, read_batches
-from src.data.preprocessing import preprocessing_for
-from src.data.scan import naming_bad_images, usable_images
-from src.data.sources.folder import evaluation_folder
-from src.data.sources.lists import index_unlabelled
-from src.device import worker_count
-from src.errors import UserError
-from src.files import write_text
-from src.formats.aipp import FORMATS, input_of, to_yuv420sp
-from src.log import log
-from src.model_info import meta_path
-from src.offline.metadata import read_metadata
-from src.offline.names import result_names
+from ..config import Config
+from ..data.pipeline import eval_pipeline, pixel_pipeline, read_batches
+from ..data.preprocessing import preprocessing_for
+from ..data.scan import naming_bad_images, usable_images
+from ..data.sources.folder import evaluation_folder
+from ..data.sources.lists import index_unlabelled
+from ..device import worker_count
+from ..errors import UserError
+from ..files import write_text
+from ..formats.aipp import FORMATS, input_of, to_yuv420sp
+from ..log import log
+from ..model_info import meta_path
+from .metadata import read_metadata
+from .names import result_names
 
 _BATCH = 32  # images; more would not be faster
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.errors import UserError
+from ..errors import UserError
 
 _RESULT = re.compile(r"(.+)_0\.(bin|txt)")
 _SUMMARIES = ("summary.json", "sumary.json")  # ais_bench's own, spelt both ways

@@ -9,11 +9,11 @@ import mindspore as ms
 import numpy as np
 from tqdm import tqdm
 
-from src.distributed.communication import all_gather
-from src.errors import UserError
-from src.log import Metrics, log
-from src.progress import beat
-from src.training.stopping import StopRequests
+from ..distributed.communication import all_gather
+from ..errors import UserError
+from ..log import Metrics, log
+from ..progress import beat
+from .stopping import StopRequests
 
 
 class Geometry(NamedTuple):

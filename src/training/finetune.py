@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from mindspore import nn
 
-from src import checkpoint
-from src.checkpoint import Checkpoint
-from src.errors import UserError
-from src.log import log
+from .. import checkpoint
+from ..checkpoint import Checkpoint
+from ..errors import UserError
+from ..log import log
 
 _PARTS = ("stem", "layer1", "layer2", "layer3", "layer4")
 

@@ -3,7 +3,7 @@
 import mindspore as ms
 from mindspore import nn, ops
 
-from src.config import Config
+from ..config import Config
 
 
 class BinaryCrossEntropy(nn.Cell):

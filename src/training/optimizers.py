@@ -8,7 +8,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from src.config import Config
+from ..config import Config
 
 _EPSILON = 1e-6  # LAMB's, as timm has it
 

@@ -3,9 +3,9 @@
 import mindspore as ms
 import numpy as np
 
-from src.log import log
-from src.training.callbacks import Progress, Timing
-from src.training.run_folder import RunFolder
+from ..log import log
+from .callbacks import Progress, Timing
+from .run_folder import RunFolder
 
 _WARM_UP_STEPS = 10  # compiling, filling of queues
 

@@ -3,7 +3,7 @@
 import mindspore as ms
 from mindspore import nn
 
-from src.errors import UserError
+from ..errors import UserError
 
 DTYPES = {"float16": ms.float16, "bfloat16": ms.bfloat16}
 

@@ -8,12 +8,12 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from src import checkpoint
-from src.checkpoint import STATE_PREFIX, Checkpoint, parameters_of
-from src.config import Config, build_config, keys_of_sections
-from src.errors import UserError, first_of
-from src.log import log
-from src.training.step import GRADIENT_MEANS, TrainStep
+from .. import checkpoint
+from ..checkpoint import STATE_PREFIX, Checkpoint, parameters_of
+from ..config import Config, build_config, keys_of_sections
+from ..errors import UserError, first_of
+from ..log import log
+from .step import GRADIENT_MEANS, TrainStep
 
 _DECIDING_SECTIONS = ("network", "preprocessing", "augmentation", "optimisation")  # of default_config.yaml
 DATA, WORKERS = "data", "workers"  # what `resume_allow` may name besides configuration keys

@@ -8,25 +8,25 @@ from typing import Optional
 import mindspore as ms
 from mindspore import nn
 
-from src import checkpoint
-from src.checkpoint import Checkpoint
-from src.config import Config
-from src.data.index import ImageIndex
-from src.data.order import Shard
-from src.data.pipeline import train_pipeline
-from src.data.preprocessing import preprocessing_from
-from src.data.scan import naming_bad_images
-from src.distributed import communication
-from src.distributed.communication import Group
-from src.errors import StoppedError
-from src.log import log
-from src.training import resume
-from src.training.callbacks import Checkpoints, Progress, Stopper
-from src.training.performance import measure
-from src.training.run_folder import RunFolder
-from src.training.step import TrainStep
-from src.training.stopping import StopRequests
-from src.training.validation import Validation
+from .. import checkpoint
+from ..checkpoint import Checkpoint
+from ..config import Config
+from ..data.index import ImageIndex
+from ..data.order import Shard
+from ..data.pipeline import train_pipeline
+from ..data.preprocessing import preprocessing_from
+from ..data.scan import naming_bad_images
+from ..distributed import communication
+from ..distributed.communication import Group
+from ..errors import StoppedError
+from ..log import log
+from . import resume
+from .callbacks import Checkpoints, Progress, Stopper
+from .performance import measure
+from .run_folder import RunFolder
+from .step import TrainStep
+from .stopping import StopRequests
+from .validation import Validation
 
 
 class Run:

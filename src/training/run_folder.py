@@ -10,14 +10,14 @@ from typing import Optional
 
 from mindspore import nn
 
-from src import checkpoint
-from src.checkpoint import Checkpoint
-from src.config import Config, to_yaml
-from src.errors import UserError
-from src.files import replacing, write_text
-from src.log import Metrics, log, start_log
-from src.progress import beat
-from src.training.resume import numbered_checkpoints
+from .. import checkpoint
+from ..checkpoint import Checkpoint
+from ..config import Config, to_yaml
+from ..errors import UserError
+from ..files import replacing, write_text
+from ..log import Metrics, log, start_log
+from ..progress import beat
+from .resume import numbered_checkpoints
 
 _FILES = ("config.yaml", "metrics.jsonl", "tensorboard", "train_*.log", "*_perf.log", "*_acc.log")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.config import Config
+from ..config import Config
 
 
 def learning_rates(config: Config, steps_per_epoch: int, images_per_step: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Optional
 import mindspore as ms
 from mindspore import nn, ops
 
-from src.checkpoint import AVERAGED, parameters_of
+from ..checkpoint import AVERAGED, parameters_of
 
 GRADIENT_MEANS = "gradient_means"  # prefix of the names of the gradients collected so far
 

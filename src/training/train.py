@@ -7,28 +7,28 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from src import checkpoint
-from src.checkpoint import Checkpoint
-from src.config import Config
-from src.data.datasets import open_training_data
-from src.data.order import Shard, steps_per_epoch
-from src.device import worker_count
-from src.distributed import communication
-from src.distributed.communication import Group
-from src.errors import UserError
-from src.log import log
-from src.models.create import create_model
-from src.models.regularization import number_random_layers
-from src.training import resume
-from src.training.callbacks import Geometry, Progress
-from src.training.finetune import freeze, start_from
-from src.training.losses import create_loss
-from src.training.optimizers import create_optimizer
-from src.training.precision import mixed_precision
-from src.training.run import Run
-from src.training.run_folder import check_writable, open_folder
-from src.training.schedules import learning_rates
-from src.training.step import MovingAverage, TrainStep
+from .. import checkpoint
+from ..checkpoint import Checkpoint
+from ..config import Config
+from ..data.datasets import open_training_data
+from ..data.order import Shard, steps_per_epoch
+from ..device import worker_count
+from ..distributed import communication
+from ..distributed.communication import Group
+from ..errors import UserError
+from ..log import log
+from ..models.create import create_model
+from ..models.regularization import number_random_layers
+from . import resume
+from .callbacks import Geometry, Progress
+from .finetune import freeze, start_from
+from .losses import create_loss
+from .optimizers import create_optimizer
+from .precision import mixed_precision
+from .run import Run
+from .run_folder import check_writable, open_folder
+from .schedules import learning_rates
+from .step import MovingAverage, TrainStep
 
 
 def train(config: Config, platform: str) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import mindspore as ms
 import numpy as np
 
-from src.config import Config
-from src.data.index import ImageIndex
-from src.data.preprocessing import Preprocessing
-from src.distributed.communication import Group
-from src.evaluation.evaluate import evaluate
-from src.models.create import create_model
+from ..config import Config
+from ..data.index import ImageIndex
+from ..data.preprocessing import Preprocessing
+from ..distributed.communication import Group
+from ..evaluation.evaluate import evaluate
+from ..models.create import create_model
 
 
 class Validation:

@@ -11,17 +11,17 @@ import logging
 import sys
 from pathlib import Path
 
-from src import device
-from src.config import build_config
-from src.errors import CommandParser, UserError, run_command
-from src.networks.registry import canonical_name, find_model
+from .. import device
+from ..config import build_config
+from ..errors import CommandParser, UserError, run_command
+from ..networks.registry import canonical_name, find_model
 
 log = logging.getLogger("resnet_zoo")
 
 
 def main(arguments: list) -> int:
     """The command."""
-    from src.log import start_log
+    from ..log import start_log
 
     parser = CommandParser(prog="python -m src.weights", description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", required=True, help="network; python -m src.models lists them")
@@ -37,8 +37,8 @@ def main(arguments: list) -> int:
     start_log()
     device.prepare(build_config({"platform": "CPU"}))
 
-    from src.weights import verification, writing  # import MindSpore, which `prepare` must precede
-    from src.weights.importing import read_weights
+    from . import verification, writing  # import MindSpore, which `prepare` must precede
+    from .importing import read_weights
 
     if options.verify:
         verification.check_installed(backbone)

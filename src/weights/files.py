@@ -13,10 +13,10 @@ import mindspore as ms
 import numpy as np
 import safetensors
 
-from src import checkpoint
-from src.errors import UserError, first_line
-from src.weights.torch_files import is_torch_file, read_torch
-from src.weights.torch_tensors import StoredTensor, widen_bfloat16
+from .. import checkpoint
+from ..errors import UserError, first_line
+from .torch_files import is_torch_file, read_torch
+from .torch_tensors import StoredTensor, widen_bfloat16
 
 log = logging.getLogger("resnet_zoo")
 

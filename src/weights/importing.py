@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import build_config
-from src.data.preprocessing import Preprocessing, preprocessing_from
-from src.errors import UserError, first_of
-from src.model_info import file_digest
-from src.models.create import create_model
-from src.networks.registry import canonical_name, find_model
-from src.weights.files import WeightFile, find_weights, read_weight_file
-from src.weights.names import (
+from ..config import build_config
+from ..data.preprocessing import Preprocessing, preprocessing_from
+from ..errors import UserError, first_of
+from ..model_info import file_digest
+from ..models.create import create_model
+from ..networks.registry import canonical_name, find_model
+from .files import WeightFile, find_weights, read_weight_file
+from .names import (
     EPSILON_DIFFERENCE,
     find_padding,
     has_larger_epsilon,
@@ -26,7 +26,7 @@ from src.weights.names import (
     split_group,
     without_wrappers,
 )
-from src.weights.torch_tensors import StoredTensor
+from .torch_tensors import StoredTensor
 
 log = logging.getLogger("resnet_zoo")
 

@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from src.errors import UserError
-from src.weights.pickles import RefusedError, no_reference, read_pickle
-from src.weights.torch_tar import is_tar, read_tar
-from src.weights.torch_tensors import (
+from ..errors import UserError
+from .pickles import RefusedError, no_reference, read_pickle
+from .torch_tar import is_tar, read_tar
+from .torch_tensors import (
     BUILDERS,
     Storage,
     are_counts,

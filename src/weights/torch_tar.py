@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from src.weights.pickles import no_reference, read_pickle
-from src.weights.torch_tensors import (
+from .pickles import no_reference, read_pickle
+from .torch_tensors import (
     BUILDERS,
     MAX_DIMENSIONS,
     STORAGES,

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from src.weights.pickles import Global, StandIn
+from .pickles import Global, StandIn
 
 MAX_DIMENSIONS = 32  # NumPy's limit
 _NUMPY_TYPES = {  # name of the dtype in PyTorch -> how NumPy reads its bytes

@@ -10,11 +10,11 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
-from src.errors import UserError, first_line
-from src.networks.registry import find_model
-from src.weights.files import find_weights, read_weight_file
-from src.weights.names import our_name
-from src.weights.writing import network_with
+from ..errors import UserError, first_line
+from ..networks.registry import find_model
+from .files import find_weights, read_weight_file
+from .names import our_name
+from .writing import network_with
 
 log = logging.getLogger("resnet_zoo")
 

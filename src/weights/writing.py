@@ -9,9 +9,9 @@ import numpy as np
 import safetensors.numpy
 from mindspore import nn
 
-from src import checkpoint
-from src.files import replacing
-from src.models.create import create_model
+from .. import checkpoint
+from ..files import replacing
+from ..models.create import create_model
 
 log = logging.getLogger("resnet_zoo")
 

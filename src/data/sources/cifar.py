@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.index import ImageIndex, index_of
-from src.data.sources.images import Images
-from src.errors import UserError
+from ...errors import UserError
+from ..index import ImageIndex, index_of
+from .images import Images
 
 log = logging.getLogger("resnet_zoo")
 

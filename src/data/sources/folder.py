@@ -13,11 +13,11 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from src.data.cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
-from src.data.index import ImageIndex, index_of, some_of
-from src.data.sources.images import Images, Names
-from src.errors import UserError
-from src.progress import beat
+from ...errors import UserError
+from ...progress import beat
+from ..cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
+from ..index import ImageIndex, index_of, some_of
+from .images import Images, Names
 
 log = logging.getLogger("resnet_zoo")
 

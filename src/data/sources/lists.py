@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from src.data.index import ImageIndex, index_of, some_of
-from src.data.sources.folder import EXTENSIONS, FolderImages, check_folder, images_below, is_image
-from src.data.sources.images import Names
-from src.errors import UserError
+from ...errors import UserError
+from ..index import ImageIndex, index_of, some_of
+from .folder import EXTENSIONS, FolderImages, check_folder, images_below, is_image
+from .images import Names
 
 
 def index_flat(root: Path, label_file: Path) -> ImageIndex:

@@ -16,13 +16,13 @@ from typing import Optional
 import numpy as np
 from tqdm import tqdm
 
-from src.data.cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
-from src.data.index import ImageIndex, index_of
-from src.data.sources.images import Images, Names
-from src.errors import UserError
-from src.files import write_text
-from src.model_info import file_digest
-from src.progress import beat
+from ...errors import UserError
+from ...files import write_text
+from ...model_info import file_digest
+from ...progress import beat
+from ..cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
+from ..index import ImageIndex, index_of
+from .images import Images, Names
 
 MANIFEST = "manifest.json"
 _FORMAT = "image classification, MindRecord, 1"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data.index import ImageIndex, index_of
-from src.data.sources.images import Images
+from ...config import Config
+from ..index import ImageIndex, index_of
+from .images import Images
 
 log = logging.getLogger("resnet_zoo")
 

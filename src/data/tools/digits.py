@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from src.errors import CommandParser, UserError, run_command
+from ...errors import CommandParser, UserError, run_command
 
 VALIDATION_SHARE = 0.2
 LICENCE = (

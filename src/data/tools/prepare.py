@@ -16,11 +16,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from src.data.scan import usable_images
-from src.data.sources.folder import index_folder
-from src.data.sources.lists import index_flat
-from src.errors import CommandParser, UserError, run_command
-from src.files import write_text
+from ...errors import CommandParser, UserError, run_command
+from ...files import write_text
+from ..scan import usable_images
+from ..sources.folder import index_folder
+from ..sources.lists import index_flat
 
 _MODES = {"copy": shutil.copy2, "link": os.link, "move": shutil.move}
 
@@ -78,11 +78,11 @@ def to_mindrecord(source: Path, output: Path, shards: int) -> int:
     Raises:
         UserError: images that cannot be decoded, `output` exists, or a record is not what was written.
     """
-    from src import device
-    from src.config import build_config
+    from ... import device
+    from ...config import build_config
 
     device.prepare(build_config({"platform": "CPU"}))
-    from src.data.sources.mindrecord import write_mindrecord
+    from ..sources.mindrecord import write_mindrecord
 
     parts = [part for part in ("train", "val") if (source / part).is_dir()]
     count = 0
