@@ -138,7 +138,7 @@ def measure(names: list, rounds: int, output: Path) -> None:
         cell = AllReduce()
         if float(cell(gradients).asnumpy()[-1]) != 3.0:
             raise RuntimeError(f"{name}: the sum of 1 and 2 is not 3")
-        communication.barrier(group.group_size)
+        communication.barrier(group)
         seconds = median_seconds(lambda cell=cell, x=gradients: cell(x).asnumpy(), rounds)
         beat()
         multiply_adds = description["multiply_adds"]
@@ -147,7 +147,7 @@ def measure(names: list, rounds: int, output: Path) -> None:
             "resnet50_multiply_adds": resnet50["multiply_adds"],
             "cpu_step_seconds": step_seconds * multiply_adds / resnet50["multiply_adds"],
         })  # fmt: skip
-    communication.barrier(group.group_size)
+    communication.barrier(group)
     if group.rank == 0:
         output.write_text(json.dumps(results), encoding="utf-8")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..distributed.group import Group
 from ..errors import UserError
-from .order import Shard
 from .sources.images import Images
 
 log = logging.getLogger("resnet_zoo")
@@ -74,9 +74,9 @@ class ImageIndex:
         """The same images but those at the positions in `bad`."""
         return self.select(np.setdiff1d(np.arange(len(self)), list(bad)))
 
-    def shard(self, shard: Shard) -> "ImageIndex":
+    def shard(self, group: Group) -> "ImageIndex":
         """The part of one rank, for evaluation: every image belongs to exactly one; parts may differ by one image."""
-        return self.select(np.arange(shard.rank, len(self), shard.size))
+        return self.select(np.arange(group.rank, len(self), group.size))
 
     def with_classes(self, class_names: tuple, allow_fewer: bool) -> "ImageIndex":
         """Renumbers the labels after another list of class names, for example a checkpoint's.

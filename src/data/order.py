@@ -1,23 +1,13 @@
 """Which image comes when: the order of an epoch, and each process's part of it."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-
-class Shard(NamedTuple):
-    """One of the `size` processes that share a data set; `rank` counts from 0."""
-
-    rank: int = 0
-    size: int = 1
+from ..distributed.group import ALONE, Group
 
 
-ALONE = Shard()
-
-
-def steps_per_epoch(images: int, batch_size: int, shard: Shard = ALONE) -> int:
-    """Steps of an epoch, the same on every rank: whole global batches, of `batch_size` times `shard.size` images."""
-    return images // (batch_size * shard.size)
+def steps_per_epoch(images: int, batch_size: int, group: Group = ALONE) -> int:
+    """Steps of an epoch, the same on every rank: whole global batches, of `batch_size` times `group.size` images."""
+    return images // (batch_size * group.size)
 
 
 def epoch_order(images: int, seed: int, epoch: int, repeats: int = 1) -> np.ndarray:
@@ -32,11 +22,11 @@ def epoch_order(images: int, seed: int, epoch: int, repeats: int = 1) -> np.ndar
     return np.repeat(order[: -(-images // repeats)], repeats)[:images]
 
 
-def shard_places(steps: int, batch_size: int, shard: Shard = ALONE) -> np.ndarray:
+def shard_places(steps: int, batch_size: int, group: Group = ALONE) -> np.ndarray:
     """The places in the epoch's order that a rank trains on, step after step, int64 (steps * batch_size,).
 
     Step s of all ranks together takes the places of batch s of one process with the global batch size. Neighbouring places
     go to different ranks, so that the repeats of an image do.
     """
-    places = np.arange(steps * batch_size * shard.size).reshape(steps, batch_size, shard.size)
-    return places[:, :, shard.rank].ravel()
+    places = np.arange(steps * batch_size * group.size).reshape(steps, batch_size, group.size)
+    return places[:, :, group.rank].ravel()

@@ -9,9 +9,10 @@ from mindspore.dataset import vision
 from PIL import Image
 
 from ..config import Config
+from ..distributed.group import ALONE, Group
 from .augmentation import BatchAugmentation, image_operations
 from .index import ImageIndex
-from .order import ALONE, Shard, epoch_order, shard_places, steps_per_epoch
+from .order import epoch_order, shard_places, steps_per_epoch
 from .preprocessing import Preprocessing
 from .sources.mindrecord import MindRecordImages
 
@@ -42,29 +43,29 @@ class _Labels(_Images):
 
 
 def train_pipeline(
-    index: ImageIndex, config: Config, epoch: int, workers: int, first_step: int = 0, shard: Shard = ALONE
+    index: ImageIndex, config: Config, epoch: int, workers: int, first_step: int = 0, group: Group = ALONE
 ) -> ds.Dataset:
     """Batches of one epoch: shuffled, augmented, without the last incomplete batch.
 
-    Order and augmentation depend on `seed`, `epoch`, `workers` and `shard` alone, so that any epoch can be repeated by
+    Order and augmentation depend on `seed`, `epoch`, `workers` and `group` alone, so that any epoch can be repeated by
     itself, and from any step on: what comes before `first_step` is decoded, augmented and thrown away.
 
     Args:
         epoch: number of the epoch, from 0.
         workers: threads that decode and augment.
         first_step: the step to begin with, from 0; one has `accumulate_steps` batches.
-        shard: this process among those that share each global batch; `per_batch_size` is its own part.
+        group: this process among those that share each global batch; `per_batch_size` is its own part.
 
     Returns:
         Batches (images float32 (N, 3, H, W), labels int32 (N,)); with mixup or cutmix labels float32 (N, num_classes).
         `get_dataset_size()` counts the batches before `first_step` too.
     """
     # Read when iteration starts, by every random operation of MindSpore's.
-    ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, shard.rank]).generate_state(1)[0]))
+    ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, group.rank]).generate_state(1)[0]))
     ds.config.set_fast_recovery(False)  # otherwise the augmentation after `first_step` would be that of the first step
     order = epoch_order(len(index), config.seed, epoch, config.repeated_augment)
     images_per_step = config.per_batch_size * config.accumulate_steps
-    places = shard_places(steps_per_epoch(len(index), images_per_step, shard), images_per_step, shard)
+    places = shard_places(steps_per_epoch(len(index), images_per_step, group), images_per_step, group)
     operations = image_operations(config, index.images.encoded) + _to_tensor(config.mean, config.std)
     pipeline = _source(index, order, places, workers).map(operations, "image", num_parallel_workers=workers)
     pipeline = pipeline.batch(config.per_batch_size, drop_remainder=True, num_parallel_workers=1)

@@ -5,7 +5,6 @@ arrive unchanged, and sums are formed on every rank in the same order.
 """
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import os
@@ -17,17 +16,9 @@ from mindspore import communication, nn, ops
 
 from ..errors import UserError, first_of
 from ..progress import beat
+from .group import Group
 
 SMALLEST_MESSAGE = 64  # pieces; longer messages are padded to a power of two, because every length is compiled
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """This process's rank among `group_size`, and its position among those of its server."""
-
-    rank: int = 0
-    group_size: int = 1
-    local_rank: int = 0
 
 
 def start() -> Group:
@@ -50,45 +41,45 @@ def start() -> Group:
     group = Group(
         communication.get_rank(), communication.get_group_size(), int(os.environ.get("RESNET_ZOO_LOCAL_RANK", "0"))
     )
-    barrier(group.group_size)  # links are set up now: a rank that first does something else for long would be given up
+    barrier(group)  # links are set up now: a rank that first does something else for long would be given up
     beat()  # tells the launcher that this rank has joined
     return group
 
 
-def all_gather_bytes(data: bytes, group_size: int) -> list:
+def all_gather_bytes(data: bytes, group: Group) -> list:
     """The `data` of every rank, by rank. All ranks must call it, with the same number of bytes."""
-    if group_size == 1:
+    if group.size == 1:
         return [data]
     pieces = np.frombuffer(data + b"\0" * (len(data) % 2), np.uint16)
     length = max(SMALLEST_MESSAGE, 1 << max(0, len(pieces) - 1).bit_length())
     message = np.zeros((1, length), np.float32)
     message[0, : len(pieces)] = pieces
-    gathered = _gather()(ms.Tensor(message)).asnumpy()  # (group_size, length), whole numbers below 2^16: exact
+    gathered = _gather()(ms.Tensor(message)).asnumpy()  # (group.size, length), whole numbers below 2^16: exact
     return [row[: len(pieces)].astype(np.uint16).tobytes()[: len(data)] for row in gathered]
 
 
-def all_gather(values: np.ndarray, group_size: int) -> np.ndarray:
-    """The arrays of every rank, stacked by rank: (group_size, *values.shape), of the same dtype, bit for bit.
+def all_gather(values: np.ndarray, group: Group) -> np.ndarray:
+    """The arrays of every rank, stacked by rank: (group.size, *values.shape), of the same dtype, bit for bit.
 
     All ranks must call it, with the same shape and dtype.
     """
-    rows = all_gather_bytes(np.ascontiguousarray(values).tobytes(), group_size)
+    rows = all_gather_bytes(np.ascontiguousarray(values).tobytes(), group)
     return np.stack([np.frombuffer(row, values.dtype).reshape(values.shape) for row in rows])
 
 
-def all_reduce_sum(values: np.ndarray, group_size: int) -> np.ndarray:
+def all_reduce_sum(values: np.ndarray, group: Group) -> np.ndarray:
     """The sum over ranks, of the same shape and dtype, the same bits on every rank; whole numbers exactly.
 
     Args:
         values: int64 or float64 are best; float32 counts are exact below 2^24.
     """
     values = np.asarray(values)
-    return all_gather(values, group_size).sum(axis=0, dtype=values.dtype)
+    return all_gather(values, group).sum(axis=0, dtype=values.dtype)
 
 
-def barrier(group_size: int) -> None:
+def barrier(group: Group) -> None:
     """Returns when every rank has called it. A run ends with one, so that no rank leaves while another still receives."""
-    all_gather_bytes(b"", group_size)
+    all_gather_bytes(b"", group)
 
 
 @contextlib.contextmanager
@@ -96,10 +87,10 @@ def master_first(group: Group) -> Iterator[None]:
     """Rank 0 goes through the body, then the first rank of every other server (its disks may be its own), then the rest."""
     turn = 0 if group.rank == 0 else 1 if group.local_rank == 0 else 2
     for _ in range(turn):
-        barrier(group.group_size)
+        barrier(group)
     yield
     for _ in range(turn, 2):
-        barrier(group.group_size)
+        barrier(group)
 
 
 @contextlib.contextmanager
@@ -113,7 +104,7 @@ def together(group: Group) -> Iterator[None]:
         yield
     except UserError as own:
         error = own
-    failed = np.flatnonzero(all_gather(np.array([error is not None], np.int64), group.group_size))
+    failed = np.flatnonzero(all_gather(np.array([error is not None], np.int64), group))
     if error is not None:
         raise error
     if len(failed):
@@ -129,7 +120,7 @@ def check_same_images(images: int, fingerprint: str, group: Group) -> None:
     Raises:
         UserError: on every rank, naming the ranks whose images are not those of rank 0, and how many they have.
     """
-    found = all_gather_bytes(images.to_bytes(8, "little") + bytes.fromhex(fingerprint), group.group_size)
+    found = all_gather_bytes(images.to_bytes(8, "little") + bytes.fromhex(fingerprint), group)
     other = [rank for rank, content in enumerate(found) if content != found[0]]
     if other:
         counts = [int.from_bytes(found[rank][:8], "little") for rank in (0, *other)]
@@ -145,10 +136,10 @@ def align(parameters: list, group: Group, mean: bool) -> None:
         parameters: float32, the same ones on every rank.
         mean: their mean over the ranks; otherwise those of rank 0.
     """
-    if group.group_size == 1 or not parameters:
+    if group.size == 1 or not parameters:
         return
     own = np.concatenate([parameter.asnumpy().ravel() for parameter in parameters])
-    by_rank = all_gather(own, group.group_size)
+    by_rank = all_gather(own, group)
     common = by_rank.mean(axis=0, dtype=np.float64).astype(np.float32) if mean else by_rank[0]
     ends = np.cumsum([parameter.size for parameter in parameters])
     for parameter, values in zip(parameters, np.split(common, ends[:-1])):
@@ -169,9 +160,9 @@ def check_same_parameters(network: nn.Cell, group: Group, trained_only: bool = T
     names = "\n".join(f"{p.name} {p.dtype} {p.shape}" for p in parameters)
     digests = [_digest(names.encode())] + [_digest(p.asnumpy().tobytes()) for p in parameters]
     described = np.array([len(parameters)], np.int64)
-    if len(set(all_gather(described, group.group_size).ravel().tolist())) > 1:
+    if len(set(all_gather(described, group).ravel().tolist())) > 1:
         raise UserError("parameters: the ranks hold networks with different numbers of parameters")
-    by_rank = all_gather(np.stack(digests), group.group_size)  # (group_size, 1 + parameters, 32)
+    by_rank = all_gather(np.stack(digests), group)  # (group.size, 1 + parameters, 32)
     differs = (by_rank != by_rank[:1]).any(axis=2)
     ranks = first_of([str(rank) for rank in np.flatnonzero(differs.any(axis=1))])
     if differs[:, 0].any():
@@ -191,7 +182,7 @@ def _gather() -> nn.Cell:
 
 
 class _Gather(nn.Cell):
-    """AllGather over all ranks: (1, n) -> (group_size, n)."""
+    """AllGather over all ranks: (1, n) -> (ranks, n)."""
 
     def __init__(self):
         super().__init__(auto_prefix=False)

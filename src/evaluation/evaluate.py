@@ -7,11 +7,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data.index import ImageIndex
-from ..data.order import Shard
 from ..data.pipeline import eval_pipeline, read_batches
 from ..data.preprocessing import Preprocessing
 from ..data.scan import naming_bad_images
-from ..distributed.communication import Group, all_reduce_sum, together
+from ..distributed.communication import all_reduce_sum, together
+from ..distributed.group import ALONE, Group
 from ..formats.classifier import Classifier, fill_up
 from ..progress import beat
 from .metrics import Counts
@@ -23,7 +23,7 @@ def evaluate(
     preprocessing: Preprocessing,
     batch_size: int,
     workers: int,
-    group: Group = Group(),  # noqa: B008 - immutable
+    group: Group = ALONE,
 ) -> dict:
     """Classifies every image exactly once; several processes share the images and add up their counts.
 
@@ -39,7 +39,7 @@ def evaluate(
         UserError: on every process, where one met logits that are not finite or a damaged image.
         RuntimeError: the pipeline delivered another number of images than the index has.
     """
-    part = index.shard(Shard(group.rank, group.group_size))
+    part = index.shard(group)
     counts = Counts()
     started, warm = time.perf_counter(), 0
     with together(group):
@@ -50,8 +50,8 @@ def evaluate(
                 started, warm = time.perf_counter(), counts.images
     seconds = time.perf_counter() - started
     own = np.array([counts.top1, counts.top5, counts.images], np.int64)
-    top1, top5, images = (int(count) for count in all_reduce_sum(own, group.group_size))
-    (speed,) = all_reduce_sum(np.array([(counts.images - warm) / seconds]), group.group_size)
+    top1, top5, images = (int(count) for count in all_reduce_sum(own, group))
+    (speed,) = all_reduce_sum(np.array([(counts.images - warm) / seconds]), group)
     if images != len(index):
         raise RuntimeError(f"{images} images were evaluated, but there are {len(index)}")
     return {

@@ -8,7 +8,8 @@ from ..config import Config
 from ..data.datasets import open_evaluation_data
 from ..data.index import ImageIndex, check_label_range
 from ..device import worker_count
-from ..distributed.communication import Group, barrier, check_same_images, master_first, start, together
+from ..distributed.communication import barrier, check_same_images, master_first, start, together
+from ..distributed.group import ALONE, Group
 from ..errors import UserError
 from ..files import write_text
 from ..formats.classifier import LoadedClassifier
@@ -35,7 +36,7 @@ def evaluate_file(config: Config) -> int:
     Returns:
         Exit code: 0, or 1 when some checkpoints of a folder were refused (the others are evaluated).
     """
-    group = start() if config.is_distributed else Group()
+    group = start() if config.is_distributed else ALONE
     with master_first(group):  # it checks the files; the others read what it noted
         index = open_evaluation_data(config, worker_count(config.num_parallel_workers))
     check_same_images(len(index), index.fingerprint, group)
@@ -52,7 +53,7 @@ def evaluate_file(config: Config) -> int:
     if config.result_json and group.rank == 0:
         write_text(Path(config.result_json), json.dumps(result, indent=2) + "\n")
         log.info("result: %s", config.result_json)
-    barrier(group.group_size)
+    barrier(group)
     return 1 if refused else 0
 
 

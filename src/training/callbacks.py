@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..distributed.communication import all_gather
+from ..distributed.group import ALONE, Group
 from ..errors import UserError
 from ..log import Metrics, log
 from ..progress import beat
@@ -162,10 +163,10 @@ class Stopper(ms.Callback):
     Several processes agree after every step: whichever is asked, all stop after the same one.
     """
 
-    def __init__(self, progress: Progress, requests: StopRequests, group_size: int = 1):
+    def __init__(self, progress: Progress, requests: StopRequests, group: Group = ALONE):
         self.progress = progress
         self.requests = requests
-        self.group_size = group_size
+        self.group = group
         self._agreed = 0  # the exit code, the same for all
 
     def on_train_step_end(self, run_context) -> None:
@@ -177,11 +178,11 @@ class Stopper(ms.Callback):
     def agree(self) -> None:
         """Notes whether any process was asked. All of them must call it at the same place."""
         asked = np.array([self.requests.exit_code if self.requests.requested else 0], np.int64)
-        self._agreed = self._agreed or int(all_gather(asked, self.group_size).max())
+        self._agreed = self._agreed or int(all_gather(asked, self.group).max())
 
     def exit_code(self) -> int:
         """That of a stop now, or 0. Within an evaluation, where processes are not in step, only one alone can stop."""
-        if not self._agreed and self.group_size == 1 and self.requests.requested:
+        if not self._agreed and self.group.size == 1 and self.requests.requested:
             return self.requests.exit_code
         return self._agreed
 

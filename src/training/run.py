@@ -12,12 +12,11 @@ from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..config import Config
 from ..data.index import ImageIndex
-from ..data.order import Shard
 from ..data.pipeline import train_pipeline
 from ..data.preprocessing import preprocessing_from
 from ..data.scan import naming_bad_images
 from ..distributed import communication
-from ..distributed.communication import Group
+from ..distributed.group import Group
 from ..errors import StoppedError
 from ..log import log
 from . import resume
@@ -68,7 +67,7 @@ class Run:
         started, first_step = time.perf_counter(), self.progress.step
         with StopRequests(self.config.time_limit) as requests:
             self.requests = requests
-            self.stopper = Stopper(self.progress, requests, self.group.group_size)
+            self.stopper = Stopper(self.progress, requests, self.group)
             while epoch < self.config.max_epoch and not self.stops_early():
                 self.epoch(epoch)
                 epoch += 1
@@ -114,8 +113,7 @@ class Run:
 
     def pipeline(self, epoch: int, first_step: int = 0):
         """The batches of an epoch."""
-        shard = Shard(self.group.rank, self.group.group_size)
-        return train_pipeline(self.train_index, self.config, epoch, self.workers, first_step, shard)
+        return train_pipeline(self.train_index, self.config, epoch, self.workers, first_step, self.group)
 
     def evaluation_due(self, epoch: int) -> bool:
         """Whether an epoch, counted from 0, ends with an evaluation."""
@@ -159,7 +157,7 @@ class Run:
             return
         self.save()
         self.folder.metrics.write("stop", **self.progress.position(), reason=self.requests.reason)
-        communication.barrier(self.group.group_size)  # whoever leaves first is followed at once by the others
+        communication.barrier(self.group)  # whoever leaves first is followed at once by the others
         raise StoppedError(
             f"stopped by {self.requests.reason} after step {self.progress.step}, saved as {self.newest}; "
             "the same command with --resume auto goes on from there",

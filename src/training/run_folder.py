@@ -13,6 +13,7 @@ from mindspore import nn
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..config import Config, to_yaml
+from ..distributed.group import Group
 from ..errors import UserError
 from ..files import replacing, write_text
 from ..log import Metrics, log, start_log
@@ -113,18 +114,18 @@ class _SilentFolder:
         """As that of `RunFolder`."""
 
 
-def open_folder(config: Config, resumed_from: Optional[Checkpoint] = None, **always):
+def open_folder(config: Config, group: Group, resumed_from: Optional[Checkpoint] = None, **always):
     """The folder that this rank writes to: `ckpt_path`, for other ranks than 0 `rank_<n>` in it, or nowhere.
 
     Args:
         always: values for every line of metrics.jsonl.
     """
-    if config.rank == 0:
+    if group.rank == 0:
         return RunFolder(config, resumed_from, **always)
     if config.is_save_on_master:
         log.setLevel(logging.WARNING)
         return _SilentFolder(config)
-    own = config.model_copy(update={"ckpt_path": str(Path(config.ckpt_path) / f"rank_{config.rank}")})
+    own = config.model_copy(update={"ckpt_path": str(Path(config.ckpt_path) / f"rank_{group.rank}")})
     return RunFolder(own, resumed_from, **always)
 
 

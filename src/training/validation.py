@@ -8,7 +8,7 @@ import numpy as np
 from ..config import Config
 from ..data.index import ImageIndex
 from ..data.preprocessing import Preprocessing
-from ..distributed.communication import Group
+from ..distributed.group import Group
 from ..evaluation.evaluate import evaluate
 from ..models.create import create_model
 

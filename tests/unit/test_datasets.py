@@ -8,7 +8,6 @@ import pytest
 
 from src.config import build_config
 from src.data.datasets import open_evaluation_data, open_training_data
-from src.data.order import Shard
 from src.data.pipeline import eval_pipeline, read_batches, train_pipeline
 from src.data.preprocessing import preprocessing_from
 from src.data.scan import naming_bad_images, usable_images
@@ -16,6 +15,7 @@ from src.data.sources.cifar import index_cifar
 from src.data.sources.folder import index_folder
 from src.data.sources.mindrecord import index_mindrecord
 from src.data.tools import prepare
+from src.distributed.group import Group
 from src.errors import UserError
 
 AUGMENTED = {"image_size": "16,16", "per_batch_size": 4, "num_classes": 3, "auto_augment": "randaugment", "mixup_alpha": 0.2}
@@ -116,7 +116,7 @@ def test_mindrecord_gives_what_the_folder_gives_bit_for_bit(packed):
     assert records.files == folder.files and (records.labels == folder.labels).all()
     assert records.class_names == folder.class_names
     config = build_config(AUGMENTED)
-    for arguments in ({}, {"first_step": 2}, {"shard": Shard(1, 2), "first_step": 1}):
+    for arguments in ({}, {"first_step": 2}, {"group": Group(1, 2), "first_step": 1}):
         epochs = [list(read_batches(train_pipeline(index, config, 3, 2, **arguments))) for index in (folder, records)]
         assert len(epochs[0]) == len(epochs[1]) > 0
         for ours, theirs in zip(*epochs):

@@ -5,10 +5,10 @@ from PIL import Image
 
 from conftest import write_image
 from src.config import build_config
-from src.data.order import Shard
 from src.data.pipeline import PillowCrop, decode_rgb, eval_pipeline, read_batches, train_pipeline
 from src.data.preprocessing import Preprocessing, preprocessing_for, preprocessing_from
 from src.data.sources.folder import index_folder
+from src.distributed.group import Group
 
 NEUTRAL = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # pixel values as they are
 
@@ -58,13 +58,13 @@ def read_epoch(index, config, **arguments) -> list:
     return list(read_batches(train_pipeline(index, config, epoch=1, workers=2, **arguments)))
 
 
-@pytest.mark.parametrize("shard", [Shard(0, 1), Shard(1, 2)])
-def test_an_epoch_can_be_entered_at_any_step(data_set, shard):
+@pytest.mark.parametrize("group", [Group(0, 1), Group(1, 2)])
+def test_an_epoch_can_be_entered_at_any_step(data_set, group):
     index, config = index_folder(data_set / "train"), build_config(EVERYTHING)
-    whole = read_epoch(index, config, shard=shard)
-    assert len(whole) == 9 // shard.size
+    whole = read_epoch(index, config, group=group)
+    assert len(whole) == 9 // group.size
     for first_step in (1, 3, len(whole) - 1):
-        tail = read_epoch(index, config, first_step=first_step, shard=shard)
+        tail = read_epoch(index, config, first_step=first_step, group=group)
         assert len(tail) == len(whole) - first_step
         for (images, labels), (expected_images, expected_labels) in zip(tail, whole[first_step:]):
             assert (images == expected_images).all() and (labels == expected_labels).all()
@@ -77,23 +77,23 @@ def test_ranks_share_each_batch_and_augment_each_in_its_own_way(tmp_path):
     index = index_folder(tmp_path / "d")
     plain = {"image_size": "8,8", "hflip_prob": 0, "color_jitter": 0, "mean": "0,0,0", "std": "1,1,1"}
 
-    def levels(batch_size, shard):
-        batches = read_epoch(index, build_config({**plain, "per_batch_size": batch_size}), shard=shard)
+    def levels(batch_size, group):
+        batches = read_epoch(index, build_config({**plain, "per_batch_size": batch_size}), group=group)
         return [set((255 * images[:, 0, 0, 0]).round().astype(int)) for images, _ in batches]
 
-    alone, parts = levels(9, Shard()), [levels(3, Shard(rank, 3)) for rank in range(3)]
+    alone, parts = levels(9, Group()), [levels(3, Group(rank, 3)) for rank in range(3)]
     assert len(alone) == 2
     assert [set.union(*step) for step in zip(*parts)] == alone and all(len(part) == 3 for step in parts for part in step)
     one = index_folder(write_image(tmp_path / "e" / "c" / "a.png", 0, 1, (64, 64)).parent.parent)
     one = one.select(np.zeros(2, int))
     config = build_config({**plain, "per_batch_size": 1})
-    views = [next(read_batches(train_pipeline(one, config, 0, 1, shard=Shard(rank, 2))))[0] for rank in range(2)]
+    views = [next(read_batches(train_pipeline(one, config, 0, 1, group=Group(rank, 2))))[0] for rank in range(2)]
     assert (views[0] != views[1]).any()
 
 
 def test_evaluation_shards_hold_every_image_once(data_set):
     index = index_folder(data_set / "val")
-    parts = [index.shard(Shard(rank, 4)) for rank in range(4)]
+    parts = [index.shard(Group(rank, 4)) for rank in range(4)]
     assert [len(part) for part in parts] == [4, 4, 4, 3]
     assert sorted(name for part in parts for name in part.files) == sorted(index.files)
     assert (parts[1].labels == index.labels[1::4]).all()

@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 from mindspore import Tensor, nn  # noqa: E402
 
 from src.distributed import communication  # noqa: E402
+from src.distributed.group import Group  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.models.regularization import Dropout, number_random_layers  # noqa: E402
 from src.progress import beat  # noqa: E402
@@ -31,17 +32,17 @@ from src.training.train import join  # noqa: E402
 def main(folder: Path, at_the_end: str) -> None:
     """Exchanges numbers and parameters with the other ranks; then trains and leaves well, or is killed at work."""
     group = join(CONFIG, "CPU")
-    rank, size = group.rank, group.group_size
+    rank, size = group.rank, group.size
     big = np.array([2**62 // size + rank, -(2**40) * rank, 2**24 + 1], np.int64)
     real = np.array([[0.1 * (rank + 1), 1e-300, -1e300 * rank]], np.float64)
     counts = np.arange(300, dtype=np.float32) * rank
     found = {
         "group": [rank, size, group.local_rank],
-        "big": communication.all_reduce_sum(big, size).tolist(),
-        "real": communication.all_reduce_sum(real, size).tolist(),
-        "counts": communication.all_reduce_sum(counts, size).tolist(),
-        "gathered": communication.all_gather(np.array([np.nan, np.inf, -0.0, rank]), size).tolist(),
-        "bytes": [data.decode() for data in communication.all_gather_bytes(f"rank {rank}".encode(), size)],
+        "big": communication.all_reduce_sum(big, group).tolist(),
+        "real": communication.all_reduce_sum(real, group).tolist(),
+        "counts": communication.all_reduce_sum(counts, group).tolist(),
+        "gathered": communication.all_gather(np.array([np.nan, np.inf, -0.0, rank]), group).tolist(),
+        "bytes": [data.decode() for data in communication.all_gather_bytes(f"rank {rank}".encode(), group)],
     }
 
     network = nn.SequentialCell(nn.Dense(3, 2, weight_init="ones"), nn.BatchNorm2d(2))
@@ -59,14 +60,14 @@ def main(folder: Path, at_the_end: str) -> None:
             communication.check_same_images(images, 32 * digest, group)
         except UserError as error:
             found[key] = str(error)
-    with communication.master_first(communication.Group(rank, size, local_rank=max(rank - 1, 0))):
+    with communication.master_first(Group(rank, size, local_rank=max(rank - 1, 0))):
         found["turn"] = time.time()
         time.sleep(0.2)
 
     if rank == 0:
         time.sleep(1)  # the barrier holds the others back
     before = time.time()
-    communication.barrier(size)
+    communication.barrier(group)
     found["barrier"] = [before, time.time()]
     if at_the_end == "leave":
         found["masks"] = distinct_masks(group)
@@ -76,11 +77,11 @@ def main(folder: Path, at_the_end: str) -> None:
         for step in range(10**6):
             if rank == 1 and step == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
-            communication.all_reduce_sum(big, size)
+            communication.all_reduce_sum(big, group)
             beat()
 
 
-def refusal_together(mistake, group: communication.Group) -> str:
+def refusal_together(mistake, group: Group) -> str:
     """How `together` ends on this rank."""
     try:
         with communication.together(group):
@@ -91,21 +92,21 @@ def refusal_together(mistake, group: communication.Group) -> str:
     return ""
 
 
-def distinct_masks(group: communication.Group) -> int:
+def distinct_masks(group: Group) -> int:
     """Number of different dropout masks among the ranks."""
     layer = nn.SequentialCell(Dropout(0.5)).set_train()
     number_random_layers(layer, group.rank)
     output = layer(Tensor(np.ones((8, 8), np.float32))).asnumpy()
-    return len(set(communication.all_gather_bytes(output.tobytes(), group.group_size)))
+    return len(set(communication.all_gather_bytes(output.tobytes(), group)))
 
 
-def trained(group: communication.Group) -> dict:
+def trained(group: Group) -> dict:
     """Steps of two batches each on this rank's part of the images, and the same on all images without other ranks.
 
     In the second step the first batch of the last rank, and of no other, makes the gradients overflow.
     """
     random = np.random.default_rng(0)
-    images = random.standard_normal((3, 2, 4, group.group_size, 3, 8, 8)).astype(np.float32)  # step, batch, image, rank
+    images = random.standard_normal((3, 2, 4, group.size, 3, 8, 8)).astype(np.float32)  # step, batch, image, rank
     labels = random.integers(0, 3, images.shape[:4]).astype(np.int32)
     images[1, 0, :, -1] *= 1e38
     steps = {True: new_step(distributed=True), False: new_step(distributed=False)}
@@ -139,7 +140,7 @@ def new_step(distributed: bool) -> TrainStep:
     ).set_train()  # fmt: skip
 
 
-def refusal(network: nn.Cell, group: communication.Group, trained_only: bool = True) -> str:
+def refusal(network: nn.Cell, group: Group, trained_only: bool = True) -> str:
     """The message with which the comparison of parameters fails."""
     try:
         communication.check_same_parameters(network, group, trained_only)
