@@ -11,6 +11,7 @@ import pytest
 from launcher import free_port
 
 from src.distributed import communication
+from src.distributed.group import ALONE
 from src.errors import UserError
 
 HERE = Path(__file__).parent
@@ -90,5 +91,5 @@ def test_without_a_launcher_the_way_to_start_is_told(monkeypatch):
 def test_one_process_is_a_group_of_its_own():
     import numpy as np
 
-    assert communication.all_reduce_sum(np.array([3]), 1).tolist() == [3]
-    communication.barrier(1)
+    assert communication.all_reduce_sum(np.array([3]), ALONE).tolist() == [3]
+    communication.barrier(ALONE)
