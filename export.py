@@ -11,7 +11,7 @@ def main(arguments: list) -> int:
     from src.config import load_config
     from src.log import start_log
 
-    config = load_config(arguments)
+    config = load_config(arguments, "export")
     start_log()
     platform = device.prepare(config)
 

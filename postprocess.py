@@ -11,7 +11,7 @@ def main(arguments: list) -> int:
     from src.log import start_log
     from src.offline.postprocess import postprocess
 
-    config = load_config(arguments)
+    config = load_config(arguments, "postprocess")
     start_log()
     if config.pretrained.endswith(".ckpt"):
         from src import device

@@ -12,7 +12,7 @@ def main(arguments: list) -> int:
     from src.launch import modelarts
     from src.log import start_log
 
-    config = load_config(arguments)
+    config = load_config(arguments, "train")
     start_log()
     platform = device.prepare(config)
 

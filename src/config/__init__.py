@@ -1,11 +1,11 @@
 """The configuration of a run: one flat, typed set of keys.
 
-Precedence: `default_config.yaml` < recipe (`--config_path`) < command line (`--key value`).
+Precedence: `default_config.yaml` < recipe (`--config_path`) < command line (`--key value`). The keys themselves are in
+`keys_data.py` and `keys_runs.py`.
 """
 
-from .command_line import help_text
-from .defaults import DEFAULTS_FILE, keys_of_sections
-from .load import build_config, load_config, to_yaml
+from .keys import DEFAULTS_FILE, KEYS
+from .load import build_config, given_values, load_config, to_yaml
 from .schema import Config
 
-__all__ = ["DEFAULTS_FILE", "Config", "build_config", "help_text", "keys_of_sections", "load_config", "to_yaml"]
+__all__ = ["DEFAULTS_FILE", "KEYS", "Config", "build_config", "given_values", "load_config", "to_yaml"]

@@ -23,8 +23,6 @@ def run(config: Config) -> int:
     """Classifies `config.predict`, or else evaluates `config.pretrained` on the data set; returns the exit code."""
     if not config.pretrained:
         raise UserError("pretrained: no value; pass --pretrained FILE (.ckpt, .onnx, .mindir, ...) or a folder of .ckpt")
-    if any(config.batch_size):
-        raise UserError("batch_size: it belongs to export.py; images per batch of an evaluation are --eval_batch_size")
     if config.predict:
         return predict(load_classifier(Path(config.pretrained), config), config)
     return evaluate_file(config)
@@ -75,7 +73,7 @@ def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> di
         index = labels_for(classifier, index)
     workers = worker_count(config.num_parallel_workers)
     result = evaluate(classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group)
-    used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.model_dump()}
+    used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.resolved()}
     return {"model": str(path), "data_dir": str(index.root), "dataset": index.images.kind, **result, **used}
 
 

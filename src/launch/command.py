@@ -49,7 +49,8 @@ def create_job(options, keys: list) -> Job:
     Raises:
         UserError: contradicting options, a wrong key, a rank table that cannot be used, a server that is not in it.
     """
-    config = load_config(keys)  # the program's mistakes are better told once than by every rank
+    # The program's mistakes are better told once than by every rank.
+    config = load_config(keys, options.program.removesuffix(".py"))
     platform = _resolve_platform(config.platform)
     defaults = cluster_defaults(os.environ) if config.enable_modelarts else {}
     for name, value in defaults.items():
@@ -76,7 +77,7 @@ def create_job(options, keys: list) -> Job:
     restarts = _restart_arguments(options, keys)
     if options.start == "rank_table":
         common["rank_table"] = _rank_table_start(options, table, platform, common["log_dir"])
-    settings = {key: value for key, value in config.model_dump().items() if key not in LOCAL_KEYS}
+    settings = {key: value for key, value in config.resolved().items() if key not in LOCAL_KEYS}
     agreement = repr((options.program, options.start, options.max_restarts, options.batch_size, table, settings))
     return Job(
         program=tuple(program),
@@ -184,7 +185,7 @@ def _restart_arguments(options, keys: list) -> tuple:
     if options.program != "train.py" or not options.max_restarts:
         return ()
     added = ("--resume", "auto")
-    load_config([*keys, *added])
+    load_config([*keys, *added], "train")
     return added
 
 

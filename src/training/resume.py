@@ -10,12 +10,11 @@ from mindspore import nn
 
 from .. import checkpoint
 from ..checkpoint import STATE_PREFIX, Checkpoint, parameters_of
-from ..config import Config, build_config, keys_of_sections
+from ..config import KEYS, Config, build_config
 from ..errors import UserError, first_of
 from ..log import log
 from .step import GRADIENT_MEANS, TrainStep
 
-_DECIDING_SECTIONS = ("network", "preprocessing", "augmentation", "optimisation")  # of default_config.yaml
 DATA, WORKERS = "data", "workers"  # what `resume_allow` may name besides configuration keys
 
 
@@ -64,9 +63,9 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
         fingerprint: of the training data (`ImageIndex.fingerprint`).
         workers: threads of the input pipeline; the random numbers of augmentation depend on it.
     """
-    now = config.model_dump(mode="json")
-    then = {**build_config().model_dump(mode="json"), **saved.metadata["config"]}  # keys that were not there yet
-    deciding = [*keys_of_sections(_DECIDING_SECTIONS), "seed", "group_size", "bn_statistics"]
+    now = config.resolved()
+    then = {**build_config().resolved(), **saved.metadata["config"]}  # keys that were not there yet
+    deciding = [key.name for key in KEYS.values() if key.decides]
     differences = {
         key: f"{then[key]!r} then, {now[key]!r} now" for key in deciding if then[key] != now[key]
     }

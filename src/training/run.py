@@ -186,7 +186,7 @@ class Run:
             **self.progress.position(),
             "evaluation": self.last_evaluation,
             "best": self.best,
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.resolved(),
             "dataset": self.dataset,
             "data_workers": self.workers,
             "mindspore": ms.__version__,

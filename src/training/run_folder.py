@@ -12,7 +12,7 @@ from mindspore import nn
 
 from .. import checkpoint
 from ..checkpoint import Checkpoint
-from ..config import Config, to_yaml
+from ..config import Config, given_values, to_yaml
 from ..distributed.group import Group
 from ..errors import UserError
 from ..files import replacing, write_text
@@ -20,7 +20,7 @@ from ..log import Metrics, log, start_log
 from ..progress import beat
 from .resume import numbered_checkpoints
 
-_FILES = ("config.yaml", "metrics.jsonl", "tensorboard", "train_*.log", "*_perf.log", "*_acc.log")
+_FILES = ("config.yaml", "resolved.yaml", "metrics.jsonl", "tensorboard", "train_*.log", "*_perf.log", "*_acc.log")
 
 
 class RunFolder:
@@ -52,7 +52,8 @@ class RunFolder:
         start_log(self.path / f"train_{config.device_id}.log")
         if moved:
             log.info("files of the earlier run in %s are now in %s", self.path, moved)
-        write_text(self.path / "config.yaml", to_yaml(config))
+        write_text(self.path / "config.yaml", to_yaml(given_values(config)))
+        write_text(self.path / "resolved.yaml", to_yaml(config.resolved()))
         first_step = resumed_from.metadata["step"] if resumed_from else 0
         events = self.path / "tensorboard" if config.tensorboard else None
         self.metrics = Metrics(self.path / "metrics.jsonl", events, first_step, **always)

@@ -18,7 +18,7 @@ def _rates(config: Config, steps_per_epoch: int) -> np.ndarray:
     total = config.max_epoch * steps_per_epoch
     epochs = np.arange(total) / steps_per_epoch  # position of each step in epochs
     if config.lr_scheduler == "cosine_annealing":
-        rates = cosine_annealing(epochs, config.lr, config.eta_min, config.warmup_epochs, config.T_max)
+        rates = cosine_annealing(epochs, config.lr, config.eta_min, config.warmup_epochs, config.schedule_epochs)
     elif config.lr_scheduler == "step":
         rates = step(epochs, config.lr, config.lr_gamma, config.lr_epochs)
     else:

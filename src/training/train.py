@@ -38,8 +38,6 @@ def train(config: Config, platform: str) -> None:
         UserError: data, checkpoint or folder cannot be used, or the loss stopped being finite.
         StoppedError: a signal or the time limit ended the run early; its state is saved.
     """
-    if any(config.batch_size):
-        raise UserError("batch_size: it belongs to export.py; images per training step are --per_batch_size")
     if config.bn_statistics == "sync" and platform != "Ascend":
         raise UserError(f"bn_statistics: sync needs Ascend, MindSpore's {platform} has none; pass master or mean")
     group = join(config, platform)

@@ -2,7 +2,9 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from src.config import Config, build_config, help_text, load_config, to_yaml
+from src.config import KEYS, Config, build_config, given_values, load_config, to_yaml
+from src.config.command_line import help_text
+from src.config.keys import default_yaml
 from src.errors import UserError
 
 
@@ -10,7 +12,7 @@ def test_the_defaults_are_the_resnext152_recipe():
     config = build_config()
     assert config.backbone == "resnext152_64x4d"
     assert config.image_size == (224, 224)
-    assert config.T_max == config.max_epoch == 150  # 0 stands for the whole run
+    assert config.schedule_epochs == config.max_epoch == 150  # T_max 0 stands for the whole run
     assert config.given == frozenset()
 
 
@@ -19,8 +21,10 @@ def test_other_names_of_a_network_stand_for_the_one():
 
 
 def test_default_config_lists_exactly_the_keys_of_the_schema_in_order():
-    values = yaml.safe_load((ROOT / "default_config.yaml").read_text(encoding="utf-8"))
-    assert list(values) == list(Config.model_fields)
+    text = (ROOT / "default_config.yaml").read_text(encoding="utf-8")
+    assert text == default_yaml(), "run python -m src.config"
+    assert list(yaml.safe_load(text)) == list(Config.model_fields) == list(KEYS)
+    assert build_config(yaml.safe_load(text)).resolved() == Config().resolved()
 
 
 def test_the_command_line_overrides_the_recipe_and_the_recipe_the_defaults(tmp_path):
@@ -33,9 +37,37 @@ def test_the_command_line_overrides_the_recipe_and_the_recipe_the_defaults(tmp_p
 
 def test_the_resolved_configuration_reads_back_equal(tmp_path):
     config = build_config({"lr": "1e-3", "image_size": "32,48", "lr_epochs": "", "crop_ratio": "0.7,1.4142135"})
-    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    (tmp_path / "config.yaml").write_text(to_yaml(config.resolved()))
     again = load_config(["--config_path", str(tmp_path / "config.yaml")])
-    assert again.model_dump() == config.model_dump()
+    assert again.resolved() == config.resolved()
+
+
+def test_what_was_given_reads_back_as_given_and_the_rest_follows_from_it(tmp_path):
+    config = build_config({"lr": "0.3", "image_size": "32,48"})
+    (tmp_path / "config.yaml").write_text(to_yaml(given_values(config)))
+    again = load_config(["--config_path", str(tmp_path / "config.yaml"), "--max_epoch", "30"])
+    assert (again.lr, again.image_size, again.schedule_epochs) == (0.3, (32, 48), 30)
+    assert again.given == {"lr", "image_size", "max_epoch"}
+
+
+def test_a_commands_help_and_command_line_have_its_own_keys_only(tmp_path):
+    assert "--top_k" in help_text("eval") and "--top_k" not in help_text("train")
+    with pytest.raises(UserError, match=r"top_k: belongs to eval\.py, not train\.py"):
+        load_config(["--top_k", "3"], "train")
+    with pytest.raises(UserError, match=r"batch_size: belongs to export\.py, not train\.py; did you mean per_batch_size\?"):
+        load_config(["--batch_size", "3"], "train")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("top_k: 3\nbatch_size: 4\n")
+    assert load_config(["--config_path", str(recipe)], "export").top_k == 3  # a recipe may be for several commands
+    with pytest.raises(UserError, match="did you mean eval_batch_size"):
+        load_config(["--config_path", str(recipe)], "eval")
+    assert all(key.commands for key in KEYS.values())
+
+
+def test_what_decides_the_weights():
+    decides = {key.name for key in KEYS.values() if key.decides}
+    assert {"seed", "group_size", "bn_statistics", "backbone", "mean", "mixup_alpha", "lr", "weight_decay"} <= decides
+    assert not decides & {"device_id", "data_dir", "ckpt_path", "log_interval", "eval_batch_size"}
 
 
 def test_device_target_is_an_alias_of_platform_and_booleans_need_no_value():
@@ -76,7 +108,6 @@ def test_help_explains_every_key():
         (["--lr_scheduler", "cosin"], ["lr_scheduler", "'cosin'", "did you mean cosine_annealing?"]),
         (["--backbone", "resnet51"], ["backbone", "'resnet51'", "resnet50"]),
         (["--crop_scale", "0.9,0.1"], ["crop_scale", "'0.9,0.1'"]),
-        (["--eval_resize", "100"], ["eval_resize", "100", "224"]),
         (["--group_size", "2"], ["is_distributed", "group_size 2", "run_distribute_train.sh"]),
         (["--is_dynamic_loss_scale", "1", "--loss_scale", "0.5"], ["loss_scale", "0.5", "65536"]),
         (["--nesterov", "1", "--optimizer", "lamb"], ["nesterov", "momentum or lars"]),
@@ -108,6 +139,18 @@ def test_a_wrong_value_is_one_line_that_names_key_and_value(arguments, parts):
         ("lr: [1", "not valid YAML"),
         ("- 1", "key: value"),
         ("lr_epochs: [30, x]", "lr_epochs: "),
+        ("lr: 0.1\nlr: 0.2", "'lr' stands twice"),
+        ("expected: {a: &x [1, 1], b: *x}", "anchors and aliases"),
+        ("lr: !!int ''", "tag"),
+        ("lr: !!python/object/apply:os.system ['true']", "tag"),
+        ("expected: " + "[" * 5000, "nested"),
+        ("num_classes: " + "9" * 5000, "a number of 5000 digits"),
+        ("lr: " + "9" * 399, "lr: "),
+        ("data_dir: 2026-13-45", "config_path: "),
+        ("lr: .inf", "lr: "),
+        ("? [lr]\n: 1", "key"),
+        ("lr: 'x" + "y" * 5000 + "'", "lr: "),
+        ("k" * 500 + ": 1", "unknown key"),
     ],
 )
 def test_a_wrong_recipe_is_one_line(tmp_path, text, part):
@@ -115,4 +158,4 @@ def test_a_wrong_recipe_is_one_line(tmp_path, text, part):
     recipe.write_text(text)
     with pytest.raises(UserError) as error:
         load_config(["--config_path", str(recipe)])
-    assert part in str(error.value) and "\n" not in str(error.value)
+    assert part in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 1000

@@ -28,7 +28,7 @@ def test_a_recipe_dry_runs_and_its_schedule_and_network_can_be_built(recipe):
         run_command(train.main, ["--config_path", str(recipe), "--dry_run"])
     assert stopped.value.code == 0
     config = load_config(["--config_path", str(recipe)])
-    assert build_config(yaml.safe_load(output.getvalue())).model_dump() == config.model_dump()
+    assert build_config(yaml.safe_load(output.getvalue())).resolved() == config.resolved()
     rates = learning_rates(config, 3, config.per_batch_size)
     assert len(rates) == 3 * config.max_epoch and np.isfinite(rates).all() and rates.min() >= 0
 

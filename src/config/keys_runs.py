@@ -1,0 +1,192 @@
+"""The keys of optimisation, of a run and its files, of evaluation, export and off-line inference."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from .section import ON_RANKS, WITH_NETWORK, Section
+from .types import (
+    BatchSizes,
+    Count,
+    Fraction,
+    Names,
+    NonNegative,
+    Positive,
+    PositiveCount,
+    items,
+    key,
+)
+
+
+class Optimisation(Section):
+    title = "optimisation"
+    commands = ("train",)
+    decides = True
+
+    per_batch_size: PositiveCount = key(128, "images per step and device")
+    max_epoch: PositiveCount = key(150, "length of the run in epochs")
+    lr: Positive = key(0.05, "base learning rate")
+    lr_batch_size: Count = key(
+        0, "images per step, on all devices, that lr is meant for: scaled in proportion; 0: lr as it is"
+    )
+    lr_scheduler: Literal["cosine_annealing", "step", "exponential"] = key(
+        "cosine_annealing", "cosine_annealing | step | exponential"
+    )
+    lr_epochs: Annotated[tuple[PositiveCount, ...], BeforeValidator(items)] = key(
+        "30,60,90,120", "step: epochs at which the rate is multiplied by lr_gamma"
+    )
+    lr_gamma: Annotated[Positive, Field(le=1)] = key(
+        0.1, "factor of step (at each of lr_epochs) and of exponential (every epoch; 0.97 is usual there)"
+    )
+    eta_min: NonNegative = key(0.0, "cosine_annealing: rate at the end")
+    T_max: Count = key(0, "cosine_annealing: epoch at which eta_min is reached; 0: max_epoch")
+    warmup_epochs: NonNegative = key(1, "epochs of linear warm-up up to lr, fractions allowed")
+    optimizer: Literal["momentum", "lars", "lamb"] = key(
+        "momentum", "momentum | lars | lamb: SGD with momentum, or one of the two for large batches"
+    )
+    momentum: Annotated[Fraction, Field(lt=1)] = key(0.9, "momentum of SGD and LARS, 0..1")
+    nesterov: bool = key(False, "0 | 1; 1: Nesterov's momentum (momentum and lars)")
+    weight_decay: NonNegative = key(0.0001, "L2 factor")
+    decay_norm_and_bias: bool = key(False, "0 | 1; 1: weight decay on batch-norm parameters and biases too")
+    loss: Literal["cross_entropy", "binary_cross_entropy"] = key(
+        "cross_entropy",
+        "cross_entropy | binary_cross_entropy: softmax over the classes, or each class by itself (mixup, cutmix)",
+    )
+    loss_threshold: Annotated[Fraction, Field(lt=1)] = key(
+        0.0, "binary_cross_entropy: entries of a label above it count as 1, the others as 0; 0: as they are"
+    )
+    label_smooth: bool = key(True, "0 | 1: label smoothing on")
+    label_smooth_factor: Annotated[Fraction, Field(lt=1)] = key(
+        0.1, "fraction of the probability spread over all classes, 0..1"
+    )
+    accumulate_steps: PositiveCount = key(
+        1, "batches per step: the weights change after each n batches, by their mean gradient"
+    )
+    clip_grad_norm: NonNegative = key(0.0, "largest norm of all gradients together; 0: no limit")
+    ema_decay: Annotated[Fraction, Field(lt=1)] = key(
+        0.0,
+        "moving average of the weights, evaluated and saved besides them: fraction kept per step, 0..1 (usual "
+        "0.9999); 0: none",
+    )
+    amp_level: Literal["O0", "O1", "O2", "O3", "auto"] = key(
+        "O0", "O0 | O1 | O2 | O3 | auto: float32; products in 16 bits; all but batch norm; all; MindSpore's lists"
+    )
+    amp_dtype: Literal["float16", "bfloat16"] = key("float16", "float16 | bfloat16 (not on the CPU)")
+    loss_scale: Positive = key(1024, "factor on the loss while gradients are computed, divided out before the update")
+    is_dynamic_loss_scale: bool = key(
+        False, "0 | 1; 1: steps whose gradients overflow are skipped and halve loss_scale, good ones double it"
+    )
+    loss_scale_window: PositiveCount = key(2000, "dynamic scale: good steps in a row that double it")
+
+
+class Run(Section):
+    title = "a run and its files"
+    commands = ("train",)
+
+    pretrained: str = key(
+        "",
+        "eval.py: .ckpt, .safetensors, .pth, .mindir, .onnx or a folder of .ckpt; pre- and postprocess.py: a file, "
+        "also .om; train.py: .ckpt to start from",
+        commands=("train", "eval", "preprocess", "postprocess"),
+    )
+    use_ema: bool = key(
+        False, "0 | 1; 1: eval.py, export.py and pretrained take a checkpoint's averaged weights", commands=WITH_NETWORK
+    )
+    freeze: Literal["", "stem", "layer1", "layer2", "layer3", "layer4"] = key(
+        "", "train.py: last part to leave untrained: stem, layer1, layer2, layer3 or layer4 ('': none)"
+    )
+    resume: str = key(
+        "", "train.py: auto (the newest sound checkpoint in ckpt_path) or a .ckpt: goes on with that run, bit for bit"
+    )
+    resume_allow: Names = key("", "what may differ from the resumed run: keys such as 'max_epoch,lr', data, workers")
+    early_stop: Count = key(0, "evaluations without a better top-1 after which the run ends; 0: never")
+    time_limit: NonNegative = key(0, "minutes of training after which the run is saved and ends, exit code 124; 0: no limit")
+    ckpt_path: str = key("outputs/", "folder of the run: checkpoints, config.yaml, metrics.jsonl, logs")
+    ckpt_interval: Count = key(2000, "steps between checkpoints; 0: none by steps")
+    ckpt_interval_epochs: Count = key(1, "epochs between checkpoints; 0: none by epochs")
+    keep_checkpoint_max: PositiveCount = key(
+        5, "how many of the newest checkpoints are kept (best.ckpt and last.ckpt besides)"
+    )
+    eval_interval: Count = key(1, "epochs between evaluations while training; 0: none")
+    log_interval: PositiveCount = key(100, "steps between log lines")
+    tensorboard: bool = key(False, "0 | 1; 1: event files for TensorBoard in ckpt_path/tensorboard")
+    performance: bool = key(
+        False, "0 | 1; 1: only times performance_steps steps after 10 others; no evaluation, no checkpoints"
+    )
+    performance_steps: PositiveCount = key(100, "steps that a performance run times")
+
+
+class ModelArts(Section):
+    title = "ModelArts (Huawei Cloud)"
+    commands = ON_RANKS
+
+    enable_modelarts: bool = key(False, "0 | 1; 1: copy from and to its object storage with moxing")
+    data_url: str = key("", "folder in the object storage that is copied to data_path; data_dir is then inside data_path")
+    train_url: str = key(
+        "", "where in the object storage the run's folder is copied to when train.py ends", commands=("train",)
+    )
+    checkpoint_url: str = key(
+        "", "file or folder in the object storage, copied to load_path; pretrained is then inside load_path"
+    )
+    data_path: str = key("/cache/data", "local folder for data_url")
+    output_path: str = key(
+        "/cache/train", "local folder of the run; ckpt_path is then inside output_path", commands=("train",)
+    )
+    load_path: str = key("/cache/checkpoint_path/", "local folder for checkpoint_url")
+
+
+class Evaluation(Section):
+    title = "evaluation and prediction"
+    commands = ("eval",)
+
+    eval_batch_size: PositiveCount = key(128, "images per batch", commands=WITH_NETWORK)
+    result_json: str = key(
+        "", "file to write the evaluation's result to (postprocess.py: '' is result.json)", commands=("eval", "postprocess")
+    )
+    predict: str = key("", "eval.py: image or folder to classify instead of evaluating")
+    predict_json: bool = key(False, "0 | 1; 1: predictions as JSON lines")
+    top_k: PositiveCount = key(5, "classes printed per predicted image")
+
+
+class Export(Section):
+    title = "export"
+    commands = ("export",)
+
+    ckpt_file: str = key("", "checkpoint to export")
+    file_format: Literal["MINDIR", "ONNX", "AIR", "OM"] = key("MINDIR", "MINDIR | ONNX | AIR | OM")
+    file_name: str = key("", "file to write ('': the checkpoint's name with the format's ending)")
+    batch_size: BatchSizes = key(
+        0,
+        "images per batch that the file takes; 0: any number (AIR and OM: 1); OM also several, '1,8,64'",
+        mistaken_for={"train": "per_batch_size", "eval": "eval_batch_size"},
+    )
+    quantize: Literal["none", "int8"] = key("none", "none | int8: 8-bit weights and activations (ONNX)")
+    calibration_dir: str = key(
+        "", "int8: images that show the range of the activations; a folder of images or of class folders"
+    )
+    calibration_images: PositiveCount = key(256, "int8: how many of them are used, spread evenly over the folder")
+    enc_key_file: str = key(
+        "",
+        "file of 16, 24 or 32 bytes: the key that encrypts a MINDIR (AES-GCM), and opens it in eval.py",
+        commands=("eval", "export"),
+    )
+    soc_version: str = key(
+        "", "OM: the processor, 'Ascend' and the chip name that npu-smi info shows, for example Ascend310P3"
+    )
+    aipp: Literal["auto", "none", "rgb", "yuv420sp"] = key(
+        "auto",
+        "auto | none | rgb | yuv420sp: an OM takes normalised float32, or uint8 that AIPP normalises; auto: rgb",
+        commands=("export", "preprocess"),
+    )
+    atc: Literal["run", "script"] = key("run", "run | script: run ATC on the ONNX file, or only write the script that does")
+    atc_options: str = key("", "OM: further options of ATC, for example '--precision_mode_v2=origin'")
+
+
+class Offline(Section):
+    title = "off-line inference"
+    commands = ("preprocess", "postprocess")
+
+    bin_dir: str = key("prep_dataset", "preprocess.py: folder to write the .bin files to", commands=("preprocess",))
+    result_dir: str = key(
+        "result_Files", "postprocess.py: folder of the results, <image>_0.bin or <image>_0.txt", commands=("postprocess",)
+    )

@@ -1,0 +1,53 @@
+"""The types of configuration values, as recipes and command lines write them."""
+
+from typing import Annotated, Any, Optional
+
+from pydantic import BeforeValidator, Field
+
+
+def key(
+    default: Any,
+    text: str,
+    commands: Optional[tuple[str, ...]] = None,
+    decides: Optional[bool] = None,
+    mistaken_for: Optional[dict[str, str]] = None,
+) -> Any:
+    """A key of a section; the arguments are those of `keys.Key`, None: what the section says."""
+    extra: Any = {"commands": commands, "decides": decides, "mistaken_for": mistaken_for}
+    return Field(default=default, description=text, json_schema_extra=extra)
+
+
+def as_written(value: Any) -> Any:
+    """Tuples as the comma-separated text that users write, everything else as it is."""
+    return ",".join(str(item) for item in value) if isinstance(value, (tuple, list)) else value
+
+
+def items(value: Any) -> Any:
+    """'224,224' or [224, 224] -> a list; pydantic then checks the items."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",")] if value.strip() else []
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+def _number_or_numbers(value: Any) -> Any:
+    return [value] if isinstance(value, int) else items(value)
+
+
+Integer = Annotated[int, BeforeValidator(_number)]
+Count = Annotated[Integer, Field(ge=0)]
+PositiveCount = Annotated[Integer, Field(ge=1)]
+Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Positive = Annotated[Real, Field(gt=0)]
+Fraction = Annotated[Real, Field(ge=0, le=1)]
+BatchSizes = Annotated[tuple[Count, ...], Field(min_length=1), BeforeValidator(_number_or_numbers)]
+ImageSize = Annotated[tuple[PositiveCount, PositiveCount], BeforeValidator(items)]
+Range = Annotated[tuple[Positive, Positive], BeforeValidator(items)]
+Names = Annotated[tuple[str, ...], BeforeValidator(items)]
+PerChannel = Annotated[tuple[Real, Real, Real], BeforeValidator(items)]
