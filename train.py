@@ -16,7 +16,7 @@ def main(arguments: list) -> int:
     start_log()
     platform = device.prepare(config)
 
-    from src.training.train import train  # imports MindSpore, which `prepare` must precede
+    from src.training.start import train  # imports MindSpore, which `prepare` must precede
 
     with modelarts.copied(config) as config:
         train(config, platform)

@@ -111,7 +111,7 @@ def measure(names: list, rounds: int, output: Path) -> None:
     from src.distributed import communication
     from src.models.__main__ import describe
     from src.progress import beat
-    from src.training.train import create_network, create_step
+    from src.training.build import create_network, create_step
 
     class AllReduce(nn.Cell):
         """The sum over ranks."""

@@ -192,7 +192,7 @@ def mindspore_step(name: str, images: np.ndarray, labels: np.ndarray, _: bool) -
     prepare(config)
     import mindspore as ms
 
-    from src.training.train import create_network, create_step
+    from src.training.build import create_network, create_step
 
     step = create_step(create_network(config), np.full(10_000, LEARNING_RATE, np.float32), config, "CPU").set_train()
     inputs = ms.Tensor(images), ms.Tensor(labels.astype(np.int32))

@@ -1,12 +1,21 @@
-"""The sign of life that a rank leaves for its launcher (src/launch/command.py)."""
+"""Progress as people and as the launcher see it: bars on the terminal, signs of life in a rank's heartbeat file."""
 
 import contextlib
 import faulthandler
 import os
 import signal
+import sys
+from typing import Any
+
+from tqdm import tqdm
 
 VARIABLE = "RESNET_ZOO_HEARTBEAT"  # names the file; set by the launcher, one for each rank
 _beats = 0
+
+
+def bar(*args: Any, **kwargs: Any) -> tqdm:
+    """tqdm's progress bar, where the output for people is a terminal."""
+    return tqdm(*args, disable=not sys.stderr.isatty(), **kwargs)
 
 
 def beat() -> None:

@@ -30,7 +30,7 @@ def arm(what: str, batch: int, noted: Path) -> None:
     def faulty_beat() -> None:
         nonlocal batches
         beat()
-        counted = "src.training.callbacks" if Path(sys.argv[0]).name == "train.py" else "src.evaluation.evaluate"
+        counted = "src.training.loop" if Path(sys.argv[0]).name == "train.py" else "src.evaluation.evaluate"
         batches += sys._getframe(1).f_globals["__name__"] == counted
         if batches == batch and not noted.exists():
             noted.write_text(str(time.time()), encoding="ascii")

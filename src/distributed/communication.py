@@ -14,9 +14,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import communication, nn, ops
 
+from ..config import Config
 from ..errors import UserError, first_of
 from ..progress import beat
-from .group import Group
+from .group import ALONE, Group
 
 SMALLEST_MESSAGE = 64  # pieces; longer messages are padded to a power of two, because every length is compiled
 
@@ -43,6 +44,26 @@ def start() -> Group:
     )
     barrier(group)  # links are set up now: a rank that first does something else for long would be given up
     beat()  # tells the launcher that this rank has joined
+    return group
+
+
+def join(config: Config, platform: str) -> Group:
+    """This process's place among those of a distributed run, of which it then is part; alone without one.
+
+    Raises:
+        UserError: the launcher started another number of processes than `group_size` says.
+    """
+    if not config.is_distributed:
+        return ALONE
+    group = start()
+    if "group_size" in config.given and config.group_size != group.size:
+        raise UserError(f"group_size: {config.group_size}, but the launcher started {group.size} processes")
+    ms.set_auto_parallel_context(
+        parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=group.size
+    )
+    if config.allreduce_fusion_mb and platform != "CPU":  # the CPU's collectives have no fusion
+        fusion = {"mode": "size", "config": config.allreduce_fusion_mb}
+        ms.set_auto_parallel_context(comm_fusion={"allreduce": fusion})
     return group
 
 

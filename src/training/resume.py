@@ -14,6 +14,7 @@ from ..config import KEYS, Config, build_config
 from ..errors import UserError, first_of
 from ..log import log
 from .step import GRADIENT_MEANS, TrainStep
+from .stopping import stops_early
 
 DATA, WORKERS = "data", "workers"  # what `resume_allow` may name besides configuration keys
 
@@ -82,6 +83,20 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
         )
     for key, difference in differences.items():
         log.warning("resume: %s changes, as allowed: %s", key, difference)
+
+
+def is_finished(saved: Checkpoint, config: Config, steps_per_epoch: int, evaluates: bool) -> bool:
+    """Whether nothing is left to do of a checkpoint's run.
+
+    Args:
+        steps_per_epoch: updates of the weights per epoch.
+        evaluates: whether the run evaluates its weights at its end.
+    """
+    epoch, within = divmod(saved.metadata["step"], steps_per_epoch)
+    if within:
+        return False
+    evaluated = saved.metadata["evaluation"].get("epoch") == epoch
+    return (epoch == config.max_epoch and (evaluated or not evaluates)) or stops_early(config, epoch, saved.metadata["best"])
 
 
 def state_of(network: nn.Cell, step: TrainStep) -> dict:

@@ -2,10 +2,25 @@
 
 import signal
 import time
+from collections.abc import Mapping
 from types import FrameType
-from typing import Optional
+from typing import Any, Optional
+
+from ..config import Config
 
 _TIMED_OUT = 124  # exit code of timeout(1)
+
+
+def stops_early(config: Config, epoch: int, best: Mapping[str, Any]) -> bool:
+    """Whether the accuracy has not risen for the number of evaluations that `early_stop` allows.
+
+    Args:
+        epoch: number of the present epoch, from 1.
+        best: the best evaluation so far, with the number of its `epoch`, if there was one.
+    """
+    if not config.early_stop or "epoch" not in best:
+        return False
+    return (epoch - best["epoch"]) // config.eval_interval >= config.early_stop
 
 
 class StopRequests:
@@ -14,7 +29,7 @@ class StopRequests:
     A context manager: the signals' former handlers come back at its end.
 
     Args:
-        minutes: time allowed from now on; 0: any.
+        minutes: time allowed from now on; 0: no limit.
     """
 
     def __init__(self, minutes: float):

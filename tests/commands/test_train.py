@@ -13,7 +13,8 @@ import eval as eval_command
 import train
 from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
-from src.config import build_config
+from src.config import build_config, load_config
+from src.data.preprocessing import preprocessing_for
 from src.data.sources.folder import index_folder
 from src.formats.load import restore_network
 from src.models.create import create_model
@@ -37,7 +38,7 @@ def test_a_run_learns_and_leaves_what_it_promises(trained):
     names = sorted(path.name for path in run.iterdir())
     assert names == [
         "best.ckpt", "config.yaml", "last.ckpt", "metrics.jsonl", "resnext11_8x16d-8_30.ckpt", "resnext11_8x16d-8_32.ckpt",
-        "resnext11_8x16d_bs8_1p_acc.log", "train_0.log",
+        "resnext11_8x16d_bs8_1p_acc.log", "resolved.yaml", "train_0.log",
     ]  # fmt: skip
     written = [(event["epoch"], event["step"]) for event in events(run) if event["event"] == "checkpoint"]
     assert written[:6] == [(1, 3), (1, 4), (2, 6), (2, 8), (3, 9), (3, 12)] and written[-2:] == [(8, 30), (8, 32)]
@@ -51,7 +52,19 @@ def test_a_run_learns_and_leaves_what_it_promises(trained):
     best = max(event["top1"] for event in evaluations)
     assert best >= 0.9  # three colours are easy
     assert checkpoint.load(run / "best.ckpt").metadata["evaluation"]["top1"] == best
-    assert yaml.safe_load((run / "config.yaml").read_text())["per_batch_size"] == 8
+    given, resolved = (yaml.safe_load((run / f"{name}.yaml").read_text()) for name in ("config", "resolved"))
+    assert given["per_batch_size"] == resolved["per_batch_size"] == 8
+    assert "T_max" not in given and resolved["T_max"] == 8
+
+
+def test_a_runs_configuration_leaves_a_checkpoint_its_own_preprocessing(trained, tmp_path, command):
+    again = ["--config_path", trained["run"] / "config.yaml", "--max_epoch", "30", "--dry_run"]
+    with pytest.raises(SystemExit):
+        train.main([str(argument) for argument in again])
+    saved = checkpoint.load(trained["run"] / "best.ckpt")
+    config = load_config(["--config_path", str(trained["run"] / "config.yaml")], "eval")
+    changed = {**saved.metadata, "preprocessing": {**saved.metadata["preprocessing"], "mean": [0.1, 0.2, 0.3]}}
+    assert preprocessing_for(config, changed).mean == (0.1, 0.2, 0.3)
 
 
 def test_log_lines_and_events_name_epoch_step_loss_rate_and_speed(trained):

@@ -34,7 +34,7 @@ def test_a_recipe_dry_runs_and_its_schedule_and_network_can_be_built(recipe):
 
 
 def test_the_networks_of_all_recipes_can_be_built():
-    from src.training.train import create_network
+    from src.training.build import create_network
 
     configs = [load_config(["--config_path", str(path)]) for path in RECIPES]
     for config in {config.backbone: config for config in configs}.values():

@@ -21,12 +21,12 @@ import numpy as np  # noqa: E402
 from mindspore import Tensor, nn  # noqa: E402
 
 from src.distributed import communication  # noqa: E402
+from src.distributed.communication import join  # noqa: E402
 from src.distributed.group import Group  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.models.regularization import Dropout, number_random_layers  # noqa: E402
 from src.progress import beat  # noqa: E402
 from src.training.step import TrainStep  # noqa: E402
-from src.training.train import join  # noqa: E402
 
 
 def main(folder: Path, at_the_end: str) -> None:

@@ -1,0 +1,61 @@
+"""Makes what a run trains with, from its configuration: network and training step."""
+
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+from mindspore import nn
+
+from .. import checkpoint
+from ..checkpoint import Checkpoint
+from ..config import Config
+from ..distributed.group import ALONE, Group
+from ..models.create import create_model
+from ..models.regularization import number_random_layers
+from .finetune import freeze, start_from
+from .losses import create_loss
+from .optimizers import create_optimizer
+from .precision import mixed_precision
+from .step import MovingAverage, TrainStep
+
+
+def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, group: Group = ALONE) -> nn.Cell:
+    """The network to train, with fresh weights or those of `pretrained`, frozen up to `freeze`.
+
+    Args:
+        resumed_from: the checkpoint whose weights it will get instead.
+    """
+    source = resumed_from
+    if source is None and config.pretrained:
+        source = checkpoint.load(Path(config.pretrained))
+        source = source.averaged() if config.use_ema else source
+    network = create_model(
+        config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate,
+        config.drop_path_rate, source.padding if source else "symmetric", config.bn_statistics == "sync",
+    )  # fmt: skip
+    number_random_layers(network, group.rank)
+    if source and source is not resumed_from:
+        start_from(network, source)
+    if config.freeze:
+        freeze(network, config.freeze)
+    return network
+
+
+def create_step(network: nn.Cell, rates: np.ndarray, config: Config, platform: str, group: Group = ALONE) -> TrainStep:
+    """The training step that `config` describes.
+
+    Args:
+        rates: learning rate of every step of the run.
+    """
+    optimizer = create_optimizer(network, rates, config)
+    return TrainStep(
+        mixed_precision(network, config.amp_level, config.amp_dtype, platform),
+        optimizer,
+        create_loss(config),
+        loss_scale=config.loss_scale,
+        scale_window=config.loss_scale_window if config.is_dynamic_loss_scale else 0,
+        accumulate_steps=config.accumulate_steps,
+        clip_norm=config.clip_grad_norm,
+        average=MovingAverage(network, config.ema_decay) if config.ema_decay else None,
+        reduce_gradients=nn.DistributedGradReducer(optimizer.parameters) if group.size > 1 else None,
+    )

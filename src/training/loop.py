@@ -1,0 +1,220 @@
+"""The loop of training: what happens after every step and after every epoch, in reading order."""
+
+import time
+from typing import Any, Optional
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn
+
+from .. import checkpoint
+from ..checkpoint import Checkpoint
+from ..config import Config
+from ..data.index import ImageIndex
+from ..data.pipeline import train_pipeline
+from ..data.scan import naming_bad_images
+from ..distributed import communication
+from ..distributed.group import Group
+from ..errors import StoppedError
+from ..log import log
+from ..progress import beat
+from . import resume
+from .run_folder import RunFolder
+from .step import TrainStep
+from .step_log import Batch, StepLog
+from .stopping import StopRequests, stops_early
+from .validation import Validation
+
+
+class Loop:
+    """A run under way.
+
+    Args:
+        images: to train on, read by `workers` threads.
+        network: whose weights `step` trains.
+        steps: knows the position; where the run is resumed, that of the checkpoint.
+        validation: evaluates the weights; None: nothing is evaluated.
+        describe: what a checkpoint says of the model, whatever the position.
+    """
+
+    def __init__(
+        self, config: Config, group: Group, folder: RunFolder, images: ImageIndex, workers: int, network: nn.Cell,
+        step: TrainStep, steps: StepLog, validation: Optional[Validation], describe: dict[str, Any],
+    ):  # fmt: skip
+        self.config = config
+        self.group = group
+        self.folder = folder
+        self.images = images
+        self.workers = workers
+        self.network = network
+        self.step = step
+        self.steps = steps
+        self.validation = validation
+        self.describe = describe
+        self.model = ms.Model(step)
+        self.requests = StopRequests(config.time_limit)
+        self.stop_code = 0  # exit code of a stop that all ranks have agreed on
+        self.last_evaluation: dict[str, Any] = {}
+        self.best: dict[str, Any] = {"top1": -1.0}
+        self.newest = ""  # path of the newest checkpoint
+
+    def run(self, saved: Optional[Checkpoint]) -> None:
+        """Trains to the end, from the beginning or from where a checkpoint of this run was written."""
+        epoch = self.go_on_from(saved) if saved else 0
+        started, first_step = time.perf_counter(), self.steps.step
+        with self.requests:
+            while epoch < self.config.max_epoch and not self.stops_early():
+                self.train_epoch(epoch)
+                self.after_epoch(epoch)
+                epoch += 1
+        self.report(first_step, time.perf_counter() - started)
+
+    def train_epoch(self, epoch: int) -> None:
+        """The steps of an epoch that are still to be done. MindSpore's Model calls `after_batch` for every batch."""
+        done = self.steps.step - epoch * self.steps.geometry.steps_per_epoch
+        if done < self.steps.geometry.steps_per_epoch:
+            batches = train_pipeline(self.images, self.config, epoch, self.workers, done, self.group)
+            with naming_bad_images(self.images):
+                self.model.train(1, batches, callbacks=AfterBatch(self.steps, self.after_batch), dataset_sink_mode=False)
+            self.stop_if_agreed()
+
+    def after_batch(self, batch: Batch) -> bool:
+        """What happens after a batch, and after the last one of a step; returns whether to leave the epoch."""
+        beat()
+        if not self.steps.count(batch):
+            return False
+        self.steps.check()
+        self.steps.log()
+        if self.saves_by_steps() and not self.steps.at_epoch_end:  # there, the evaluation comes first
+            self.save()
+        self.agree_to_stop()
+        return bool(self.stop_code)
+
+    def after_epoch(self, epoch: int) -> None:
+        """What happens after the steps of an epoch, counted from 0."""
+        if self.evaluates(epoch):
+            self.evaluate()
+            self.agree_to_stop()
+        by_epochs = self.config.ckpt_interval_epochs and (epoch + 1) % self.config.ckpt_interval_epochs == 0
+        if epoch + 1 == self.config.max_epoch or by_epochs or self.saves_by_steps() or self.stops_early():
+            self.save()
+        self.stop_if_agreed()
+
+    # Evaluating and saving
+
+    def evaluate(self) -> None:
+        """Evaluates the weights, and their averages where there are any; keeps the better ones so far as best.ckpt."""
+        self.align_statistics()
+        results = {"": self.validation.run(checkpoint.weights_of(self.network), self.stop_if_alone)}
+        if self.step.average is not None:
+            results["ema_"] = self.validation.run(self.step.average.weights(), self.stop_if_alone)
+        position = self.steps.position()
+        kept = list(results)[-1]  # the averages, where there are any: the weights that such a run is for
+        best = results[kept]["top1"] > self.best["top1"]
+        for kind, result in results.items():
+            log.info(
+                "epoch %d evaluation%s: top-1 %.2f %% top-5 %.2f %% of %d images%s",
+                position["epoch"], " of the averaged weights" * bool(kind), 100 * result["top1"], 100 * result["top5"],
+                result["images"], " (best so far)" * (best and kind == kept),
+            )  # fmt: skip
+        self.last_evaluation = {**position, **results[kept]}
+        values = {kind + key: value for kind, result in results.items() for key, value in result.items()}
+        self.folder.metrics.write("eval", **position, **values)
+        if best:
+            self.best = {"top1": results[kept]["top1"], **position}
+            self.folder.save_best(self.validation.network, {**self.metadata(), "averaged": self.step.average is not None})
+
+    def save(self) -> None:
+        """Writes a checkpoint of the present step."""
+        self.align_statistics()
+        self.newest = str(self.folder.save(self.network, self.metadata(), resume.state_of(self.network, self.step)))
+
+    def align_statistics(self) -> None:
+        """Gives all ranks the same running statistics, whose images were not the same, and their averages."""
+        # Those of the network, of its averages, and those kept for an overflow.
+        statistics = [p for p in self.step.get_parameters() if ".running_" in p.name]
+        communication.align(statistics, self.group, mean=self.config.bn_statistics == "mean")
+
+    def metadata(self) -> dict[str, Any]:
+        """What a checkpoint of the present step says of itself."""
+        return {**self.describe, **self.steps.position(), "evaluation": self.last_evaluation, "best": self.best}
+
+    # When
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, ends with an evaluation."""
+        if self.validation is None or epoch < 0:
+            return False
+        return epoch + 1 == self.config.max_epoch or (epoch + 1) % self.config.eval_interval == 0
+
+    def saves_by_steps(self) -> bool:
+        """Whether the present step is one of those after which `ckpt_interval` asks for a checkpoint."""
+        return bool(self.config.ckpt_interval) and self.steps.step % self.config.ckpt_interval == 0
+
+    def stops_early(self) -> bool:
+        """Whether `early_stop` ends the run here."""
+        return stops_early(self.config, self.steps.epoch, self.best)
+
+    # How a run ends and goes on
+
+    def agree_to_stop(self) -> None:
+        """Notes whether any rank was asked to stop. All of them call it at the same places, so that all stop there."""
+        asked = np.array([self.requests.exit_code if self.requests.requested else 0], np.int64)
+        self.stop_code = self.stop_code or int(communication.all_gather(asked, self.group).max())
+
+    def stop_if_alone(self) -> None:
+        """Within an evaluation, where ranks are not in step, only a single process can stop. Raises StoppedError."""
+        if self.group.size == 1:
+            self.agree_to_stop()
+            self.stop_if_agreed()
+
+    def stop_if_agreed(self) -> None:
+        """Saves and ends the run if a stop was agreed on. Raises StoppedError."""
+        if not self.stop_code:
+            return
+        self.save()
+        self.folder.metrics.write("stop", **self.steps.position(), reason=self.requests.reason)
+        communication.barrier(self.group)  # whoever leaves first is followed at once by the others
+        raise StoppedError(
+            f"stopped by {self.requests.reason} after step {self.steps.step}, saved as {self.newest}; "
+            "the same command with --resume auto goes on from there",
+            self.stop_code,
+        )
+
+    def go_on_from(self, saved: Checkpoint) -> int:
+        """Takes over what the checkpoint knows; returns the number of the epoch to go on with, from 0."""
+        self.newest = str(saved.path)
+        self.last_evaluation = saved.metadata["evaluation"]
+        self.best = saved.metadata["best"]
+        finished, within = divmod(self.steps.step, self.steps.geometry.steps_per_epoch)
+        evaluation_missing = self.evaluates(finished - 1) and self.last_evaluation.get("epoch") != finished
+        log.info("resume: %s, after step %d of %d", saved.path, self.steps.step, self.steps.geometry.steps)
+        return finished - 1 if not within and evaluation_missing else finished
+
+    def report(self, first_step: int, seconds: float) -> None:
+        """Writes the result of the run."""
+        images = (self.steps.step - first_step) * self.steps.geometry.images_per_step
+        log.info("trained %d images in %.1f s; newest checkpoint: %s", images, seconds, self.newest)
+        result = {
+            "images": images, "seconds": round(seconds, 2), "step_seconds": round(self.steps.train_seconds, 2),
+            "img_per_s": round(images / seconds, 2), "checkpoint": self.newest,
+        }  # fmt: skip
+        self.folder.metrics.write("end", **result)
+        best = {f"best_{key}": value for key, value in self.best.items()} if self.validation else {}
+        self.folder.write_result([f"{key}: {value}" for key, value in {**best, **result}.items()])
+
+
+class AfterBatch(ms.Callback):
+    """Hands what MindSpore's Model tells after every batch to a function, which says whether to leave the epoch."""
+
+    def __init__(self, steps: StepLog, after_batch):
+        self.steps = steps
+        self.after_batch = after_batch
+
+    def on_train_step_begin(self, run_context) -> None:
+        self.steps.begin_batch()
+
+    def on_train_step_end(self, run_context) -> None:
+        loss, finite, scale = (float(output.asnumpy()) for output in run_context.original_args().net_outputs)
+        if self.after_batch(Batch(loss, bool(finite), scale)):
+            run_context.request_stop()

@@ -1,0 +1,136 @@
+"""A training run from its configuration to its end: group, data, network, step, loop."""
+
+from pathlib import Path
+from typing import Any, Optional
+
+import mindspore as ms
+from mindspore import nn
+
+from ..config import Config
+from ..data.datasets import open_training_data
+from ..data.index import ImageIndex
+from ..data.order import steps_per_epoch
+from ..data.pipeline import train_pipeline
+from ..data.preprocessing import preprocessing_from
+from ..data.scan import naming_bad_images
+from ..device import worker_count
+from ..distributed import communication
+from ..distributed.group import ALONE, Group
+from ..errors import UserError
+from ..log import log
+from . import resume
+from .build import create_network, create_step
+from .loop import Loop
+from .performance import measure
+from .run_folder import RunFolder, check_writable, open_folder
+from .schedules import learning_rates
+from .step import TrainStep
+from .step_log import Geometry, StepLog
+from .validation import Validation
+
+
+def train(config: Config, platform: str) -> None:
+    """Trains the network that `config` describes on the platform that `device.prepare` chose.
+
+    Raises:
+        UserError: data, checkpoint or folder cannot be used, or the loss stopped being finite.
+        StoppedError: a signal or the time limit ended the run early; its state is saved.
+    """
+    if config.bn_statistics == "sync" and platform != "Ascend":
+        raise UserError(f"bn_statistics: sync needs Ascend, MindSpore's {platform} has none; pass master or mean")
+    group = communication.join(config, platform)
+    config = config.model_copy(update={"rank": group.rank, "group_size": group.size})
+    check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long
+    saved = resume.find_checkpoint(config)
+
+    workers = worker_count(config.num_parallel_workers)
+    with communication.master_first(group):  # it checks the files; the others read what it noted
+        train_index, eval_index = open_training_data(config, workers)
+    for index in filter(None, (train_index, eval_index)):
+        communication.check_same_images(len(index), index.fingerprint, group)
+    geometry = divide(config, len(train_index), group)
+    if saved:
+        resume.check_same_run(saved, config, train_index.fingerprint, workers)
+        if resume.is_finished(saved, config, geometry.steps_per_epoch, evaluates=eval_index is not None):
+            log.info("%s is the end of its run: nothing is left to do. To train longer, raise max_epoch and pass "
+                     "--resume_allow max_epoch", saved.path)  # fmt: skip
+            communication.barrier(group)
+            return
+
+    rates = learning_rates(config, geometry.steps_per_epoch, geometry.images_per_step)
+    network = create_network(config, saved, group)
+    step = create_step(network, rates, config, platform, group)
+    if saved:
+        resume.restore(network, step, saved)
+    communication.check_same_parameters(network, group, trained_only=False)
+
+    folder = open_folder(config, group, saved, **_mark(train_index))
+    _log_start(config, platform, group, train_index, eval_index, geometry, workers)
+    steps = StepLog(rates, geometry, config.log_interval, folder.metrics, saved.metadata["step"] if saved else 0)
+    try:
+        if config.performance:
+            _measure(config, group, folder, train_index, workers, step, steps)
+        else:
+            preprocessing = preprocessing_from(config)
+            validation = None
+            if eval_index is not None:
+                validation = Validation(config, eval_index, preprocessing, workers, group, network.padding)
+            describe = {**_description(config, network, train_index, workers), "preprocessing": preprocessing.to_dict()}
+            Loop(config, group, folder, train_index, workers, network, step, steps, validation, describe).run(saved)
+        communication.check_same_parameters(network, group)
+        communication.barrier(group)
+    finally:
+        steps.close()
+
+
+def divide(config: Config, images: int, group: Group = ALONE) -> Geometry:
+    """Epochs and steps of a run. Raises UserError where the images do not fill one step."""
+    on_one_process = config.per_batch_size * config.accumulate_steps
+    steps = steps_per_epoch(images, on_one_process, group)
+    if not steps:
+        factors = {"accumulate_steps": config.accumulate_steps, "processes": group.size}
+        times = "".join(f" x {value} {key}" for key, value in factors.items() if value > 1)
+        raise UserError(f"per_batch_size: {config.per_batch_size}{times} is more than the {images} training images")
+    return Geometry(config.max_epoch, steps, config.accumulate_steps, on_one_process * group.size)
+
+
+def _description(config: Config, network: nn.Cell, index: ImageIndex, workers: int) -> dict[str, Any]:
+    """What every checkpoint of the run says of itself."""
+    return {
+        "backbone": config.backbone,
+        "num_classes": config.num_classes,
+        "padding": network.padding,
+        "class_names": list(index.class_names),
+        "config": config.resolved(),
+        "dataset": {"kind": index.images.kind, "fingerprint": index.fingerprint},
+        "data_workers": workers,
+        "mindspore": ms.__version__,
+    }
+
+
+def _mark(index: ImageIndex) -> dict[str, str]:
+    """What every line of the metrics says beside its values: accuracies on made-up images mean nothing."""
+    return {"dataset": "synthetic"} if index.images.kind == "synthetic" else {}
+
+
+def _log_start(
+    config: Config, platform: str, group: Group, train_index: ImageIndex, eval_index: Optional[ImageIndex],
+    geometry: Geometry, workers: int,
+) -> None:  # fmt: skip
+    processes = f", {group.size} processes" if config.is_distributed else ""
+    log.info(
+        "%s on %s: %d classes, %d %straining images, %d for evaluation, %d epochs of %d steps, %d data workers%s",
+        config.backbone, platform, config.num_classes, len(train_index), "synthetic " * bool(_mark(train_index)),
+        len(eval_index or ()), config.max_epoch, geometry.steps_per_epoch, workers, processes,
+    )  # fmt: skip
+
+
+def _measure(
+    config: Config, group: Group, folder: RunFolder, index: ImageIndex, workers: int, step: TrainStep, steps: StepLog
+) -> None:
+    """Times some steps; nothing is evaluated or saved."""
+    with naming_bad_images(index):
+        measure(
+            step, steps, lambda epoch: train_pipeline(index, config, epoch, workers, group=group),
+            config.performance_steps, folder,
+        )  # fmt: skip
