@@ -17,8 +17,16 @@ die() {
 # is_usable: .venv has uv, and a Python of the wanted version.
 is_usable() { [[ $(probe "$venv/bin/python") == "ok ${wanted:-3.}"* ]] && "$uv" --version &>/dev/null; }
 
+# halves: prints the packages whose installation was interrupted; uv writes INSTALLER last.
+halves() {
+  local info
+  for info in "$venv"/lib/python*/site-packages/*.dist-info; do
+    [[ ! -d $info || -e $info/INSTALLER ]] || printf '%s\n' "$info"
+  done
+}
+
 is_current() {
-  [[ ! -e $venv/.incomplete ]] && is_usable &&
+  is_usable && [[ -z $(halves) ]] &&
     "$uv" pip install --check --offline --no-cache --no-deps --python "$venv/bin/python" -r "$lock" &>/dev/null
 }
 
@@ -27,14 +35,15 @@ attempt() {
   local status=0 reason
   "${@:2}" </dev/null >"$log" 2>&1 || status=$?
   ((status)) || return 0
-  reason=$(grep -iE '^ *(error|cause|warning: retrying)' "$log" | sed '1b; $!d' | cut -c 1-250 | paste -s -d ';') || reason=""
-  die "$1: got exit code $status (${reason:-see the log}); expected 0. If the reason is the network or the disk, mend pip's index \
-and proxy settings or free $FREE_MB MB, then run this again. Log: $log"
+  reason=$(grep -iE '^ *(error|cause|warning: retrying)' "$log" |
+    sed -E '1!{$!d}; s/^ +//; s/ \(Retry\([^)]*\)\)//; s/<[^>]*>: //' | cut -c 1-250 | paste -s -d ';') || true
+  die "$1: got exit code $status (${reason:-see the log}); expected 0. If that is the network, mend pip's index and proxy \
+settings; if the disk, free $FREE_MB MB; then run this again. Log: $log"
 }
 
 # 1. Nothing of the caller's Python, pip or uv settings may redirect the installation.
-unset PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_PYTHON PIP_DRY_RUN PIP_NO_DEPS PIP_REQUIREMENT \
-  UV_PYTHON UV_SYSTEM_PYTHON UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_VERIFY_HASHES
+unset PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_PYTHON PIP_DRY_RUN PIP_NO_DEPS PIP_REQUIREMENT
+for name in "${!UV_@}"; do [[ $name =~ ^UV_(CACHE_DIR|LINK_MODE)$ ]] || unset "$name"; done
 python=${PYTHON:-}
 [[ $python != */* || $python == /* ]] || python=$PWD/$python
 CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -45,12 +54,10 @@ PATH=":$PATH:" PATH=${PATH//":$venv/bin:"/:} PATH=${PATH//":${VIRTUAL_ENV:-$venv
 PATH=${PATH#:} PATH=${PATH%:}
 [[ -f $lock && -r $lock ]] ||
   die "requirements file: got '$lock'; expected a readable file. Give its path from the repository root."
-if [[ -n $python ]]; then
-  wanted=$(probe "$python")
-  [[ $wanted == ok* ]] ||
-    die "PYTHON: got '$python' ($wanted); expected $EXPECTED_PYTHON. Correct it, or unset it to search for one."
-  wanted=${wanted#ok }
-fi
+[[ -z $python ]] || wanted=$(probe "$python")
+[[ $wanted == ok* || -z $wanted ]] ||
+  die "PYTHON: got '$python' ($wanted); expected $EXPECTED_PYTHON. Correct it, or unset it to search for one."
+wanted=${wanted#ok }
 if is_current; then exit 0; fi
 
 # 2. One set-up at a time: a second one waits, then finds the environment current.
@@ -67,7 +74,8 @@ if ! is_usable; then
   [[ -n $python ]] || find_python
   rm -rf "$venv" 2>/dev/null || die "folder: got '$venv', which cannot be removed; expected to remake it. Remove it."
   free=$(df -Pm . | awk 'NR == 2 { print $4 }')
-  ((${free:-FREE_MB} >= FREE_MB)) || die "disk space: got $free MB in $PWD; expected at least $FREE_MB MB. Free some, then run this again."
+  ((${free:-FREE_MB} >= FREE_MB)) ||
+    die "disk space: got $free MB in $PWD; expected at least $FREE_MB MB. Free some, then run this again."
   mkdir "$venv"
   attempt "$python -m venv" "$python" -m venv "$venv"
   sed -n '/^uv==/,/[^\\]$/p' requirements-dev.txt >"$venv/uv.txt"
@@ -75,11 +83,8 @@ if ! is_usable; then
     --timeout 15 --retries 2 -r "$venv/uv.txt"
 fi
 
-# 4. The packages. The marker stays when this is interrupted; uv writes INSTALLER last into a package.
-touch "$venv/.incomplete"
-for info in "$venv"/lib/python*/site-packages/*.dist-info; do
-  [[ -e $info/INSTALLER ]] || rm -rf "$info"
-done
+# 4. The packages; half ones again.
+while read -r info; do rm -rf "$info"; done < <(halves)
 export UV_HTTP_TIMEOUT=15 UV_HTTP_RETRIES=2 # as pip above: without a network, an end within a minute
 use_pip_settings "$venv/bin/python"
 [[ -n ${UV_CACHE_DIR:-} ]] || mkdir -p "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/uv" 2>/dev/null ||
@@ -88,4 +93,3 @@ version=$(probe "$venv/bin/python")
 echo "setup_env: installing $lock for Python ${version#ok } into .venv: about 3 GB the first time, which takes minutes"
 attempt "uv pip sync" "$uv" pip sync "${uv_options[@]}" --python "$venv/bin/python" \
   --require-hashes --no-build --compile-bytecode "$lock"
-rm "$venv/.incomplete"

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Which interpreter can make .venv; to be sourced. uv's own search ends at the first shim of a Python that pyenv has not selected.
+# Which interpreter can make .venv; to be sourced.
+# uv's own search does not do: it fails at a shim of a Python that pyenv did not select.
 
 readonly EXPECTED_PYTHON="64-bit CPython 3.9 - 3.12 with venv and ensurepip"
 # Prints "ok 3.11", or what is wrong; any Python can run it.

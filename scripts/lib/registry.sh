@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Where setup_env.sh and lock.sh get packages from; to be sourced.
 
-# use_pip_settings PYTHON: fills `uv_options` with pip's indexes, certificates and proxy, because uv does not read pip's settings.
+# use_pip_settings PYTHON: fills `uv_options` with pip's indexes, certificates and proxy; uv does not read pip's settings.
 use_pip_settings() {
   local -A setting=()
   local listed section key value word

@@ -24,7 +24,7 @@ case "$*" in
   "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
   "-m pip config list") echo "${PIP_SETTINGS-}" ;;
   "-m pip install "*)
-    echo "${PIP_TARGET-}${PYTHONPATH-}$*" >>"$PIP_CALLS"
+    echo "${PIP_TARGET-}${PYTHONPATH-}$*" >>"$CALLS_OF_PIP"
     PIP
     cat >"$(dirname "$0")/uv" <<'END'
 #!/bin/bash
@@ -33,7 +33,7 @@ case "$*" in
   --version) ;;
   "pip install --check "*) [[ -e $has ]] && ! grep -qvxFf "$has" "${@: -1}" ;;
   "pip sync "*)
-    echo "${UV_PYTHON-}${PYTHONPATH-}$*" >>"$UV_CALLS"
+    echo "${UV_PYTHON-}${PYTHONPATH-}$*" >>"$CALLS_OF_UV"
     UV
     cp "${@: -1}" "$has" ;;
   *) exit 9 ;;
@@ -102,7 +102,7 @@ class Repository:
         return subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, timeout=30, check=False)
 
     def environment(self) -> dict:
-        calls = {f"{tool.upper()}_CALLS": str(file) for tool, file in self.calls.items()}
+        calls = {f"CALLS_OF_{tool.upper()}": str(file) for tool, file in self.calls.items()}
         return {"PATH": str(self.bin), "HOME": str(self.root.parent), **calls}
 
     def calls_of(self, tool: str) -> list:
