@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from make_reference import FOLDER, import_torchvision
 from torch import nn
-from weights import draw_weights
 
 from training import (
     CURVE_FIRST_SEED,
@@ -28,6 +27,7 @@ from training import (
     draw_batch,
     sample,
 )
+from weights import draw_weights
 
 
 def reference_network(published: str, stage_sizes: tuple) -> nn.Module:
