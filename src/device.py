@@ -35,7 +35,7 @@ def prepare(config: Config) -> str:
     Raises:
         UserError: the platform asked for is not there.
     """
-    _set_environment(config)
+    set_environment(config.platform)
     import mindspore as ms
     from mindspore import dataset
 
@@ -55,9 +55,10 @@ def prepare(config: Config) -> str:
     return platform
 
 
-def _set_environment(config: Config) -> None:
+def set_environment(platform: str) -> None:
+    """What MindSpore reads when it is imported, for the platform asked for; `prepare` does it too."""
     os.environ.setdefault("GLOG_v", "3")  # errors only; the user's own setting wins
-    if config.platform in ("auto", "CPU") and _has_slow_convolutions():
+    if platform in ("auto", "CPU") and _has_slow_convolutions():
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
 

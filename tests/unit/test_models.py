@@ -32,11 +32,19 @@ def test_an_unknown_name_lists_near_ones():
         create_model("resnext50_32x4")
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet20", "resnext11_8x16d", "resnet50"])
-def test_every_weight_gets_a_gradient(name):
+@pytest.fixture
+def without_compiling():
+    mode = ms.get_context("mode")
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    yield
+    ms.set_context(mode=mode)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_weight_of_every_network_gets_a_gradient(name, without_compiling):
     network = create_model(name, 5).set_train()
     weights = network.trainable_params()
-    images = ms.Tensor(np.random.default_rng(0).standard_normal((2, 3, 64, 64), np.float32))
+    images = ms.Tensor(np.random.default_rng(0).standard_normal((2, 3, 32, 32), np.float32))
 
     def loss(images):
         return (network(images) ** 2).sum()
@@ -114,14 +122,6 @@ def pad_by_hand(parent: nn.Cell, convolutions: bool) -> None:
                 setattr(parent, name, Windows(cell))
         else:
             pad_by_hand(cell, convolutions)
-
-
-@pytest.fixture
-def without_compiling():
-    mode = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    yield
-    ms.set_context(mode=mode)
 
 
 @pytest.mark.parametrize(
