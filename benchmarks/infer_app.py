@@ -54,7 +54,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from src.data.pipeline import PillowCrop
-from src.data.preprocessing import Preprocessing
+from src.model_info import Preprocessing
 model, folder = sys.argv[1:]
 given = json.loads(Path(model + ".meta.json").read_text())["preprocessing"]
 preprocessing = Preprocessing.from_dict({**given, "antialias": True})

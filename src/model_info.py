@@ -2,10 +2,42 @@
 
 import hashlib
 import json
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from .errors import UserError
 from .files import write_text
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Decode to RGB, resize, centre-crop, scale to 0..1, subtract mean, divide by std, channels first.
+
+    Attributes:
+        image_size: (height, width) of the crop in pixels.
+        resize: pixels of the shorter side, or of both with mode "square".
+        resize_mode: "shorter" keeps the aspect ratio, "square" does not.
+        antialias: Pillow's bilinear filter, which averages when it shrinks, instead of OpenCV's, which samples.
+        mean, std: per channel, red, green, blue, for pixels scaled to 0..1.
+    """
+
+    image_size: tuple
+    resize: int
+    resize_mode: str
+    antialias: bool
+    mean: tuple
+    std: tuple
+
+    def to_dict(self) -> dict:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Preprocessing":
+        """The reverse of `to_dict`. Raises UserError for a description with other keys."""
+        if set(values) != {field.name for field in fields(cls)}:
+            raise UserError(f"preprocessing: expected the keys {[f.name for f in fields(cls)]}, got {sorted(values)}")
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def meta_path(model: Path) -> Path:

@@ -1,40 +1,7 @@
-"""What happens to an image before the network sees it in evaluation, as data that travels with the weights."""
-
-from dataclasses import asdict, dataclass, fields
+"""The preprocessing of an evaluation: what the configuration asks for, and what is stored with the weights."""
 
 from ..config import Config
-from ..errors import UserError
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """Decode to RGB, resize, centre-crop, scale to 0..1, subtract mean, divide by std, channels first.
-
-    Attributes:
-        image_size: (height, width) of the crop in pixels.
-        resize: pixels of the shorter side, or of both with mode "square".
-        resize_mode: "shorter" keeps the aspect ratio, "square" does not.
-        antialias: Pillow's bilinear filter, which averages when it shrinks, instead of OpenCV's, which samples.
-        mean, std: per channel, red, green, blue, for pixels scaled to 0..1.
-    """
-
-    image_size: tuple
-    resize: int
-    resize_mode: str
-    antialias: bool
-    mean: tuple
-    std: tuple
-
-    def to_dict(self) -> dict:
-        """For JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "Preprocessing":
-        """The reverse of `to_dict`. Raises UserError for a description with other keys."""
-        if set(values) != {field.name for field in fields(cls)}:
-            raise UserError(f"preprocessing: expected the keys {[f.name for f in fields(cls)]}, got {sorted(values)}")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+from ..model_info import Preprocessing
 
 
 def preprocessing_from(config: Config) -> Preprocessing:

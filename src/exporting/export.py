@@ -11,7 +11,7 @@ from mindspore import nn
 from ..config import Config
 from ..data.datasets import open_evaluation_data
 from ..data.index import ImageIndex
-from ..data.preprocessing import Preprocessing, preprocessing_for
+from ..data.preprocessing import preprocessing_for
 from ..device import worker_count
 from ..errors import UserError
 from ..evaluation.run import labels_for
@@ -27,7 +27,7 @@ from ..formats.om import check_om_options, write_om
 from ..formats.onnx import open_onnx, write_onnx
 from ..formats.quantize import quantize
 from ..log import log
-from ..model_info import write_meta
+from ..model_info import Preprocessing, write_meta
 from .calibration import calibration_batches, calibration_images, compare, spread
 
 BATCH_SIZES = (1, 3)  # what the comparison runs with where the export takes any

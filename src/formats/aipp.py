@@ -7,8 +7,8 @@ manual, chapter "AIPP configuration".
 
 import numpy as np
 
-from ..data.preprocessing import Preprocessing
 from ..errors import UserError
+from ..model_info import Preprocessing
 
 FORMATS = {"rgb": "RGB888_U8", "yuv420sp": "YUV420SP_U8"}
 

@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 from ..config import Config
-from ..data.preprocessing import Preprocessing
 from ..errors import UserError
 from ..files import write_text
 from ..log import log
+from ..model_info import Preprocessing
 from .aipp import aipp_config, input_of
 
 LARGEST_BATCH, MOST_SIZES = 2048, 100  # ATC, --dynamic_batch_size

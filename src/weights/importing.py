@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..config import build_config
-from ..data.preprocessing import Preprocessing, preprocessing_from
+from ..data.preprocessing import preprocessing_from
 from ..errors import UserError, first_of
-from ..model_info import file_digest
+from ..model_info import Preprocessing, file_digest
 from ..models.create import create_model
 from ..networks.registry import canonical_name, find_model
 from .files import WeightFile, find_weights, read_weight_file

@@ -17,9 +17,9 @@ from programs import ENVIRONMENT, infer_fixture, logits_of, reexported, refusal_
 import eval as evaluation
 from conftest import CLASSES, TINY
 from src.data.pipeline import PillowCrop, eval_pipeline, read_batches
-from src.data.preprocessing import Preprocessing
 from src.data.sources.lists import index_unlabelled
 from src.formats.onnx import open_onnx
+from src.model_info import Preprocessing
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,10 @@ from PIL import Image
 from conftest import write_image
 from src.config import build_config
 from src.data.pipeline import PillowCrop, decode_rgb, eval_pipeline, read_batches, train_pipeline
-from src.data.preprocessing import Preprocessing, preprocessing_for, preprocessing_from
+from src.data.preprocessing import preprocessing_for, preprocessing_from
 from src.data.sources.folder import index_folder
 from src.distributed.group import Group
+from src.model_info import Preprocessing
 
 NEUTRAL = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # pixel values as they are
 
