@@ -21,7 +21,7 @@ from pydantic import Field, PlainValidator
 from .checkpoint_file import STATE_PREFIX, digest_of, tensor_of
 from .errors import UserError, first_of
 from .files import replacing
-from .model_info import Count, Described, LastEvaluation, ModelInfo, Real, Text, checked, describe_checkpoint
+from .model_info import Best, Count, Described, LastEvaluation, ModelInfo, Text, checked, describe_checkpoint
 
 FOREIGN_ENDINGS = (".safetensors", ".pth", ".pt")  # of files that src/weights reads
 AVERAGED = "ema."  # of the names, within the training state, of the averaged weights
@@ -34,14 +34,6 @@ def _setting(value: Any) -> Any:
         if not isinstance(item, (bool, int, float, str, type(None))):
             raise ValueError("expected a number, a text, true or false, or a list of them")
     return value
-
-
-class Best(Described):
-    """The highest top-1 of a run so far, a share from 0 to 1 (-1: none yet), and after which epoch and step."""
-
-    top1: Real = -1.0
-    epoch: Optional[Count] = None
-    step: Optional[Count] = None
 
 
 class TrainingImages(Described):

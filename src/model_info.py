@@ -102,6 +102,14 @@ class Evaluation(Described):
 LastEvaluation = Annotated[Optional[Evaluation], BeforeValidator(lambda value: None if value == {} else value)]
 
 
+class Best(Described):
+    """The highest top-1 of a run so far, a share from 0 to 1 (-1: none yet), and after which epoch and step."""
+
+    top1: Real = -1.0
+    epoch: Optional[Count] = None
+    step: Optional[Count] = None
+
+
 class Source(Described):
     """The file of another program that weights were imported from."""
 
