@@ -43,9 +43,10 @@ config = build_config({"backbone": sys.argv[1], "platform": "CPU"})
 device.prepare(config)
 from src import checkpoint
 from src.data.preprocessing import preprocessing_from
+from src.model_info import ModelInfo
 from src.models.create import create_model
-metadata = {"backbone": config.backbone, "num_classes": 1000, "preprocessing": preprocessing_from(config).to_dict()}
-checkpoint.save(create_model(config.backbone, 1000), Path(sys.argv[2]), metadata)
+info = ModelInfo(backbone=config.backbone, num_classes=1000, preprocessing=preprocessing_from(config))
+checkpoint.save(create_model(config.backbone, 1000), Path(sys.argv[2]), info)
 """
 
 LOOP = """
@@ -54,10 +55,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from src.data.pipeline import PillowCrop
-from src.data.preprocessing import Preprocessing
+from src.model_info import Preprocessing
 model, folder = sys.argv[1:]
 given = json.loads(Path(model + ".meta.json").read_text())["preprocessing"]
-preprocessing = Preprocessing.from_dict({**given, "antialias": True})
+preprocessing = Preprocessing(**{**given, "antialias": True})
 crop = PillowCrop(preprocessing)
 mean, std = (np.array(x, np.float32) * 255 for x in (preprocessing.mean, preprocessing.std))
 session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])

@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from src.device import available_cores  # noqa: E402
 from src.errors import UserError  # noqa: E402
-from src.model_info import meta_path, read_meta, write_meta  # noqa: E402
+from src.model_info import ModelInfo, TensorInfo, describe, meta_path, write_meta  # noqa: E402
 
 RUNTIMES = {"openvino": ".onnx", "onnxruntime": ".onnx", "mindspore": ".mindir"}
 QUIET = 0.1  # cores that other processes may use during an undisturbed turn
@@ -124,6 +124,7 @@ def export_network(model: str, folder: Path) -> None:
     if form not in ("", "int8"):
         raise SystemExit(f"'{form}': unknown form of a network; expected int8")
     prepare(build_config({"backbone": name, "platform": "CPU"}))
+    from src.data.preprocessing import preprocessing_from
     from src.formats.fold import prepare_for_inference
     from src.formats.mindir import write_mindir
     from src.formats.onnx import write_onnx
@@ -141,7 +142,9 @@ def export_network(model: str, folder: Path) -> None:
         quantize(file, folder / f"{name}_int8.onnx", [noise])
     else:
         write_mindir(network, shape, 0, file.with_suffix(".mindir"))
-        write_meta(file.with_suffix(".mindir"), {"input": {"shape": ["N", *shape]}})
+        described = preprocessing_from(build_config({"image_size": shape[1:]}))
+        info = ModelInfo(num_classes=1000, class_names=(), preprocessing=described, input=TensorInfo(shape=("N", *shape)))
+        write_meta(file.with_suffix(".mindir"), info)
 
 
 def measure(models: list, workers: dict, batch_size: int, arguments: argparse.Namespace) -> list:
@@ -280,10 +283,10 @@ def input_of(path: Path) -> tuple:
         dimensions = onnx.load(str(path), load_external_data=False).graph.input[0].type.tensor_type.shape.dim
         shape = [dimension.dim_value for dimension in dimensions]
     else:
-        meta = read_meta(path)
-        if not meta:
+        described = describe(path).input
+        if described is None:
             raise UserError(f"no {meta_path(path).name} beside it, which tells the image size")
-        shape = meta["input"]["shape"]
+        shape = described.shape
     return (0 if shape[0] == "N" else shape[0]), tuple(shape[1:])  # ONNX: 0 where it is a name
 
 

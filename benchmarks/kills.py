@@ -111,7 +111,7 @@ def compare(one: Path, other: Path) -> list:
     from src import checkpoint
 
     first, second = (checkpoint.load(path) for path in (one, other))
-    tensors = [{**saved.weights, **saved.state} for saved in (first, second)]
+    tensors = [{**saved.weights, **saved.run.tensors} for saved in (first, second)]
     names = set(tensors[0]) | set(tensors[1])
     missing = [name for name in names if name not in tensors[0] or name not in tensors[1]]
     bits = [{name: tensor.asnumpy().tobytes() for name, tensor in each.items()} for each in tensors]

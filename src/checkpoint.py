@@ -1,31 +1,67 @@
 """Checkpoints: a network's weights and all that is needed to use them, in one MindSpore `.ckpt` file.
 
-Beside the weights a file holds `metadata` (JSON: configuration, class names, preprocessing, epoch, step, metrics) and
-`sha256`, over all tensors and the metadata. Files of other programs have neither; they are read without that check.
-Checkpoints of a run hold the training state too (momentum, loss scale, averaged weights, ...): tensors named `train.*`.
+Beside the weights a file holds `metadata` (JSON: `ModelInfo` and, of a run, `RunState`) and `sha256`, over all tensors and
+the metadata. Files of other programs have neither; they are read without that check. Checkpoints of a run hold the training
+state too (momentum, loss scale, averaged weights, ...): tensors named `train.*`.
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional
+from typing import Annotated, Any, Optional
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
+from pydantic import Field, PlainValidator
 
-from .errors import UserError, describe_os_error, first_of
+from .checkpoint_file import STATE_PREFIX, digest_of, tensor_of
+from .errors import UserError, first_of
 from .files import replacing
+from .model_info import Best, Count, Described, LastEvaluation, ModelInfo, Text, checked, describe_checkpoint
 
-STATE_PREFIX = "train."  # of the names of all that only training needs
 FOREIGN_ENDINGS = (".safetensors", ".pth", ".pt")  # of files that src/weights reads
 AVERAGED = "ema."  # of the names, within the training state, of the averaged weights
 
 log = logging.getLogger("resnet_zoo")
+
+
+def _setting(value: Any) -> Any:
+    for item in value if isinstance(value, (list, tuple)) else [value]:
+        if not isinstance(item, (bool, int, float, str, type(None))):
+            raise ValueError("expected a number, a text, true or false, or a list of them")
+    return value
+
+
+class TrainingImages(Described):
+    """What a run trained on: the kind of source, and `ImageIndex.fingerprint`."""
+
+    kind: Text
+    fingerprint: Text
+
+
+class RunState(Described):
+    """What only going on with a run needs.
+
+    Attributes:
+        epoch, step: the last one done, from 1.
+        evaluation: the last one; None before the first.
+        config: the run's configuration, as JSON.
+        data_workers: threads of the input pipeline.
+        tensors: the training state, name without its prefix -> parameter; empty in a file made to be used, not resumed.
+    """
+
+    epoch: Count
+    step: Count
+    evaluation: LastEvaluation
+    best: Best
+    config: Annotated[dict[Text, Annotated[Any, PlainValidator(_setting)]], Field(max_length=1000)]
+    dataset: TrainingImages
+    data_workers: Count
+    tensors: dict[str, Any] = Field(default={}, exclude=True)
 
 
 @dataclass(frozen=True)
@@ -35,25 +71,21 @@ class Checkpoint:
     Attributes:
         path: the file.
         weights: parameter name -> parameter, of the network alone.
-        metadata: what the file says of itself; empty for files that another program wrote.
-        state: the training state, name without its prefix -> parameter; empty in a file made to be used, not resumed.
+        info: what the file says of itself; nothing for files that another program wrote.
+        run: what only a resume needs; None where the file is not of a run.
     """
 
     path: Path
-    weights: dict
-    metadata: dict
-    state: dict = field(default_factory=dict)
-
-    @property
-    def padding(self) -> str:
-        """Where strided windows of the network lie (`ResNetSpec`)."""
-        return self.metadata.get("padding", "symmetric")
+    weights: dict[str, ms.Parameter]
+    info: ModelInfo
+    run: Optional[RunState] = None
 
     def averaged(self) -> "Checkpoint":
         """The same with the averaged weights in place of the raw ones. Raises UserError where it holds none."""
-        if self.metadata.get("averaged"):
+        if self.info.averaged:
             return self
-        weights = {name[len(AVERAGED) :]: value for name, value in self.state.items() if name.startswith(AVERAGED)}
+        state = self.run.tensors if self.run else {}
+        weights = {name[len(AVERAGED) :]: value for name, value in state.items() if name.startswith(AVERAGED)}
         if not weights:
             raise UserError(f"use_ema: {self.path} holds no averaged weights; train with --ema_decay 0.9999, or pass 0")
         return replace(self, weights=weights)
@@ -69,26 +101,28 @@ def weights_of(network: nn.Cell) -> dict:
     return {name: parameter.asnumpy() for name, parameter in parameters_of(network).items()}
 
 
-def save(network: nn.Cell, path: Path, metadata: dict, state: Optional[dict] = None) -> None:
+def save(network: nn.Cell, path: Path, info: ModelInfo, run: Optional[RunState] = None) -> None:
     """Writes a checkpoint; after a kill at any moment the path holds the old file or the new one, whole.
 
     Args:
-        metadata: what can be written as JSON.
-        state: training state, name -> array; none for a file that is to be used but not resumed from.
+        run: of a training run; its tensors are arrays. Without tensors, the file is to be used but not resumed from.
 
     Raises:
         UserError: a value is not finite, or the file cannot be written (the old one is kept).
     """
-    tensors = {**weights_of(network), **{STATE_PREFIX + name: values for name, values in (state or {}).items()}}
+    tensors = weights_of(network)
+    if run:
+        tensors.update({STATE_PREFIX + name: values for name, values in run.tensors.items()})
     for name, values in tensors.items():
         if not np.isfinite(values).all():
             raise UserError(f"{path}: not written, because weight {name} holds NaN or Inf")
-    text = json.dumps(metadata)
+    text = json.dumps({**info.to_dict(), **(run.to_dict() if run else {})})
+    digest = digest_of({name: tensor_of(values) for name, values in tensors.items()}, text)
     with replacing(path, suffix=".ckpt") as temporary, _quiet_mindspore():
         ms.save_checkpoint(
             [{"name": name, "data": ms.Tensor(values)} for name, values in tensors.items()],
             str(temporary),
-            append_dict={"metadata": text, "sha256": _digest(tensors, text)},
+            append_dict={"metadata": text, "sha256": digest},
         )
 
 
@@ -96,30 +130,23 @@ def load(path: Path) -> Checkpoint:
     """Reads and checks a checkpoint.
 
     Raises:
-        UserError: no such file, not a checkpoint, truncated, or changed since it was written.
+        UserError: no such file, not a checkpoint, truncated, changed since it was written, or a description that makes no
+            sense.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint file")
     if path.suffix in FOREIGN_ENDINGS:
         command = f"python -m src.weights --backbone NAME --source {path} --output {path.with_suffix('.ckpt')}"
         raise UserError(f"{path}: weights of a PyTorch program; import them first: {command}")
-    try:
-        with _quiet_mindspore():
-            content = ms.load_checkpoint(str(path))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {describe_os_error(error)}") from None
-    except (ValueError, RuntimeError, TypeError, KeyError):
-        raise UserError(f"{path}: not a MindSpore checkpoint, or truncated or damaged; use another one") from None
-    text, digest = content.pop("metadata", None), content.pop("sha256", None)
-    if (text is None) != (digest is None):
-        raise UserError(f"{path}: damaged: its metadata or its checksum is gone; use another one")
-    if text is None:
+    tensors, info, described = describe_checkpoint(path)
+    weights = {name: ms.Parameter(ms.Tensor(tensor.values()), name=name) for name, tensor in tensors.items()}
+    if not described:
         log.info("%s: written by another program, no checksum to verify", path)
-        return Checkpoint(path, content, {})
-    if _digest({name: parameter.asnumpy() for name, parameter in content.items()}, str(text)) != str(digest):
-        raise UserError(f"{path}: damaged: the checksum does not match its content; use another one")
-    state = {name[len(STATE_PREFIX) :]: content.pop(name) for name in list(content) if name.startswith(STATE_PREFIX)}
-    return Checkpoint(path, content, json.loads(str(text)), state)
+        return Checkpoint(path, weights, info)
+    state = {name[len(STATE_PREFIX) :]: weights.pop(name) for name in tensors if name.startswith(STATE_PREFIX)}
+    of_a_run = RunState.model_fields.keys() & described.keys()
+    run = checked(RunState, {**described, "tensors": state}, path) if of_a_run else None
+    return Checkpoint(path, weights, info, run)
 
 
 def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
@@ -149,15 +176,6 @@ def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
 def newest_first(folder: Path) -> list:
     """The `.ckpt` files of a folder, the newest first."""
     return sorted(folder.glob("[!.]*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-
-
-def _digest(weights: dict, text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(weights):
-        values = np.ascontiguousarray(weights[name])
-        digest.update(f"{name} {values.dtype} {values.shape}".encode())
-        digest.update(values.data)
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -1,11 +1,265 @@
-"""`<model>.meta.json`: what a program needs to use an exported file, beside the file."""
+"""What a model file says of itself, typed and checked once; `describe` is the way in for every kind of file.
+
+A checkpoint says it in its metadata, an export (.onnx, .mindir, .air, .om) in `<model>.meta.json` beside it. Both are JSON
+with the keys of `ModelInfo`; other keys are passed over. The C++ program reads the same descriptions (`ModelMeta`).
+"""
 
 import hashlib
 import json
+import reprlib
 from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, TypeVar, Union
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, Strict, ValidationError, model_validator
+
+from .checkpoint_file import Tensor, read_described
 from .errors import UserError
-from .files import write_text
+from .files import is_utf8, write_text
+
+LARGEST_SIDE = 1 << 14  # of an image, pixels
+MOST_CLASSES = 1 << 24
+LARGEST_BATCH = 2048  # of an .om: ATC, --dynamic_batch_size
+_LARGEST_DESCRIPTION = 64 << 20  # bytes
+_LARGEST_FLOAT32, _SMALLEST_FLOAT32 = 3.4e38, 1.2e-38
+
+
+def _any_text(value: Any) -> str:
+    """Also what file systems hold besides UTF-8, which Python shows as surrogates and pydantic refuses."""
+    if not isinstance(value, str):
+        raise ValueError("expected a text")
+    return value
+
+
+AnyText = Annotated[str, PlainValidator(_any_text)]
+Text = Annotated[str, Strict(), Field(max_length=4096)]
+Flag = Annotated[bool, Strict()]
+Count = Annotated[int, Strict(), Field(ge=0, lt=2**63)]
+Side = Annotated[int, Strict(), Field(ge=1, le=LARGEST_SIDE)]
+Classes = Annotated[int, Strict(), Field(ge=1, le=MOST_CLASSES)]
+Real = Annotated[float, Strict(), Field(ge=-_LARGEST_FLOAT32, le=_LARGEST_FLOAT32)]
+Positive = Annotated[Real, Field(ge=_SMALLEST_FLOAT32)]
+Fraction = Annotated[Real, Field(ge=0, le=1)]
+
+
+class Described(BaseModel):
+    """A part of a description. Values must have the very type that is written here: no number as text, no list as one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what was given, without what is only the default."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Preprocessing(Described):
+    """Decode to RGB, resize, centre-crop, scale to 0..1, subtract mean, divide by std, channels first.
+
+    Attributes:
+        image_size: (height, width) of the crop in pixels.
+        resize: pixels of the shorter side, or of both with mode "square".
+        resize_mode: "shorter" keeps the aspect ratio, "square" does not.
+        antialias: Pillow's bilinear filter, which averages when it shrinks, instead of OpenCV's, which samples.
+        mean, std: per channel, red, green, blue, for pixels scaled to 0..1.
+    """
+
+    image_size: tuple[Side, Side]
+    resize: Side
+    resize_mode: Literal["shorter", "square"]
+    antialias: Flag
+    mean: tuple[Real, Real, Real]
+    std: tuple[Positive, Positive, Positive]
+
+    @model_validator(mode="after")
+    def _check(self) -> "Preprocessing":
+        if self.resize < max(self.image_size):
+            raise ValueError(f"resize: {self.resize} is smaller than the crop, image_size {self.image_size}")
+        return self
+
+
+class TensorInfo(Described):
+    """Input or output of an export. `shape`: "N" stands for any; `format`: of uint8 images, as AIPP calls it."""
+
+    shape: Annotated[tuple[Union[Literal["N"], Classes], ...], Field(max_length=8)]
+    name: Optional[Text] = None
+    dtype: Optional[Text] = None
+    format: Optional[Text] = None
+
+
+class Evaluation(Described):
+    """An evaluation while training: what `evaluate` counted, after which epoch and step."""
+
+    epoch: Count
+    step: Count
+    images: Count
+    top1_correct: Count
+    top5_correct: Count
+    top1: Fraction
+    top5: Fraction
+    img_per_s: Real
+    own_counts: tuple[Count, Count, Count]
+
+
+LastEvaluation = Annotated[Optional[Evaluation], BeforeValidator(lambda value: None if value == {} else value)]
+
+
+class Best(Described):
+    """The highest top-1 of a run so far, a share from 0 to 1 (-1: none yet), and after which epoch and step."""
+
+    top1: Real = -1.0
+    epoch: Optional[Count] = None
+    step: Optional[Count] = None
+
+
+class Source(Described):
+    """The file of another program that weights were imported from."""
+
+    file: AnyText
+    sha256: Text
+    format: Text
+
+
+class Origin(Described):
+    """The checkpoint that an export was made from."""
+
+    file: AnyText
+    epoch: Optional[Count] = None
+    step: Optional[Count] = None
+    evaluation: LastEvaluation = None
+
+
+class OnnxOrigin(Described):
+    """The ONNX file that an OM was made from."""
+
+    file: AnyText
+    max_abs_diff: Optional[Real] = None
+
+
+class Accuracy(Described):
+    """Shares of images whose class came first, or among the first five."""
+
+    images: Count
+    top1: Fraction
+    top5: Fraction
+
+
+class Quantization(Described):
+    """How an 8-bit file was made, and how it compares with the float one. `same_top1`: share of images of the same class."""
+
+    weights: Text
+    activations: Text
+    calibration_images: Count
+    compared_on: AnyText
+    accuracy: dict[Literal["float32", "int8"], Accuracy]
+    same_top1: Fraction
+
+
+class ModelInfo(Described):
+    """What a file says of itself as a model. What it does not say has the default; a file of another program says nothing.
+
+    Attributes:
+        padding: where strided windows of the network lie (`ResNetSpec`).
+        class_names: name of every class; empty where they are not known.
+        averaged: the weights are the averages over the training (EMA).
+        source: where imported weights come from.
+        batch_sizes: those that an OM takes.
+        max_abs_diff: largest difference of a logit to the network's, over batches of `compared_batch_sizes`.
+        checkpoint, onnx: what an export was made from.
+        mindspore: version that wrote the file.
+    """
+
+    backbone: Optional[Text] = None
+    num_classes: Optional[Classes] = None
+    padding: Text = "symmetric"
+    class_names: tuple[AnyText, ...] = ()
+    preprocessing: Optional[Preprocessing] = None
+    averaged: Flag = False
+    source: Optional[Source] = None
+    file_format: Optional[Text] = None
+    input: Optional[TensorInfo] = None
+    output: Optional[TensorInfo] = None
+    batch_sizes: Optional[tuple[Annotated[Classes, Field(le=LARGEST_BATCH)], ...]] = None
+    max_abs_diff: Optional[Real] = None
+    compared_batch_sizes: tuple[Count, ...] = ()
+    encryption: Optional[Text] = None
+    quantization: Optional[Quantization] = None
+    soc_version: Optional[Text] = None
+    checkpoint: Optional[Origin] = None
+    onnx: Optional[OnnxOrigin] = None
+    mindspore: Optional[Text] = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "ModelInfo":
+        if self.class_names and self.num_classes and len(self.class_names) != self.num_classes:
+            raise ValueError(f"class_names: {len(self.class_names)} names for num_classes {self.num_classes}")
+        return self
+
+
+SomeDescribed = TypeVar("SomeDescribed", bound=Described)
+
+
+def describe(path: Path) -> ModelInfo:
+    """What a .ckpt, .onnx, .mindir, .air or .om file says of itself; of an export without description: nothing.
+
+    Raises:
+        UserError: no such file; damaged, or not the file that its description is of; or a description that makes no sense.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.suffix == ".ckpt":
+        return describe_checkpoint(path)[1]
+    file = meta_path(path)
+    if not file.is_file():
+        return ModelInfo()
+    with open(file, "rb") as stream:
+        content = stream.read(_LARGEST_DESCRIPTION + 1)
+    values = parse_json(content, file)
+    missing = [key for key in ("sha256", "num_classes", "class_names", "preprocessing") if values.get(key) is None]
+    if missing:
+        raise UserError(f"{file}: cannot be used: it lacks {missing[0]}; export the checkpoint again")
+    info = checked(ModelInfo, values, file)
+    if odd := next((name for name in info.class_names if not is_utf8(name)), None):
+        raise UserError(f"{file}: cannot be used: the class name {odd!r} is not UTF-8; export the checkpoint again")
+    if values["sha256"] != file_digest(path):
+        raise UserError(f"{path}: damaged or replaced: its checksum is not the one in {file.name}; export it again")
+    return info
+
+
+def describe_checkpoint(path: Path) -> tuple[dict[str, Tensor], ModelInfo, dict[str, Any]]:
+    """The tensors of a checkpoint by name, those of training too, and what it says of itself, typed and all of it.
+
+    Raises:
+        UserError: damaged, changed since it was written, or a description that makes no sense.
+    """
+    tensors, text = read_described(path)
+    values = {} if text is None else parse_json(text, path)
+    info = checked(ModelInfo, values, path)
+    classifier = tensors.get("fc.weight")
+    if classifier and info.num_classes and classifier.shape[:1] != (info.num_classes,):
+        raise UserError(f"{path}: cannot be used: num_classes is {info.num_classes}, fc.weight has {classifier.shape}")
+    return tensors, info, values
+
+
+def checked(kind: type[SomeDescribed], values: dict[str, Any], path: Path) -> SomeDescribed:
+    """A description of a kind. Raises UserError naming the first value that makes no sense, and the file."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: cannot be used: {first_problem(error)}; use another copy, or write it again") from None
+
+
+def parse_json(content: Union[str, bytes], path: Path) -> dict[str, Any]:
+    """The JSON object of a description. Raises UserError where it is none, too large or nested too deeply."""
+    try:
+        if len(content) > _LARGEST_DESCRIPTION:
+            raise ValueError(f"a description of more than {_LARGEST_DESCRIPTION >> 20} MB")
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        values = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(f"{path}: cannot be read as JSON: {reason}; use another copy, or write it again") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: cannot be used: expected an object, got a {type(values).__name__}; write it again")
+    return values
 
 
 def meta_path(model: Path) -> Path:
@@ -13,28 +267,9 @@ def meta_path(model: Path) -> Path:
     return model.with_name(model.name + ".meta.json")
 
 
-def write_meta(model: Path, meta: dict) -> None:
+def write_meta(model: Path, info: ModelInfo) -> None:
     """Writes the description of an exported file, with the file's checksum."""
-    write_text(meta_path(model), json.dumps({"sha256": file_digest(model), **meta}, indent=2) + "\n")
-
-
-def read_meta(model: Path) -> dict:
-    """The description of an exported file, empty when there is none.
-
-    Raises:
-        UserError: the description cannot be read, or the file is not the one it describes.
-    """
-    path = meta_path(model)
-    if not path.is_file():
-        return {}
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-        digest = meta["sha256"]
-    except (OSError, ValueError, TypeError, KeyError):
-        raise UserError(f"{path}: cannot be read; export the checkpoint again") from None
-    if digest != file_digest(model):
-        raise UserError(f"{model}: damaged or replaced: its checksum is not the one in {path.name}; export it again")
-    return meta
+    write_text(meta_path(model), json.dumps({"sha256": file_digest(model), **info.to_dict()}, indent=2) + "\n")
 
 
 def file_digest(path: Path) -> str:
@@ -44,3 +279,16 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem as `key: what is wrong, got the value`."""
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].replace("Value error, ", "")
+    if first["type"] == "value_error" and ": " in message:
+        return message  # of a check of several values, which names them
+    return f"{'.'.join(map(str, first['loc']))}: {message[0].lower()}{message[1:]}, got {reprlib.repr(first['input'])}"

@@ -10,10 +10,10 @@ from PIL import Image
 
 from ..config import Config
 from ..distributed.group import ALONE, Group
+from ..model_info import Preprocessing
 from .augmentation import BatchAugmentation, image_operations
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
-from .preprocessing import Preprocessing
 from .sources.mindrecord import MindRecordImages
 
 

@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 from ..data.index import ImageIndex
 from ..data.pipeline import eval_pipeline, read_batches
-from ..data.preprocessing import Preprocessing
 from ..data.scan import naming_bad_images
 from ..distributed.communication import all_reduce_sum, together
 from ..distributed.group import ALONE, Group
 from ..formats.classifier import Classifier, fill_up
+from ..model_info import Preprocessing
 from ..progress import beat
 from .metrics import Counts
 

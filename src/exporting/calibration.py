@@ -8,7 +8,6 @@ import numpy as np
 from ..config import Config
 from ..data.index import ImageIndex
 from ..data.pipeline import eval_pipeline, read_batches
-from ..data.preprocessing import Preprocessing
 from ..data.scan import usable_images
 from ..data.sources.folder import index_folder
 from ..data.sources.lists import index_unlabelled
@@ -17,6 +16,7 @@ from ..errors import UserError
 from ..evaluation.evaluate import classified_batches
 from ..evaluation.metrics import Counts
 from ..formats.classifier import fill_up
+from ..model_info import Preprocessing
 
 _BATCH = 8  # images; calibration keeps the activations of one batch in memory
 

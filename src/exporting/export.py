@@ -8,10 +8,11 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
+from ..checkpoint import Checkpoint
 from ..config import Config
 from ..data.datasets import open_evaluation_data
 from ..data.index import ImageIndex
-from ..data.preprocessing import Preprocessing, preprocessing_for
+from ..data.preprocessing import preprocessing_for
 from ..device import worker_count
 from ..errors import UserError
 from ..evaluation.run import labels_for
@@ -27,7 +28,7 @@ from ..formats.om import check_om_options, write_om
 from ..formats.onnx import open_onnx, write_onnx
 from ..formats.quantize import quantize
 from ..log import log
-from ..model_info import write_meta
+from ..model_info import ModelInfo, Origin, Preprocessing, Quantization, TensorInfo, write_meta
 from .calibration import calibration_batches, calibration_images, compare, spread
 
 BATCH_SIZES = (1, 3)  # what the comparison runs with where the export takes any
@@ -51,10 +52,10 @@ def export(config: Config, platform: str) -> Path:
     source = Path(config.ckpt_file)
     key = read_key(Path(config.enc_key_file)) if config.enc_key_file else None
     calibration = calibration_images(config) if config.quantize == "int8" else None
-    network, metadata = restore_network(source, config)
-    if odd := next((name for name in metadata.get("class_names", ()) if not is_utf8(name)), None):
+    network, saved = restore_network(source, config)
+    if odd := next((name for name in saved.info.class_names if not is_utf8(name)), None):
         raise UserError(f"ckpt_file: {source}: the class name {ascii(odd)} is not UTF-8; rename its folder and train again")
-    preprocessing = preprocessing_for(config, metadata)
+    preprocessing = preprocessing_for(config, saved.info.preprocessing)
     target = _target(config, source)
     written = target.with_suffix(".onnx") if config.file_format == "OM" else target
     kind = written.suffix[1:].upper()
@@ -63,37 +64,23 @@ def export(config: Config, platform: str) -> Path:
     sizes = [batch_size] if batch_size else list(BATCH_SIZES)
     samples = [np.random.default_rng(size).standard_normal((size, *shape), np.float32) for size in sizes]
     expected = [network(ms.Tensor(sample)).asnumpy().copy() for sample in samples]
-    class_count = int(expected[0].shape[1])
-    meta = {
-        "file_format": kind,
-        "backbone": metadata.get("backbone", config.backbone),
-        "num_classes": class_count,
-        "class_names": metadata.get("class_names", []),
-        "preprocessing": preprocessing.to_dict(),
-        "input": {**input_of("none", preprocessing.image_size), "shape": [batch_size or "N", *shape]},
-        "output": {"name": "output1", "shape": [batch_size or "N", class_count], "dtype": "float32"},
-        "max_abs_diff": None,
-        "compared_batch_sizes": [] if kind == "AIR" else sizes,
-        "checkpoint": {"file": source.name, **{key: metadata.get(key) for key in ("epoch", "step", "evaluation")}},
-        "mindspore": ms.__version__,
-    }
-    if key:
-        meta["encryption"] = ENCRYPTION
+    info = _description(config, saved, kind, preprocessing, batch_size, expected[0].shape[1])
     with replacing(written, suffix=written.suffix) as temporary:
         classify = _write(prepare_for_inference(network), kind, shape, batch_size, temporary, key)
         if classify:
-            meta["max_abs_diff"] = _verified_difference(classify, samples, expected, target)
+            difference = _verified_difference(classify, samples, expected, target)
+            info = info.model_copy(update={"max_abs_diff": difference, "compared_batch_sizes": tuple(sizes)})
         if calibration:
-            meta["quantization"] = _quantize(temporary, config, calibration, meta)
-    write_meta(written, meta)
+            info = info.model_copy(update={"quantization": _quantize(temporary, config, calibration, info)})
+    write_meta(written, info)
     if kind == "AIR":
         log.info("%s: not compared with the network, because AIR files run on Ascend's own runtime only", written)
     else:
         what = "before quantising, logits" if calibration else "logits"
         batches = " and ".join(map(str, sizes))
-        log.info("%s: %s within %.3g of the network's (batches of %s)", written, what, meta["max_abs_diff"], batches)
+        log.info("%s: %s within %.3g of the network's (batches of %s)", written, what, info.max_abs_diff, batches)
     if config.file_format == "OM":
-        write_om(config, target, written, preprocessing, meta)
+        write_om(config, target, written, preprocessing, info)
     return target
 
 
@@ -113,6 +100,28 @@ def _check(config: Config, platform: str) -> None:
         raise UserError(f"quantize: int8 is written as ONNX only, file_format is {kind}; pass --file_format ONNX")
     if config.enc_key_file and kind != "MINDIR":
         raise UserError(f"enc_key_file: only MINDIR can be encrypted, file_format is {kind}")
+
+
+def _description(
+    config: Config, saved: Checkpoint, kind: str, preprocessing: Preprocessing, batch_size: int, num_classes: int
+) -> ModelInfo:
+    """What the file will say of itself, but how it compares with the network."""
+    image = input_of("none", preprocessing.image_size)
+    origin = {"epoch": saved.run.epoch, "step": saved.run.step, "evaluation": saved.run.evaluation} if saved.run else {}
+    described = ModelInfo(
+        file_format=kind,
+        backbone=saved.info.backbone or config.backbone,
+        num_classes=num_classes,
+        class_names=saved.info.class_names,
+        preprocessing=preprocessing,
+        input=image.model_copy(update={"shape": (batch_size or "N", *image.shape[1:])}),
+        output=TensorInfo(name="output1", shape=(batch_size or "N", num_classes), dtype="float32"),
+        max_abs_diff=None,
+        compared_batch_sizes=(),
+        checkpoint=Origin(file=saved.path.name, **{"epoch": None, "step": None, "evaluation": None, **origin}),
+        mindspore=ms.__version__,
+    )
+    return described.model_copy(update={"encryption": ENCRYPTION}) if config.enc_key_file else described
 
 
 def _target(config: Config, source: Path) -> Path:
@@ -152,16 +161,15 @@ def largest_difference(classify: Classifier, samples: list, expected: list) -> f
     return max(float(np.abs(classify(sample) - logits).max()) for sample, logits in zip(samples, expected))
 
 
-def _quantize(path: Path, config: Config, calibration: ImageIndex, meta: dict) -> dict:
+def _quantize(path: Path, config: Config, calibration: ImageIndex, info: ModelInfo) -> Quantization:
     """Replaces an ONNX file by its 8-bit form; logs and returns how the two compare.
 
     They are compared on `data_dir`, or else on the calibration images.
     """
-    preprocessing, batch_size = Preprocessing.from_dict(meta["preprocessing"]), meta["input"]["shape"][0]
+    preprocessing, batch_size = info.preprocessing, info.input.shape[0]
     workers = worker_count(config.num_parallel_workers)
     float_file = path.rename(path.with_suffix(".float.onnx"))
-    names = tuple(meta["class_names"])
-    network = LoadedClassifier(open_onnx(float_file), names, meta["num_classes"], preprocessing, meta)
+    network = LoadedClassifier(open_onnx(float_file), info.class_names, info.num_classes, preprocessing, info)
     if config.data_dir:
         index = labels_for(network, open_evaluation_data(config, workers))
     else:
@@ -180,14 +188,14 @@ def _quantize(path: Path, config: Config, calibration: ImageIndex, meta: dict) -
     log.info("int8 puts the same class first as float32 on %.2f %% of %d images of %s", 100 * agreement, len(index), where)
     if accuracy and accuracy["float32"]["top1"] - accuracy["int8"]["top1"] > NOTICEABLE_LOSS:
         log.warning("int8 loses more than %g points of top-1; try other calibration images", 100 * NOTICEABLE_LOSS)
-    return {
-        "weights": "int8 per output channel",
-        "activations": "uint8",
-        "calibration_images": len(used),
-        "compared_on": str(index.root),
-        "accuracy": accuracy,
-        "same_top1": agreement,
-    }
+    return Quantization(
+        weights="int8 per output channel",
+        activations="uint8",
+        calibration_images=len(used),
+        compared_on=str(index.root),
+        accuracy=accuracy,
+        same_top1=agreement,
+    )
 
 
 def _with_usable_labels(calibration: ImageIndex, network: LoadedClassifier) -> ImageIndex:

@@ -7,8 +7,8 @@ manual, chapter "AIPP configuration".
 
 import numpy as np
 
-from ..data.preprocessing import Preprocessing
 from ..errors import UserError
+from ..model_info import Preprocessing, TensorInfo
 
 FORMATS = {"rgb": "RGB888_U8", "yuv420sp": "YUV420SP_U8"}
 
@@ -44,11 +44,11 @@ def aipp_config(preprocessing: Preprocessing, kind: str) -> str:
     return "aipp_op {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
 
 
-def input_of(kind: str, image_size: tuple) -> dict:
+def input_of(kind: str, image_size: tuple[int, int]) -> TensorInfo:
     """The input of a file, for its description; `kind` is "none" (normalised float32), "rgb" or "yuv420sp"."""
     if kind == "none":
-        return {"name": "input", "shape": ["N", 3, *image_size], "dtype": "float32"}
-    return {"name": "input", "shape": ["N", *pixel_shape(kind, image_size)], "dtype": "uint8", "format": FORMATS[kind]}
+        return TensorInfo(name="input", shape=("N", 3, *image_size), dtype="float32")
+    return TensorInfo(name="input", shape=("N", *pixel_shape(kind, image_size)), dtype="uint8", format=FORMATS[kind])
 
 
 def pixel_shape(kind: str, image_size: tuple) -> tuple:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.preprocessing import Preprocessing
+from ..model_info import ModelInfo, Preprocessing
 
 Classifier = Callable[[np.ndarray], np.ndarray]  # images float32 (N, 3, H, W) -> logits float32 (N, classes)
 
@@ -19,14 +19,14 @@ class LoadedClassifier:
         class_names: name of every class; empty where the file does not tell.
         num_classes: number of logits.
         preprocessing: what the images must have gone through.
-        metadata: all that the file says of itself.
+        info: all that the file says of itself.
     """
 
     classify: Classifier
-    class_names: tuple
+    class_names: tuple[str, ...]
     num_classes: int
     preprocessing: Preprocessing
-    metadata: dict
+    info: ModelInfo
 
 
 def in_batches_of(batch_size: int, classify: Classifier) -> Classifier:

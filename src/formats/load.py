@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import mindspore as ms
+from mindspore import nn
 
 from .. import checkpoint
+from ..checkpoint import Checkpoint
 from ..config import Config
 from ..data.preprocessing import preprocessing_for
 from ..errors import UserError
 from ..log import log
-from ..model_info import meta_path, read_meta
+from ..model_info import ModelInfo, describe, meta_path
 from ..models.create import create_model
 from ..weights.importing import read_weights
 from ..weights.writing import network_with
@@ -35,74 +37,72 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
         raise UserError(f"pretrained: '{path}' must end in {', '.join(loaders)} or be a folder of checkpoints")
     if not path.is_file():
         raise UserError(f"pretrained: no such file '{path}'")
-    classify, metadata = loaders[path.suffix](path, config)
-    num_classes = metadata.get("num_classes", config.num_classes)
-    return LoadedClassifier(
-        classify, tuple(metadata.get("class_names", ())), num_classes, preprocessing_for(config, metadata), metadata
-    )
+    classify, info = loaders[path.suffix](path, config)
+    num_classes = info.num_classes or config.num_classes
+    preprocessing = preprocessing_for(config, info.preprocessing)
+    return LoadedClassifier(classify, info.class_names, num_classes, preprocessing, info)
 
 
-def restore_network(path: Path, config: Config) -> tuple:
-    """The network of a checkpoint, in evaluation mode, and the checkpoint's metadata.
+def restore_network(path: Path, config: Config) -> tuple[nn.Cell, Checkpoint]:
+    """The network of a checkpoint, in evaluation mode, and the checkpoint.
 
-    Name, number of classes and padding come from the checkpoint; for a file without metadata, the first two come from the
+    Name, number of classes and padding come from the checkpoint; where it says nothing, the first two come from the
     configuration.
     """
     saved = checkpoint.load(path)
     if config.use_ema:
         saved = saved.averaged()
-    _check_as_asked(path, config, saved.metadata)
-    name = saved.metadata.get("backbone", config.backbone)
-    num_classes = saved.metadata.get("num_classes", config.num_classes)
-    network = create_model(name, num_classes, config.group_conv, padding=saved.padding)
+    _check_as_asked(path, config, saved.info)
+    name, num_classes = saved.info.backbone or config.backbone, saved.info.num_classes or config.num_classes
+    network = create_model(name, num_classes, config.group_conv, padding=saved.info.padding)
     checkpoint.load_into(network, saved)
-    return network.set_train(False), saved.metadata
+    return network.set_train(False), saved
 
 
-def _check_as_asked(path: Path, config: Config, metadata: dict) -> None:
-    for key in ("backbone", "num_classes"):
+def _check_as_asked(path: Path, config: Config, info: ModelInfo) -> None:
+    for key, found in (("backbone", info.backbone), ("num_classes", info.num_classes)):
         asked = getattr(config, key)
-        if key in config.given and metadata.get(key, asked) != asked:
-            raise UserError(f"{key}: {asked} was asked for, but {path} holds {metadata[key]}")
+        if key in config.given and found not in (asked, None):
+            raise UserError(f"{key}: {asked} was asked for, but {path} holds {found}")
 
 
-def _load_checkpoint(path: Path, config: Config) -> tuple:
-    network, metadata = restore_network(path, config)
-    return lambda images: network(ms.Tensor(images)).asnumpy(), metadata
+def _load_checkpoint(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
+    network, saved = restore_network(path, config)
+    return lambda images: network(ms.Tensor(images)).asnumpy(), saved.info
 
 
-def _load_weights(path: Path, config: Config) -> tuple:
+def _load_weights(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
     if "backbone" not in config.given:
         raise UserError(f"backbone: '{path}' does not tell its network; pass --backbone NAME")
-    values, metadata = read_weights(config.backbone, path, config.use_ema)
-    _check_as_asked(path, config, metadata)
-    network = network_with(values, metadata)
-    return lambda images: network(ms.Tensor(images)).asnumpy(), metadata
+    values, info = read_weights(config.backbone, path, config.use_ema)
+    _check_as_asked(path, config, info)
+    network = network_with(values, info)
+    return lambda images: network(ms.Tensor(images)).asnumpy(), info
 
 
-def _load_mindir(path: Path, config: Config) -> tuple:
-    metadata = _meta_of(path, config)
-    encrypted = metadata.get("encryption") if metadata else config.enc_key_file
+def _load_mindir(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
+    info = _described(path, config)
+    encrypted = config.enc_key_file if info == ModelInfo() else info.encryption
     if encrypted and not config.enc_key_file:
         raise UserError(f"{path}: encrypted ({encrypted}); pass the file of its key with --enc_key_file")
     key = read_key(Path(config.enc_key_file)) if encrypted else None
-    return _of_its_batch_size(open_mindir(path, key), metadata), metadata
+    return _of_its_batch_size(open_mindir(path, key), info), info
 
 
-def _load_onnx(path: Path, config: Config) -> tuple:
-    metadata = _meta_of(path, config)
-    return _of_its_batch_size(open_onnx(path), metadata), metadata
+def _load_onnx(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
+    info = _described(path, config)
+    return _of_its_batch_size(open_onnx(path), info), info
 
 
-def _of_its_batch_size(classify: Classifier, metadata: dict) -> Classifier:
+def _of_its_batch_size(classify: Classifier, info: ModelInfo) -> Classifier:
     """A classifier for any number of images, also where the file takes batches of one size only."""
-    batch_size = metadata.get("input", {}).get("shape", ["N"])[0]
-    return in_batches_of(batch_size, classify) if isinstance(batch_size, int) else classify
+    batch_size = info.input.shape[0] if info.input and info.input.shape else "N"
+    return classify if batch_size == "N" else in_batches_of(batch_size, classify)
 
 
-def _meta_of(path: Path, config: Config) -> dict:
-    metadata = read_meta(path)
-    if not metadata:
+def _described(path: Path, config: Config) -> ModelInfo:
+    info = describe(path)
+    if info == ModelInfo():
         log.info("%s: no %s beside it; preprocessing and classes are those of the configuration", path, meta_path(path).name)
-    _check_as_asked(path, config, metadata)
-    return metadata
+    _check_as_asked(path, config, info)
+    return info

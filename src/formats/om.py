@@ -8,13 +8,13 @@ import subprocess
 from pathlib import Path
 
 from ..config import Config
-from ..data.preprocessing import Preprocessing
 from ..errors import UserError
 from ..files import write_text
 from ..log import log
+from ..model_info import LARGEST_BATCH, ModelInfo, OnnxOrigin, Preprocessing
 from .aipp import aipp_config, input_of
 
-LARGEST_BATCH, MOST_SIZES = 2048, 100  # ATC, --dynamic_batch_size
+MOST_SIZES = 100  # ATC, --dynamic_batch_size
 _LAST_LINES = 10
 
 _SCRIPT = """\
@@ -74,12 +74,12 @@ def check_om_options(config: Config) -> None:
         raise UserError(f"atc_options: {error} in '{config.atc_options}'") from None
 
 
-def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Preprocessing, meta: dict) -> None:
+def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Preprocessing, info: ModelInfo) -> None:
     """Writes the AIPP file and the script beside `onnx_file`, and runs the script unless `config.atc` says not to.
 
     Args:
         target: the OM file to write.
-        meta: the description of the ONNX file; that of the OM is made from it.
+        info: what the ONNX file says of itself; what the OM says is made from it.
 
     Raises:
         UserError: ATC is not installed, fails, or writes no file; the script stays for another try.
@@ -103,16 +103,17 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
         options.append(("insert_op_conf", aipp_file))
     lines = [f"--{name}={_quote(value)}" for name, value in options]
     lines += ['--output="$work"/model', *(shlex.quote(option) for option in shlex.split(config.atc_options))]
-    described = {
-        **meta,
-        "file_format": "OM",
-        "input": input_of(kind, preprocessing.image_size),
-        "batch_sizes": sizes,
-        "soc_version": config.soc_version,
-        "onnx": {"file": onnx_file.name, "max_abs_diff": meta["max_abs_diff"]},
-        "max_abs_diff": None,  # an OM runs on Ascend only
-        "compared_batch_sizes": [],
-    }
+    described = info.model_copy(
+        update={
+            "file_format": "OM",
+            "input": input_of(kind, preprocessing.image_size),
+            "batch_sizes": tuple(sizes),
+            "soc_version": config.soc_version,
+            "onnx": OnnxOrigin(file=onnx_file.name, max_abs_diff=info.max_abs_diff),
+            "max_abs_diff": None,  # an OM runs on Ascend only
+            "compared_batch_sizes": (),
+        }
+    )
     script = target.with_suffix(".atc.sh")
     text = _SCRIPT.format(
         name=shlex.quote(script.name),
@@ -121,7 +122,7 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
         om_quoted=shlex.quote(target.name),
         meta_quoted=shlex.quote(f"{target.name}.meta.json"),
         options=" \\\n".join(f"  {line}" for line in lines),
-        meta=json.dumps(described, indent=2)[2:],
+        meta=json.dumps(described.to_dict(), indent=2)[2:],
     )
     write_text(script, text)
     if config.atc == "script":

@@ -15,8 +15,8 @@ from ..errors import UserError
 from ..evaluation.metrics import label_ranks
 from ..files import write_text
 from ..log import log
+from .description import description_of
 from .labels import labelled_images
-from .metadata import read_metadata
 from .names import result_names
 from .results import ResultFolder, open_results, read_logits, usual_length
 
@@ -36,10 +36,10 @@ def postprocess(config: Config) -> int:
         UserError: no results, or labels that do not fit them.
     """
     results = open_results(Path(config.result_dir))
-    metadata = read_metadata(config)
-    index = labelled_images(config, tuple(metadata.get("class_names", ())))
+    info = description_of(config)
+    index = labelled_images(config, info.class_names)
     given = config.num_classes if "num_classes" in config.given else None
-    class_count = metadata.get("num_classes") or given or usual_length(results)
+    class_count = info.num_classes or given or usual_length(results)
     check_label_range(index, class_count)
     names = _names(index, is_whole_folder=not config.label_file)
     ranks, predicted, problems = _read_all(results, index, names, class_count)

@@ -21,8 +21,8 @@ from ..errors import UserError
 from ..files import write_text
 from ..formats.aipp import FORMATS, input_of, to_yuv420sp
 from ..log import log
-from ..model_info import meta_path
-from .metadata import read_metadata
+from ..model_info import ModelInfo, meta_path
+from .description import description_of
 from .names import result_names
 
 _BATCH = 32  # images; more would not be faster
@@ -45,9 +45,9 @@ def preprocess(config: Config) -> int:
     target = Path(config.bin_dir)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"bin_dir: '{target}' is there already; remove it or choose another folder")
-    metadata = read_metadata(config)
-    preprocessing = preprocessing_for(config, metadata)
-    kind = input_kind(config, metadata)
+    info = description_of(config)
+    preprocessing = preprocessing_for(config, info.preprocessing)
+    kind = input_kind(config, info)
     described = input_of(kind, preprocessing.image_size)  # refuses odd sizes
     index = index_unlabelled(evaluation_folder(Path(config.data_dir)), "data_dir")
     names = dict(zip(index.files, result_names(index.files)))
@@ -73,28 +73,25 @@ def preprocess(config: Config) -> int:
         shutil.rmtree(work, ignore_errors=True)
     content = {
         "images": len(index),
-        "input": {**described, "shape": described["shape"][1:]},
+        "input": {**described.to_dict(), "shape": described.shape[1:]},
         "preprocessing": preprocessing.to_dict(),
         "files": {f"{names[file]}.bin": file for file in index.files},
     }
     write_text(meta_path(target), json.dumps(content, indent=2) + "\n")
-    shape, form = " x ".join(map(str, described["shape"][1:])), described.get("format", "normalised RGB")
-    log.info("%s: %d files of %s %s, %s", target, len(index), shape, described["dtype"], form)
+    shape, form = " x ".join(map(str, described.shape[1:])), described.format or "normalised RGB"
+    log.info("%s: %d files of %s %s, %s", target, len(index), shape, described.dtype, form)
     return len(index)
 
 
-def input_kind(config: Config, metadata: dict) -> str:
+def input_kind(config: Config, info: ModelInfo) -> str:
     """ "none", "rgb" or "yuv420sp": what `aipp` asks for, or else what the network's file takes.
 
     Raises:
         UserError: the two differ.
     """
-    described = metadata.get("input")
-    stored = "none"
-    if described:
-        stored = {name: kind for kind, name in FORMATS.items()}.get(described.get("format"), "none")
+    stored = {name: kind for kind, name in FORMATS.items()}.get(info.input.format if info.input else None, "none")
     if config.aipp == "auto":
         return stored
-    if described and config.aipp != stored:
+    if info.input and config.aipp != stored:
         raise UserError(f"aipp: {config.aipp} was asked for, but {config.pretrained} takes {stored}; leave --aipp away")
     return config.aipp

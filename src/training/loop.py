@@ -1,14 +1,14 @@
 """The loop of training: what happens after every step and after every epoch, in reading order."""
 
 import time
-from typing import Any, Optional
+from typing import Optional
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
 
 from .. import checkpoint
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, RunState
 from ..config import Config
 from ..data.index import ImageIndex
 from ..data.pipeline import train_pipeline
@@ -17,6 +17,7 @@ from ..distributed import communication
 from ..distributed.group import Group
 from ..errors import StoppedError
 from ..log import log
+from ..model_info import Best, Evaluation, ModelInfo
 from ..progress import beat
 from . import resume
 from .run_folder import RunFolder
@@ -34,12 +35,14 @@ class Loop:
         network: whose weights `step` trains.
         steps: knows the position; where the run is resumed, that of the checkpoint.
         validation: evaluates the weights; None: nothing is evaluated.
-        describe: what a checkpoint says of the model, whatever the position.
+        info: what a checkpoint says of itself as a model.
+        start: the state before the first step.
     """
 
     def __init__(
         self, config: Config, group: Group, folder: RunFolder, images: ImageIndex, workers: int, network: nn.Cell,
-        step: TrainStep, steps: StepLog, validation: Optional[Validation], describe: dict[str, Any],
+        step: TrainStep, steps: StepLog, validation: Optional[Validation], info: ModelInfo,
+        start: RunState,
     ):  # fmt: skip
         self.config = config
         self.group = group
@@ -50,12 +53,11 @@ class Loop:
         self.step = step
         self.steps = steps
         self.validation = validation
-        self.describe = describe
+        self.info = info
+        self.state = start  # but for the position, which `steps` counts
         self.model = ms.Model(step)
         self.requests = StopRequests(config.time_limit)
         self.stop_code = 0  # exit code of a stop that all ranks have agreed on
-        self.last_evaluation: dict[str, Any] = {}
-        self.best: dict[str, Any] = {"top1": -1.0}
         self.newest = ""  # path of the newest checkpoint
 
     def run(self, saved: Optional[Checkpoint]) -> None:
@@ -110,34 +112,33 @@ class Loop:
             results["ema_"] = self.validation.run(self.step.average.weights(), self.stop_if_alone)
         position = self.steps.position()
         kept = list(results)[-1]  # the averages, where there are any: the weights that such a run is for
-        best = results[kept]["top1"] > self.best["top1"]
+        best = results[kept]["top1"] > self.state.best.top1
         for kind, result in results.items():
             log.info(
                 "epoch %d evaluation%s: top-1 %.2f %% top-5 %.2f %% of %d images%s",
                 position["epoch"], " of the averaged weights" * bool(kind), 100 * result["top1"], 100 * result["top5"],
                 result["images"], " (best so far)" * (best and kind == kept),
             )  # fmt: skip
-        self.last_evaluation = {**position, **results[kept]}
+        self.state = self.state.model_copy(update={"evaluation": Evaluation(**position, **results[kept])})
         values = {kind + key: value for kind, result in results.items() for key, value in result.items()}
         self.folder.metrics.write("eval", **position, **values)
         if best:
-            self.best = {"top1": results[kept]["top1"], **position}
-            self.folder.save_best(self.validation.network, {**self.metadata(), "averaged": self.step.average is not None})
+            self.state = self.state.model_copy(update={"best": Best(top1=results[kept]["top1"], **position)})
+            info = self.info.model_copy(update={"averaged": self.step.average is not None})
+            self.folder.save_best(self.validation.network, info, self.state.model_copy(update=position))
 
     def save(self) -> None:
         """Writes a checkpoint of the present step."""
         self.align_statistics()
-        self.newest = str(self.folder.save(self.network, self.metadata(), resume.state_of(self.network, self.step)))
+        tensors = resume.state_of(self.network, self.step)
+        state = self.state.model_copy(update={**self.steps.position(), "tensors": tensors})
+        self.newest = str(self.folder.save(self.network, self.info, state))
 
     def align_statistics(self) -> None:
         """Gives all ranks the same running statistics, whose images were not the same, and their averages."""
         # Those of the network, of its averages, and those kept for an overflow.
         statistics = [p for p in self.step.get_parameters() if ".running_" in p.name]
         communication.align(statistics, self.group, mean=self.config.bn_statistics == "mean")
-
-    def metadata(self) -> dict[str, Any]:
-        """What a checkpoint of the present step says of itself."""
-        return {**self.describe, **self.steps.position(), "evaluation": self.last_evaluation, "best": self.best}
 
     # When
 
@@ -153,7 +154,7 @@ class Loop:
 
     def stops_early(self) -> bool:
         """Whether `early_stop` ends the run here."""
-        return stops_early(self.config, self.steps.epoch, self.best)
+        return stops_early(self.config, self.steps.epoch, self.state.best)
 
     # How a run ends and goes on
 
@@ -184,10 +185,10 @@ class Loop:
     def go_on_from(self, saved: Checkpoint) -> int:
         """Takes over what the checkpoint knows; returns the number of the epoch to go on with, from 0."""
         self.newest = str(saved.path)
-        self.last_evaluation = saved.metadata["evaluation"]
-        self.best = saved.metadata["best"]
+        self.state = self.state.model_copy(update={"evaluation": saved.run.evaluation, "best": saved.run.best})
         finished, within = divmod(self.steps.step, self.steps.geometry.steps_per_epoch)
-        evaluation_missing = self.evaluates(finished - 1) and self.last_evaluation.get("epoch") != finished
+        evaluated = self.state.evaluation.epoch if self.state.evaluation else 0
+        evaluation_missing = self.evaluates(finished - 1) and evaluated != finished
         log.info("resume: %s, after step %d of %d", saved.path, self.steps.step, self.steps.geometry.steps)
         return finished - 1 if not within and evaluation_missing else finished
 
@@ -200,7 +201,7 @@ class Loop:
             "img_per_s": round(images / seconds, 2), "checkpoint": self.newest,
         }  # fmt: skip
         self.folder.metrics.write("end", **result)
-        best = {f"best_{key}": value for key, value in self.best.items()} if self.validation else {}
+        best = {f"best_{key}": value for key, value in self.state.best.to_dict().items()} if self.validation else {}
         self.folder.write_result([f"{key}: {value}" for key, value in {**best, **result}.items()])
 
 

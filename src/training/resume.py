@@ -50,7 +50,7 @@ def find_checkpoint(config: Config) -> Optional[Checkpoint]:
 
 def _load_resumable(path: Path) -> Checkpoint:
     saved = checkpoint.load(path)
-    if not saved.state:
+    if saved.run is None or not saved.run.tensors:
         raise UserError(f"{path}: holds weights only, no training state; --pretrained {path} starts a new run from it")
     return saved
 
@@ -65,15 +65,15 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
         workers: threads of the input pipeline; the random numbers of augmentation depend on it.
     """
     now = config.resolved()
-    then = {**build_config().resolved(), **saved.metadata["config"]}  # keys that were not there yet
+    then = {**build_config().resolved(), **saved.run.config}  # keys that were not there yet
     deciding = [key.name for key in KEYS.values() if key.decides]
     differences = {
         key: f"{then[key]!r} then, {now[key]!r} now" for key in deciding if then[key] != now[key]
     }
-    if saved.metadata["dataset"]["fingerprint"] != fingerprint:
+    if saved.run.dataset.fingerprint != fingerprint:
         differences[DATA] = "the training images are not those of then"
-    if saved.metadata["data_workers"] != workers:
-        differences[WORKERS] = f"{saved.metadata['data_workers']} data workers then, {workers} now"
+    if saved.run.data_workers != workers:
+        differences[WORKERS] = f"{saved.run.data_workers} data workers then, {workers} now"
     refused = [key for key in differences if key not in config.resume_allow]
     if refused:
         found = first_of([f"{key} ({differences[key]})" for key in refused])
@@ -92,11 +92,11 @@ def is_finished(saved: Checkpoint, config: Config, steps_per_epoch: int, evaluat
         steps_per_epoch: updates of the weights per epoch.
         evaluates: whether the run evaluates its weights at its end.
     """
-    epoch, within = divmod(saved.metadata["step"], steps_per_epoch)
+    epoch, within = divmod(saved.run.step, steps_per_epoch)
     if within:
         return False
-    evaluated = saved.metadata["evaluation"].get("epoch") == epoch
-    return (epoch == config.max_epoch and (evaluated or not evaluates)) or stops_early(config, epoch, saved.metadata["best"])
+    evaluated = saved.run.evaluation is not None and saved.run.evaluation.epoch == epoch
+    return (epoch == config.max_epoch and (evaluated or not evaluates)) or stops_early(config, epoch, saved.run.best)
 
 
 def state_of(network: nn.Cell, step: TrainStep) -> dict:
@@ -112,11 +112,11 @@ def restore(network: nn.Cell, step: TrainStep, saved: Checkpoint) -> None:
     """
     checkpoint.load_into(network, saved)
     parameters = _state_parameters(network, step)
-    if set(parameters) != set(saved.state):
-        differing = sorted(set(parameters) ^ set(saved.state))
+    if set(parameters) != set(saved.run.tensors):
+        differing = sorted(set(parameters) ^ set(saved.run.tensors))
         raise UserError(f"{saved.path}: its training state is of another kind of run ({first_of(differing)})")
     for name, parameter in parameters.items():
-        value = saved.state[name].asnumpy()
+        value = saved.run.tensors[name].asnumpy()
         if value.shape != tuple(parameter.shape):
             raise UserError(f"{saved.path}: {name} has shape {value.shape} instead of {tuple(parameter.shape)}")
         parameter.set_data(ms.Tensor(np.array(value), parameter.dtype))

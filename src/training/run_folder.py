@@ -11,12 +11,13 @@ from typing import Optional
 from mindspore import nn
 
 from .. import checkpoint
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, RunState
 from ..config import Config, given_values, to_yaml
 from ..distributed.group import Group
 from ..errors import UserError
 from ..files import replacing, write_text
 from ..log import Metrics, log, start_log
+from ..model_info import ModelInfo
 from ..progress import beat
 from .resume import numbered_checkpoints
 
@@ -54,27 +55,27 @@ class RunFolder:
             log.info("files of the earlier run in %s are now in %s", self.path, moved)
         write_text(self.path / "config.yaml", to_yaml(given_values(config)))
         write_text(self.path / "resolved.yaml", to_yaml(config.resolved()))
-        first_step = resumed_from.metadata["step"] if resumed_from else 0
+        first_step = resumed_from.run.step if resumed_from else 0
         events = self.path / "tensorboard" if config.tensorboard else None
         self.metrics = Metrics(self.path / "metrics.jsonl", events, first_step, **always)
         if resumed_from:
             self.metrics.write("resume", step=first_step, checkpoint=str(resumed_from.path))
 
-    def save(self, network: nn.Cell, metadata: dict, state: dict) -> Path:
+    def save(self, network: nn.Cell, info: ModelInfo, state: RunState) -> Path:
         """Writes a checkpoint of this epoch and step, and removes the oldest beyond the number to keep."""
-        path = _checkpoint_path(self.path, self.prefix, metadata)
-        checkpoint.save(network, path, metadata, state)
+        path = _checkpoint_path(self.path, self.prefix, state)
+        checkpoint.save(network, path, info, state)
         beat()
         _point(self.path / "last.ckpt", path)
         self.saved = [saved for saved in self.saved if saved != path] + [path]
         while len(self.saved) > self.keep:
             self.saved.pop(0).unlink(missing_ok=True)
-        self.metrics.write("checkpoint", epoch=metadata["epoch"], step=metadata["step"], path=str(path))
+        self.metrics.write("checkpoint", epoch=state.epoch, step=state.step, path=str(path))
         return path
 
-    def save_best(self, network: nn.Cell, metadata: dict) -> None:
-        """Writes `best.ckpt`, which holds no training state."""
-        checkpoint.save(network, self.path / "best.ckpt", metadata)
+    def save_best(self, network: nn.Cell, info: ModelInfo, state: RunState) -> None:
+        """Writes `best.ckpt`; `state` has no tensors."""
+        checkpoint.save(network, self.path / "best.ckpt", info, state)
 
     def write_result(self, lines: list) -> None:
         """Writes the result of the run, one line per fact."""
@@ -104,11 +105,11 @@ class _SilentFolder:
     def write(self, event: str, **values) -> None:
         """As that of `Metrics`."""
 
-    def save(self, network: nn.Cell, metadata: dict, state: dict) -> Path:
+    def save(self, network: nn.Cell, info: ModelInfo, state: RunState) -> Path:
         """The path that rank 0 writes to."""
-        return _checkpoint_path(Path(self.config.ckpt_path), self.config.backbone, metadata)
+        return _checkpoint_path(Path(self.config.ckpt_path), self.config.backbone, state)
 
-    def save_best(self, network: nn.Cell, metadata: dict) -> None:
+    def save_best(self, network: nn.Cell, info: ModelInfo, state: RunState) -> None:
         """As that of `RunFolder`."""
 
     def write_result(self, lines: list) -> None:
@@ -139,8 +140,8 @@ def check_writable(folder: Path) -> None:
         raise UserError(f"ckpt_path: cannot write '{folder}': {error.strerror}; choose another folder") from None
 
 
-def _checkpoint_path(folder: Path, prefix: str, metadata: dict) -> Path:
-    return folder / f"{prefix}-{metadata['epoch']}_{metadata['step']}.ckpt"
+def _checkpoint_path(folder: Path, prefix: str, state: RunState) -> Path:
+    return folder / f"{prefix}-{state.epoch}_{state.step}.ckpt"
 
 
 def _point(name: Path, target: Path) -> None:

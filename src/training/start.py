@@ -1,11 +1,12 @@
 """A training run from its configuration to its end: group, data, network, step, loop."""
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import mindspore as ms
 from mindspore import nn
 
+from ..checkpoint import RunState, TrainingImages
 from ..config import Config
 from ..data.datasets import open_training_data
 from ..data.index import ImageIndex
@@ -18,6 +19,7 @@ from ..distributed import communication
 from ..distributed.group import ALONE, Group
 from ..errors import UserError
 from ..log import log
+from ..model_info import Best, ModelInfo, Preprocessing
 from . import resume
 from .build import create_network, create_step
 from .loop import Loop
@@ -66,7 +68,7 @@ def train(config: Config, platform: str) -> None:
 
     folder = open_folder(config, group, saved, **_mark(train_index))
     _log_start(config, platform, group, train_index, eval_index, geometry, workers)
-    steps = StepLog(rates, geometry, config.log_interval, folder.metrics, saved.metadata["step"] if saved else 0)
+    steps = StepLog(rates, geometry, config.log_interval, folder.metrics, saved.run.step if saved else 0)
     try:
         if config.performance:
             _measure(config, group, folder, train_index, workers, step, steps)
@@ -75,8 +77,9 @@ def train(config: Config, platform: str) -> None:
             validation = None
             if eval_index is not None:
                 validation = Validation(config, eval_index, preprocessing, workers, group, network.padding)
-            describe = {**_description(config, network, train_index, workers), "preprocessing": preprocessing.to_dict()}
-            Loop(config, group, folder, train_index, workers, network, step, steps, validation, describe).run(saved)
+            info = _description(config, network, train_index, preprocessing)
+            start = _start_of(config, train_index, workers)
+            Loop(config, group, folder, train_index, workers, network, step, steps, validation, info, start).run(saved)
         communication.check_same_parameters(network, group)
         communication.barrier(group)
     finally:
@@ -94,18 +97,25 @@ def divide(config: Config, images: int, group: Group = ALONE) -> Geometry:
     return Geometry(config.max_epoch, steps, config.accumulate_steps, on_one_process * group.size)
 
 
-def _description(config: Config, network: nn.Cell, index: ImageIndex, workers: int) -> dict[str, Any]:
-    """What every checkpoint of the run says of itself."""
-    return {
-        "backbone": config.backbone,
-        "num_classes": config.num_classes,
-        "padding": network.padding,
-        "class_names": list(index.class_names),
-        "config": config.resolved(),
-        "dataset": {"kind": index.images.kind, "fingerprint": index.fingerprint},
-        "data_workers": workers,
-        "mindspore": ms.__version__,
-    }
+def _description(config: Config, network: nn.Cell, index: ImageIndex, preprocessing: Preprocessing) -> ModelInfo:
+    """What every checkpoint of the run says of itself as a model."""
+    return ModelInfo(
+        backbone=config.backbone,
+        num_classes=config.num_classes,
+        padding=network.padding,
+        class_names=index.class_names,
+        preprocessing=preprocessing,
+        mindspore=ms.__version__,
+    )
+
+
+def _start_of(config: Config, index: ImageIndex, workers: int) -> RunState:
+    """The state before the first step."""
+    images = TrainingImages(kind=index.images.kind, fingerprint=index.fingerprint)
+    return RunState(
+        epoch=0, step=0, evaluation=None, best=Best(top1=-1.0), config=config.resolved(), dataset=images,
+        data_workers=workers,
+    )  # fmt: skip
 
 
 def _mark(index: ImageIndex) -> dict[str, str]:

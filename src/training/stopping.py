@@ -2,25 +2,25 @@
 
 import signal
 import time
-from collections.abc import Mapping
 from types import FrameType
-from typing import Any, Optional
+from typing import Optional
 
 from ..config import Config
+from ..model_info import Best
 
 _TIMED_OUT = 124  # exit code of timeout(1)
 
 
-def stops_early(config: Config, epoch: int, best: Mapping[str, Any]) -> bool:
+def stops_early(config: Config, epoch: int, best: Best) -> bool:
     """Whether the accuracy has not risen for the number of evaluations that `early_stop` allows.
 
     Args:
         epoch: number of the present epoch, from 1.
-        best: the best evaluation so far, with the number of its `epoch`, if there was one.
+        best: the best evaluation so far.
     """
-    if not config.early_stop or "epoch" not in best:
+    if not config.early_stop or best.epoch is None:
         return False
-    return (epoch - best["epoch"]) // config.eval_interval >= config.early_stop
+    return (epoch - best.epoch) // config.eval_interval >= config.early_stop
 
 
 class StopRequests:

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..config import Config
 from ..data.index import ImageIndex
-from ..data.preprocessing import Preprocessing
 from ..distributed.group import Group
 from ..evaluation.evaluate import evaluate
+from ..model_info import Preprocessing
 from ..models.create import create_model
 
 

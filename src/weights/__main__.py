@@ -42,12 +42,12 @@ def main(arguments: list) -> int:
 
     if options.verify:
         verification.check_installed(backbone)
-    values, metadata = read_weights(backbone, options.source, options.ema)
+    values, info = read_weights(backbone, options.source, options.ema)
     if options.verify:
-        verification.verify(values, metadata, options.source, options.ema)
+        verification.verify(values, info, options.source, options.ema)
     write = writing.write_checkpoint if options.output.suffix == ".ckpt" else writing.write_safetensors
-    write(values, metadata, options.output)
-    log.info("%s: %s, %d classes, %d tensors", options.output, backbone, metadata["num_classes"], len(values))
+    write(values, info, options.output)
+    log.info("%s: %s, %d classes, %d tensors", options.output, backbone, info.num_classes, len(values))
     return 0
 
 

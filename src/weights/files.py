@@ -1,20 +1,18 @@
 """Reads files of weights, whatever program wrote them; what a file is, its content says and not its ending."""
 
-import contextlib
 import json
 import logging
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mindspore as ms
 import numpy as np
 import safetensors
 
-from .. import checkpoint
+from ..checkpoint_file import STATE_PREFIX
 from ..errors import UserError, first_line
+from ..model_info import ModelInfo, checked, describe_checkpoint, parse_json
 from .torch_files import is_torch_file, read_torch
 from .torch_tensors import StoredTensor, widen_bfloat16
 
@@ -36,7 +34,7 @@ class WeightFile:
 
     format: str
     content: Any
-    metadata: dict
+    info: ModelInfo
 
 
 def read_weight_file(path: Path) -> WeightFile:
@@ -48,7 +46,7 @@ def read_weight_file(path: Path) -> WeightFile:
     if not path.is_file():
         raise UserError(f"source: no such file '{path}'")
     if is_torch_file(path):
-        return WeightFile(*read_torch(path), {})
+        return WeightFile(*read_torch(path), ModelInfo())
     with open(path, "rb") as file:
         head = file.read(64)
     if head[8:9] == b"{":  # behind the header's length
@@ -114,13 +112,23 @@ def _read_safetensors(path: Path) -> WeightFile:
         raise UserError(
             f"{path}: cannot be read as safetensors: {first_line(error)}; use another copy of the file"
         ) from None
-    metadata = {}
-    with contextlib.suppress(KeyError, ValueError, TypeError):  # another program's
-        metadata = dict(json.loads(header["__metadata__"]["resnet_zoo"]))
-    return WeightFile("safetensors", {name: _from_safetensors(path, name, tensor) for name, tensor in tensors}, metadata)
+    content = {name: _from_safetensors(name, tensor) for name, tensor in tensors}
+    return WeightFile("safetensors", content, _info_of(path, header.get("__metadata__")))
 
 
-def _from_safetensors(path: Path, name: str, tensor: dict) -> StoredTensor:
+def _info_of(path: Path, texts: Any) -> ModelInfo:
+    """What `write_safetensors` wrote; nothing where another program wrote the file, or where it makes no sense."""
+    text = texts.get("resnet_zoo") if isinstance(texts, dict) else None
+    if not isinstance(text, str):
+        return ModelInfo()
+    try:
+        return checked(ModelInfo, parse_json(text, path), path)
+    except UserError as error:
+        log.warning("what the file says of itself is not used: %s", error)
+        return ModelInfo()
+
+
+def _from_safetensors(name: str, tensor: dict[str, Any]) -> StoredTensor:
     dtype = _SAFETENSORS_TYPES.get(tensor["dtype"], tensor["dtype"])
     shape = tuple(tensor["shape"])
 
@@ -132,20 +140,8 @@ def _from_safetensors(path: Path, name: str, tensor: dict) -> StoredTensor:
 
 
 def _read_mindspore(path: Path) -> WeightFile:
-    with tempfile.TemporaryDirectory() as folder:  # MindSpore insists on the ending .ckpt
-        link = path if path.suffix == ".ckpt" else Path(folder) / f"{path.name}.ckpt"
-        if link != path:
-            link.symlink_to(path.resolve())
-        try:
-            loaded = checkpoint.load(link)
-        except UserError as error:
-            raise UserError(str(error).replace(str(link), str(path))) from None
-    content = {name: _from_mindspore(value) for name, value in loaded.weights.items() if isinstance(value, ms.Tensor)}
-    return WeightFile("MindSpore", content, loaded.metadata)
-
-
-def _from_mindspore(tensor: ms.Tensor) -> StoredTensor:
-    dtype = str(tensor.dtype).lower()
-    if dtype == "bfloat16":
-        return StoredTensor(tuple(tensor.shape), dtype, lambda: tensor.astype(ms.float32).asnumpy())
-    return StoredTensor(tuple(tensor.shape), dtype, tensor.asnumpy)
+    loaded, info, described = describe_checkpoint(path)
+    if described:
+        loaded = {name: tensor for name, tensor in loaded.items() if not name.startswith(STATE_PREFIX)}
+    content = {name: StoredTensor(tensor.shape, tensor.dtype, tensor.values) for name, tensor in loaded.items()}
+    return WeightFile("MindSpore", content, info)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..config import build_config
-from ..data.preprocessing import Preprocessing, preprocessing_from
+from ..data.preprocessing import preprocessing_from
 from ..errors import UserError, first_of
-from ..model_info import file_digest
+from ..model_info import ModelInfo, Source, file_digest
 from ..models.create import create_model
 from ..networks.registry import canonical_name, find_model
 from .files import WeightFile, find_weights, read_weight_file
@@ -46,20 +46,20 @@ class _Entry:
         return (sum(part.shape[0] for part in self.parts), *first[1:]) if len(self.parts) > 1 and first else first
 
 
-def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple:
+def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple[dict[str, np.ndarray], ModelInfo]:
     """Reads a file for a network.
 
     Args:
         averaged: take the averaged weights (EMA), which some training programs keep beside those of the last step.
 
     Returns:
-        Name of each parameter -> float32 array; metadata for a checkpoint.
+        Name of each parameter -> float32 array; what a checkpoint of them says of itself.
 
     Raises:
         UserError: the file cannot be read, holds more than data, does not fit the network, or a weight is not finite.
     """
     file = read_weight_file(source)
-    stored = str(file.metadata.get("backbone", backbone))
+    stored = file.info.backbone or backbone
     if canonical_name(stored) != backbone:
         raise UserError(f"backbone: {backbone} was asked for, but {source} holds {_printable(stored)}")
     try:
@@ -84,9 +84,7 @@ def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple:
         )
     values = {name: _values(source, name, shape, entries, names) for name, shape in expected.items()}
     _log_conversions(entries, names)
-    metadata = _metadata(backbone, num_classes, file, find_padding(names))
-    metadata["source"] = {"file": source.name, "sha256": file_digest(source), "format": file.format}
-    return values, metadata
+    return values, _describe(backbone, num_classes, file, find_padding(names), source)
 
 
 def _log_choice(source: Path, file_format: str, place: str, other: str, averaged: bool) -> None:
@@ -185,32 +183,32 @@ def _log_conversions(entries: dict, names: Collection) -> None:
         log.info("biases of split attention set to zero: the file's network has none")
 
 
-def _metadata(backbone: str, num_classes: int, file: WeightFile, padding: str) -> dict:
+def _describe(backbone: str, num_classes: int, file: WeightFile, padding: str, source: Path) -> ModelInfo:
     """What the checkpoint says of itself: what a file of ours said, else `padding` and ImageNet's usual preprocessing."""
     size = find_model(backbone).image_size
     # PyTorch's programs evaluated their weights on images that Pillow resized, MindSpore's on images resized by MindSpore
     antialias = file.format != "MindSpore"
     preprocessing = preprocessing_from(build_config({"image_size": (size, size), "eval_antialias": antialias}))
-    stored = file.metadata
-    class_names = stored.get("class_names", [])
-    padding = str(stored.get("padding", padding))
+    stored = file.info
+    padding = stored.padding if "padding" in stored.model_fields_set else padding
     if padding != "symmetric":
         log.info("padding '%s' kept: the file's network places strided windows unlike torchvision's", padding)
-    if "preprocessing" in stored:
-        preprocessing = Preprocessing.from_dict(stored["preprocessing"])
+    if stored.preprocessing:
+        preprocessing = stored.preprocessing
     else:
         log.info(
             "preprocessing taken to be the usual one: shorter side %d with %s's filter, crop %d, ImageNet's mean and std; "
             "--eval_resize, --eval_antialias, --mean, --std of eval.py change it",
             preprocessing.resize, "Pillow" if antialias else "MindSpore", size,
         )  # fmt: skip
-    return {
-        "backbone": backbone,
-        "num_classes": num_classes,
-        "padding": padding,
-        "class_names": class_names if isinstance(class_names, list) and len(class_names) == num_classes else [],
-        "preprocessing": preprocessing.to_dict(),
-    }
+    return ModelInfo(
+        backbone=backbone,
+        num_classes=num_classes,
+        padding=padding,
+        class_names=stored.class_names if len(stored.class_names) == num_classes else (),
+        preprocessing=preprocessing,
+        source=Source(file=source.name, sha256=file_digest(source), format=file.format),
+    )
 
 
 def _printable(name: str) -> str:

@@ -11,6 +11,7 @@ import mindspore as ms
 import numpy as np
 
 from ..errors import UserError, first_line
+from ..model_info import ModelInfo
 from ..networks.registry import find_model
 from .files import find_weights, read_weight_file
 from .names import our_name
@@ -31,7 +32,7 @@ def check_installed(backbone: str) -> None:
         raise UserError(f"--verify: neither torchvision nor timm has {backbone}; import it without --verify")
 
 
-def verify(values: dict, metadata: dict, source: Path, averaged: bool) -> float:
+def verify(values: dict[str, np.ndarray], info: ModelInfo, source: Path, averaged: bool) -> float:
     """The largest difference of logits between our network and theirs, each with the weights of `source`.
 
     Returns:
@@ -41,15 +42,15 @@ def verify(values: dict, metadata: dict, source: Path, averaged: bool) -> float:
         UserError: above `LARGEST_DIFFERENCE`, `source` is no file of PyTorch or safetensors, or its network pads unlike
             theirs.
     """
-    if metadata["padding"] != "symmetric":
+    if info.padding != "symmetric":
         raise UserError(
-            f"--verify: {source} is for padding '{metadata['padding']}', torchvision and timm pad symmetrically; "
+            f"--verify: {source} is for padding '{info.padding}', torchvision and timm pad symmetrically; "
             "import it without --verify"
         )
-    size = find_model(metadata["backbone"]).image_size
+    size = find_model(info.backbone).image_size
     images = np.random.default_rng(0).standard_normal((2, 3, size, size), np.float32)
-    ours = network_with(values, metadata)(ms.Tensor(images)).asnumpy()
-    theirs, versions = _their_logits(metadata, source, averaged, images)
+    ours = network_with(values, info)(ms.Tensor(images)).asnumpy()
+    theirs, versions = _their_logits(info, source, averaged, images)
     difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
     log.info("compared with %s: largest relative difference of logits %.2e", versions, difference)
     if not difference <= LARGEST_DIFFERENCE:
@@ -63,10 +64,10 @@ def _package(backbone: str) -> str:
     return "torchvision" if spec.stem == "imagenet" and spec.block != "split" and not spec.squeeze else "timm"
 
 
-def _their_logits(metadata: dict, source: Path, averaged: bool, images: np.ndarray) -> tuple:
+def _their_logits(info: ModelInfo, source: Path, averaged: bool, images: np.ndarray) -> tuple[np.ndarray, str]:
     import torch
 
-    backbone, num_classes = metadata["backbone"], metadata["num_classes"]
+    backbone, num_classes = info.backbone, info.num_classes
     weights, _, _ = find_weights(_load(source), averaged, lambda value: isinstance(value, torch.Tensor))
     package = _package(backbone)
     if package == "torchvision":

@@ -11,41 +11,42 @@ from mindspore import nn
 
 from .. import checkpoint
 from ..files import replacing
+from ..model_info import ModelInfo
 from ..models.create import create_model
 
 log = logging.getLogger("resnet_zoo")
 
 
-def write_checkpoint(values: dict, metadata: dict, output: Path) -> None:
+def write_checkpoint(values: dict[str, np.ndarray], info: ModelInfo, output: Path) -> None:
     """Writes a checkpoint of ours. Raises UserError where that fails."""
-    checkpoint.save(network_with(values, metadata), output, metadata)
+    checkpoint.save(network_with(values, info), output, info)
 
 
-def network_with(values: dict, metadata: dict) -> nn.Cell:
-    """The network that the metadata describes, with these weights, in evaluation mode."""
-    network = create_model(metadata["backbone"], metadata["num_classes"], padding=metadata["padding"])
+def network_with(values: dict[str, np.ndarray], info: ModelInfo) -> nn.Cell:
+    """The network that is described, with these weights, in evaluation mode."""
+    network = create_model(info.backbone, info.num_classes, padding=info.padding)
     for parameter in network.get_parameters():
         parameter.set_data(ms.Tensor(values[parameter.name]))
     return network.set_train(False)
 
 
-def write_safetensors(values: dict, metadata: dict, output: Path) -> None:
+def write_safetensors(values: dict[str, np.ndarray], info: ModelInfo, output: Path) -> None:
     """Writes what torchvision's and timm's `load_state_dict` take: float32, and PyTorch's counters of batches, zero.
 
     Raises:
         UserError: the file cannot be written.
     """
-    if metadata["padding"] != "symmetric":
+    if info.padding != "symmetric":
         log.warning(
             "torchvision and timm load these weights but pad symmetrically, this network '%s': their logits will differ",
-            metadata["padding"],
+            info.padding,
         )
     counters = {
         f"{name.rpartition('.')[0]}.num_batches_tracked": np.zeros((), np.int64)
         for name in values
         if name.endswith(".running_var")
     }
-    text = {"format": "pt", "resnet_zoo": json.dumps(metadata)}
+    text = {"format": "pt", "resnet_zoo": json.dumps(info.to_dict())}
     content = safetensors.numpy.save({**values, **counters}, text)
     with replacing(output) as temporary:
         temporary.write_bytes(content)

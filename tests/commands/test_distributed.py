@@ -72,7 +72,7 @@ def ended(process) -> tuple:
 
 def tensors(path) -> dict:
     saved = checkpoint.load(path)
-    return {name: value.asnumpy() for name, value in {**saved.weights, **saved.state}.items()}
+    return {name: value.asnumpy() for name, value in {**saved.weights, **saved.run.tensors}.items()}
 
 
 def differing(path, other) -> list:
@@ -134,7 +134,7 @@ def test_a_signal_to_one_rank_or_to_the_launcher_stops_all_after_the_same_step(t
     last_line = first[2].splitlines()[-1]
     assert "exit code 143: stopped by" in last_line and "after step 3" in last_line and "--resume auto" in last_line
     assert "stopped by SIGTERM after step 3" in (tmp_path / "logs0/rank_1.log").read_text()
-    assert checkpoint.load(run / "last.ckpt").metadata["step"] == 3
+    assert checkpoint.load(run / "last.ckpt").run.step == 3
 
     second = launch("train.py", "--device_num", 2, ckpt_path=run, resume="auto", **values)
     deadline = time.monotonic() + 120
@@ -142,7 +142,7 @@ def test_a_signal_to_one_rank_or_to_the_launcher_stops_all_after_the_same_step(t
         time.sleep(0.02)
     second.send_signal(signal.SIGTERM)
     code, out, err = ended(second)
-    step = checkpoint.load(run / "last.ckpt").metadata["step"]
+    step = checkpoint.load(run / "last.ckpt").run.step
     assert code == 143 and 4 <= step < 6, err
     assert "the launcher was ended by SIGTERM" in err and f"stopped by SIGTERM after step {step}," in out
     assert f"stopped by SIGTERM after step {step}," in (tmp_path / "logs1/rank_1.log").read_text()

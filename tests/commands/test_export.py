@@ -16,6 +16,7 @@ from src.errors import run_command
 from src.exporting import export as exporting
 from src.formats.mindir import open_mindir
 from src.formats.onnx import open_onnx
+from src.model_info import ModelInfo
 from src.models.create import create_model
 from src.networks import registry
 from src.networks.registry import find_model
@@ -56,8 +57,8 @@ def exported(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(screen):
         patch.setitem(registry._MODELS, "small", dataclasses.replace(spec, stage_sizes=(1,) * len(spec.stage_sizes)))
         network = network_with_random_statistics("small", padding)
-        metadata = {"backbone": "small", "padding": padding, "num_classes": 10, "class_names": list("abcdefghij")}
-        checkpoint.save(network, folder / "a.ckpt", metadata)
+        info = ModelInfo(backbone="small", padding=padding, num_classes=10, class_names=tuple("abcdefghij"))
+        checkpoint.save(network, folder / "a.ckpt", info)
         for kind in ("MINDIR", "ONNX"):
             arguments = ["--ckpt_file", str(folder / "a.ckpt"), "--file_format", kind, "--image_size", "64,72"]
             assert run_command(export_command.main, arguments) == 0

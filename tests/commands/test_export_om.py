@@ -13,6 +13,7 @@ from src.data.preprocessing import preprocessing_from
 from src.errors import UserError
 from src.formats.om import write_om
 from src.log import start_log
+from src.model_info import ModelInfo
 
 STAND_IN = """#!/usr/bin/env bash
 printf '%s\\n' "$@" > "{folder}/arguments"
@@ -84,8 +85,8 @@ def write(tmp_path):
 
     def run(**keys):
         config = build_config({"soc_version": "Ascend310P3", "image_size": "16,16", **keys})
-        meta = {"class_names": ["it's $HOME", "`b`"], "max_abs_diff": 0.0}
-        write_om(config, folder / "net.om", folder / "net.onnx", preprocessing_from(config), meta)
+        info = ModelInfo(class_names=("it's $HOME", "`b`"), max_abs_diff=0.0)
+        write_om(config, folder / "net.om", folder / "net.onnx", preprocessing_from(config), info)
         return folder / "net.om"
 
     return run
@@ -118,7 +119,8 @@ def test_a_name_that_bash_would_run_is_only_a_name(tmp_path, monkeypatch):
     name = 'net"$(touch run)`touch run`$x'
     (tmp_path / f"{name}.onnx").write_text("onnx")
     config = build_config({"soc_version": "Ascend310P3", "atc": "script"})
-    write_om(config, tmp_path / f"{name}.om", tmp_path / f"{name}.onnx", preprocessing_from(config), {"max_abs_diff": 0.0})
+    info = ModelInfo(max_abs_diff=0.0)
+    write_om(config, tmp_path / f"{name}.om", tmp_path / f"{name}.onnx", preprocessing_from(config), info)
     outcome = subprocess.run(["bash", f"{name}.atc.sh"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert outcome.returncode == 2 and outcome.stderr.startswith(f"{name}.atc.sh: got no atc on PATH")
     assert not (tmp_path / "run").exists()

@@ -24,7 +24,7 @@ from src.data.preprocessing import preprocessing_from
 from src.data.sources.lists import index_unlabelled
 from src.errors import run_command
 from src.formats.aipp import input_of, to_yuv420sp
-from src.model_info import write_meta
+from src.model_info import ModelInfo, write_meta
 from src.models.create import create_model
 
 CLASSES = tuple("abcdefghij")
@@ -34,15 +34,15 @@ CLASSES = tuple("abcdefghij")
 def network(tmp_path_factory):
     """An untrained network of ten classes as .onnx, and images of which some have the same name as others."""
     root = tmp_path_factory.mktemp("offline")
-    preprocessing = preprocessing_from(build_config({"image_size": "16,18", "eval_resize": 20})).to_dict()
-    metadata = {"backbone": "resnext11_8x16d", "num_classes": 10, "class_names": CLASSES, "preprocessing": preprocessing}
+    preprocessing = preprocessing_from(build_config({"image_size": "16,18", "eval_resize": 20}))
+    info = ModelInfo(backbone="resnext11_8x16d", num_classes=10, class_names=CLASSES, preprocessing=preprocessing)
     network = create_model("resnext11_8x16d", 10)
     rng = np.random.default_rng(3)  # MindSpore's own draws change with its version
     for parameter in network.get_parameters():
         if parameter.name.endswith("weight") and parameter.ndim > 1:
             fan_in = np.prod(parameter.shape[1:])
             parameter.set_data(ms.Tensor(rng.normal(0, (2 / fan_in) ** 0.5, parameter.shape).astype(np.float32)))
-    checkpoint.save(network, root / "net.ckpt", metadata)
+    checkpoint.save(network, root / "net.ckpt", info)
     arguments = ["--ckpt_file", str(root / "net.ckpt"), "--file_format", "ONNX", "--platform", "CPU"]
     assert run_command(export_command.main, arguments) == 0
     for number, name in enumerate(CLASSES):
@@ -119,7 +119,8 @@ def test_pixels_for_aipp(network, tmp_path, command, refused):
     ((pixels, _),) = read_batches(pixel_pipeline(index, preprocessing, 30, 1))
     om = tmp_path / "net.om"  # its description says what it takes
     om.write_text("om")
-    write_meta(om, {"preprocessing": preprocessing.to_dict(), "input": input_of("yuv420sp", (16, 18))})
+    image = input_of("yuv420sp", (16, 18))
+    write_meta(om, ModelInfo(num_classes=10, class_names=(), preprocessing=preprocessing, input=image))
     for number, (model, form, expected) in enumerate(
         [(network / "net.ckpt", ["--aipp", "rgb"], pixels), (om, [], to_yuv420sp(pixels))]
     ):

@@ -44,7 +44,7 @@ def whole(trained, tmp_path_factory):
 
 def tensors(path) -> dict:
     saved = checkpoint.load(path)
-    return {name: value.asnumpy() for name, value in {**saved.weights, **saved.state}.items()}
+    return {name: value.asnumpy() for name, value in {**saved.weights, **saved.run.tensors}.items()}
 
 
 def assert_same_end(run, whole) -> None:
@@ -52,9 +52,9 @@ def assert_same_end(run, whole) -> None:
     assert set(actual) == set(expected)
     differing = [name for name in expected if actual[name].tobytes() != expected[name].tobytes()]
     assert not differing
-    ends = [checkpoint.load(path / "last.ckpt").metadata for path in (run, whole)]
+    ends = [checkpoint.load(path / "last.ckpt").run for path in (run, whole)]
     for key in ("epoch", "step", "best"):
-        assert ends[0][key] == ends[1][key]
+        assert getattr(ends[0], key) == getattr(ends[1], key)
 
 
 def interrupted_after(whole, run, steps: int) -> None:
@@ -108,7 +108,7 @@ def test_auto_starts_where_there_is_nothing_and_the_time_limit_ends_the_run_with
     )
     assert "no checkpoints in" in out and "starts from the beginning" in out
     assert code == 124 and "stopped by time_limit" in err and "after step 1," in err
-    assert checkpoint.load(tmp_path / "run/last.ckpt").metadata["step"] == 1
+    assert checkpoint.load(tmp_path / "run/last.ckpt").run.step == 1
 
 
 def test_a_longer_run_goes_on_when_allowed(trained, whole, tmp_path, command, refused):
@@ -119,7 +119,7 @@ def test_a_longer_run_goes_on_when_allowed(trained, whole, tmp_path, command, re
     longer["resume_allow"] = "max_epoch,T_max"
     code, out, err = command(train.main, *arguments(trained["data"], tmp_path / "run", **longer))
     assert code == 0, err
-    assert "max_epoch changes, as allowed" in err and checkpoint.load(tmp_path / "run/last.ckpt").metadata["step"] == 16
+    assert "max_epoch changes, as allowed" in err and checkpoint.load(tmp_path / "run/last.ckpt").run.step == 16
 
 
 def other_data(data):
@@ -166,8 +166,8 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(trained, whole, tmp_
     assert process.returncode == 143, err
     (line,) = [line for line in err.splitlines() if line.startswith("stopped by")]
     assert "SIGTERM" in line and "--resume auto" in line and "Traceback" not in err
-    saved = checkpoint.load(run / "last.ckpt").metadata
-    assert f"after step {saved['step']}," in line and saved["step"] < 12
+    saved = checkpoint.load(run / "last.ckpt").run
+    assert f"after step {saved.step}," in line and saved.step < 12
     assert command(train.main, *arguments(trained["data"], run, resume="auto"))[0] == 0
     assert_same_end(run, whole)
 
@@ -179,8 +179,8 @@ def test_a_run_without_progress_stops_early(trained, tmp_path, command):
         *arguments(trained["data"], run, lr=1e-9, early_stop=2, max_epoch=50, ema_decay=0, ckpt_interval=0, tensorboard=0),
     )
     assert code == 0
-    metadata = checkpoint.load(run / "last.ckpt").metadata
-    assert metadata["epoch"] == metadata["best"]["epoch"] + 2 < 50
+    saved = checkpoint.load(run / "last.ckpt").run
+    assert saved.epoch == saved.best.epoch + 2 < 50
 
 
 def test_averaged_weights_are_evaluated_saved_and_can_be_asked_for(trained, whole, tmp_path, command, refused):

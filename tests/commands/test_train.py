@@ -42,16 +42,17 @@ def test_a_run_learns_and_leaves_what_it_promises(trained):
     ]  # fmt: skip
     written = [(event["epoch"], event["step"]) for event in events(run) if event["event"] == "checkpoint"]
     assert written[:6] == [(1, 3), (1, 4), (2, 6), (2, 8), (3, 9), (3, 12)] and written[-2:] == [(8, 30), (8, 32)]
-    metadata = checkpoint.load(trained["ckpt"]).metadata
-    assert (metadata["epoch"], metadata["step"], metadata["class_names"]) == (8, 32, list(CLASSES))
-    assert metadata["dataset"] == {"kind": "folder", "fingerprint": index_folder(trained["data"] / "train").fingerprint}
-    assert metadata["config"]["lr"] == 0.02 and metadata["preprocessing"]["image_size"] == [16, 16]
+    saved = checkpoint.load(trained["ckpt"])
+    assert (saved.run.epoch, saved.run.step, saved.info.class_names) == (8, 32, CLASSES)
+    fingerprint = index_folder(trained["data"] / "train").fingerprint
+    assert saved.run.dataset.to_dict() == {"kind": "folder", "fingerprint": fingerprint}
+    assert saved.run.config["lr"] == 0.02 and saved.info.preprocessing.image_size == (16, 16)
     evaluations = [event for event in events(run) if event["event"] == "eval"]
     assert [event["epoch"] for event in evaluations] == list(range(1, 9))
     assert all(event["images"] == 33 for event in evaluations)
     best = max(event["top1"] for event in evaluations)
     assert best >= 0.9  # three colours are easy
-    assert checkpoint.load(run / "best.ckpt").metadata["evaluation"]["top1"] == best
+    assert checkpoint.load(run / "best.ckpt").run.evaluation.top1 == best
     given, resolved = (yaml.safe_load((run / f"{name}.yaml").read_text()) for name in ("config", "resolved"))
     assert given["per_batch_size"] == resolved["per_batch_size"] == 8
     assert "T_max" not in given and resolved["T_max"] == 8
@@ -63,7 +64,7 @@ def test_a_runs_configuration_leaves_a_checkpoint_its_own_preprocessing(trained,
         train.main([str(argument) for argument in again])
     saved = checkpoint.load(trained["run"] / "best.ckpt")
     config = load_config(["--config_path", str(trained["run"] / "config.yaml")], "eval")
-    changed = {**saved.metadata, "preprocessing": {**saved.metadata["preprocessing"], "mean": [0.1, 0.2, 0.3]}}
+    changed = saved.info.preprocessing.model_copy(update={"mean": (0.1, 0.2, 0.3)})
     assert preprocessing_for(config, changed).mean == (0.1, 0.2, 0.3)
 
 
@@ -117,7 +118,7 @@ def test_mindrecord_files_train_the_same_network_as_the_folder_they_came_from(da
         assert code == 0, err
         runs.append(checkpoint.load(tmp_path / name / "last.ckpt"))
     assert all((value.asnumpy() == runs[1].weights[key].asnumpy()).all() for key, value in runs[0].weights.items())
-    assert runs[0].metadata["evaluation"]["top1_correct"] == runs[1].metadata["evaluation"]["top1_correct"]
+    assert runs[0].run.evaluation.top1_correct == runs[1].run.evaluation.top1_correct
     code, out, _ = command(
         eval_command.main, "--data_dir", packed, "--pretrained", tmp_path / "packed", "--cache_dir", tmp_path / "cache"
     )
@@ -131,8 +132,8 @@ def test_a_run_on_synthetic_images_says_so_everywhere(tmp_path, command):
     code, out, err = command(train.main, *arguments, "--ckpt_path", tmp_path / "run", "--log_interval", "1")
     assert code == 0 and "synthetic; accuracy means nothing" in err and "12 synthetic training images" in out
     assert all(event["dataset"] == "synthetic" for event in events(tmp_path / "run"))
-    metadata = checkpoint.load(tmp_path / "run" / "last.ckpt").metadata
-    assert metadata["dataset"]["kind"] == "synthetic" and metadata["class_names"] == []
+    saved = checkpoint.load(tmp_path / "run" / "last.ckpt")
+    assert saved.run.dataset.kind == "synthetic" and saved.info.class_names == ()
     code, out, _ = command(
         eval_command.main, *arguments[:-4], "--pretrained", tmp_path / "run" / "last.ckpt", "--result_json",
         tmp_path / "result.json",
@@ -154,13 +155,13 @@ def test_a_run_can_start_from_a_checkpoint(trained, tmp_path, command):
 
 def test_a_run_keeps_the_padding_of_the_checkpoint_that_it_starts_from(trained, tmp_path, command):
     saved = checkpoint.load(trained["ckpt"])
-    assert saved.metadata["padding"] == "symmetric"
+    assert saved.info.padding == "symmetric"
     network = create_model("resnext11_8x16d", 3)
     checkpoint.load_into(network, saved)
-    checkpoint.save(network, tmp_path / "same.ckpt", {**saved.metadata, "padding": "same"})
+    checkpoint.save(network, tmp_path / "same.ckpt", saved.info.model_copy(update={"padding": "same"}))
     code, _, err = command(train.main, *arguments(trained["data"], tmp_path, pretrained=tmp_path / "same.ckpt"))
     assert code == 0, err
-    assert checkpoint.load(tmp_path / "run/last.ckpt").metadata["padding"] == "same"
+    assert checkpoint.load(tmp_path / "run/last.ckpt").info.padding == "same"
     # The same evaluation of the same network by both commands; with symmetric padding its logits are others.
     tested = ["--data_dir", trained["data"] / "val", "--pretrained", tmp_path / "run/last.ckpt"]
     command(eval_command.main, *tested, "--result_json", tmp_path / "result.json", "--cache_dir", tmp_path / "cache")

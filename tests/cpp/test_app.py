@@ -17,9 +17,9 @@ from programs import ENVIRONMENT, infer_fixture, logits_of, reexported, refusal_
 import eval as evaluation
 from conftest import CLASSES, TINY
 from src.data.pipeline import PillowCrop, eval_pipeline, read_batches
-from src.data.preprocessing import Preprocessing
 from src.data.sources.lists import index_unlabelled
 from src.formats.onnx import open_onnx
+from src.model_info import Preprocessing
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,9 @@ def test_crops_are_those_of_the_pipeline_byte_for_byte(infer_programs, tmp_path,
     if antialias and int(PIL.__version__.split(".")[0]) < 13:
         pytest.skip("before Pillow 13 the order of the two passes was another one, which changes single values by 1")
     for size, resize in (((32, 32), 37), ((64, 48), 64), ((224, 224), 256)):
-        preprocessing = Preprocessing(size, resize, mode, antialias, (0, 0, 0), (1, 1, 1))
+        preprocessing = Preprocessing(
+            image_size=size, resize=resize, resize_mode=mode, antialias=antialias, mean=(0, 0, 0), std=(1, 1, 1)
+        )
         for path, crop in zip(paths, crops_in_cpp(infer_programs / "crop_image", preprocessing, paths)):
             np.testing.assert_array_equal(crop, crop_in_python(preprocessing, path), err_msg=f"{path.name} {size}")
 
@@ -76,7 +78,7 @@ def test_logits_and_counts_are_those_of_eval(infer, exported, trained, tmp_path,
 
     meta = json.loads(Path(f"{model}.meta.json").read_text())
     index = index_unlabelled(data)
-    batches = read_batches(eval_pipeline(index, Preprocessing.from_dict(meta["preprocessing"]), 8, 1))
+    batches = read_batches(eval_pipeline(index, Preprocessing(**meta["preprocessing"]), 8, 1))
     classify = open_onnx(model)
     expected = np.concatenate([classify(images) for images, _ in batches])
     assert list(found) == sorted(f"{Path(name).stem}_0.bin" for name in index.files)
@@ -195,7 +197,7 @@ def test_bin_runner_gives_the_same_logits_named_as_ais_bench_does(infer_programs
     meta = json.loads(Path(f"{exported}.meta.json").read_text())
     index = index_unlabelled(trained["data"] / "val")
     images = np.concatenate(
-        [images for images, _ in read_batches(eval_pipeline(index, Preprocessing.from_dict(meta["preprocessing"]), 8, 1))]
+        [images for images, _ in read_batches(eval_pipeline(index, Preprocessing(**meta["preprocessing"]), 8, 1))]
     )
     inputs = tmp_path / "in"
     inputs.mkdir()

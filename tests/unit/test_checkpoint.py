@@ -12,9 +12,10 @@ import pytest
 from conftest import ROOT
 from src import checkpoint
 from src.errors import UserError
+from src.model_info import ModelInfo
 from src.models.create import create_model
 
-METADATA = {"epoch": 3, "class_names": ["a"] * 1000}
+INFO = ModelInfo(class_names=("a",) * 1000)
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +25,13 @@ def network():
 
 @pytest.fixture
 def saved(network, tmp_path):
-    checkpoint.save(network, tmp_path / "a.ckpt", METADATA)
+    checkpoint.save(network, tmp_path / "a.ckpt", INFO)
     return tmp_path / "a.ckpt"
 
 
 def test_weights_and_metadata_come_back(network, saved):
     loaded = checkpoint.load(saved)
-    assert loaded.metadata == METADATA
+    assert loaded.info == INFO
     other = create_model("resnet20", 10)
     checkpoint.load_into(other, loaded)
     for a, b in zip(network.get_parameters(), other.get_parameters()):
@@ -80,7 +81,7 @@ def test_any_flipped_bit_is_refused(saved):
 def test_a_file_of_another_program_is_read_without_checksum(network, tmp_path):
     ms.save_checkpoint(network, str(tmp_path / "plain.ckpt"))
     loaded = checkpoint.load(tmp_path / "plain.ckpt")
-    assert loaded.metadata == {}
+    assert loaded.info == ModelInfo() and loaded.run is None
     checkpoint.load_into(create_model("resnet20", 10), loaded)
 
 
@@ -88,8 +89,8 @@ def test_weights_that_are_not_finite_are_not_written(network, saved):
     broken = create_model("resnet20", 10)
     broken.fc.bias.set_data(ms.Tensor(np.full(10, np.nan, np.float32)))
     with pytest.raises(UserError, match="fc.bias holds NaN or Inf"):
-        checkpoint.save(broken, saved, METADATA)
-    assert checkpoint.load(saved).metadata == METADATA
+        checkpoint.save(broken, saved, INFO)
+    assert checkpoint.load(saved).info == INFO
 
 
 def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_behind(network, saved):
@@ -98,17 +99,17 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_behind(network,
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))  # no file may grow beyond this
     try:
         with pytest.raises(UserError, match="a.ckpt: cannot be written.*free space"):
-            checkpoint.save(network, saved, {"epoch": 4})
+            checkpoint.save(network, saved, ModelInfo(class_names=("b",)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
-    assert checkpoint.load(saved).metadata == METADATA
+    assert checkpoint.load(saved).info == INFO
     assert [path.name for path in saved.parent.iterdir()] == ["a.ckpt"]
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(network, saved):
     with pytest.raises(UserError, match="cannot be written"):
-        checkpoint.save(network, saved / "b.ckpt", METADATA)  # a file where a folder should be
+        checkpoint.save(network, saved / "b.ckpt", INFO)  # a file where a folder should be
 
 
 @pytest.mark.slow
@@ -116,10 +117,10 @@ def test_a_kill_while_saving_leaves_the_last_good_checkpoint(tmp_path):
     code = (
         "import sys; from pathlib import Path; from src import device; from src.config import build_config\n"
         "device.prepare(build_config({'platform': 'CPU'}))\n"
-        "from src import checkpoint; from src.models.create import create_model\n"
+        "from src import checkpoint; from src.model_info import ModelInfo; from src.models.create import create_model\n"
         "network = create_model('resnext11_8x16d', 10)\n"
         "for step in range(10**6):\n"
-        "    checkpoint.save(network, Path(sys.argv[1]), {'step': step}); print(step, flush=True)"
+        "    checkpoint.save(network, Path(sys.argv[1]), ModelInfo(backbone=str(step))); print(step, flush=True)"
     )
     path = tmp_path / "a.ckpt"
     for attempt in range(5):
@@ -130,4 +131,4 @@ def test_a_kill_while_saving_leaves_the_last_good_checkpoint(tmp_path):
             time.sleep(random.Random(attempt).uniform(0, 0.2))
             process.kill()
             reported = [0] + [int(line) for line in process.stdout]
-        assert checkpoint.load(path).metadata["step"] >= reported[-1]
+        assert int(checkpoint.load(path).info.backbone) >= reported[-1]

@@ -6,9 +6,10 @@ from PIL import Image
 from conftest import write_image
 from src.config import build_config
 from src.data.pipeline import PillowCrop, decode_rgb, eval_pipeline, read_batches, train_pipeline
-from src.data.preprocessing import Preprocessing, preprocessing_for, preprocessing_from
+from src.data.preprocessing import preprocessing_for, preprocessing_from
 from src.data.sources.folder import index_folder
 from src.distributed.group import Group
+from src.model_info import Preprocessing
 
 NEUTRAL = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # pixel values as they are
 
@@ -143,7 +144,7 @@ def test_every_kind_of_image_becomes_rgb(tmp_path, kind, antialias):
 
 
 def test_a_pillow_crop_has_the_asked_size_for_odd_images(tmp_path):
-    crop = PillowCrop(Preprocessing((32, 24), 33, "shorter", True, **NEUTRAL))
+    crop = PillowCrop(Preprocessing(image_size=(32, 24), resize=33, resize_mode="shorter", antialias=True, **NEUTRAL))
     for size in ((1, 1), (7, 100), (33, 33)):
         path = write_image(tmp_path / "a.png", 0, 0, size)
         assert crop(np.fromfile(path, np.uint8)).shape == (32, 24, 3)
@@ -151,9 +152,8 @@ def test_a_pillow_crop_has_the_asked_size_for_odd_images(tmp_path):
 
 def test_preprocessing_travels_with_the_weights_unless_the_user_says_otherwise():
     stored = preprocessing_from(build_config({"image_size": "32,32", "mean": "0.1,0.2,0.3", "eval_antialias": 1}))
-    metadata = {"preprocessing": stored.to_dict()}
-    assert preprocessing_for(build_config(), metadata) == stored
-    changed = preprocessing_for(build_config({"image_size": "64,64"}), metadata)
+    assert preprocessing_for(build_config(), stored) == stored
+    changed = preprocessing_for(build_config({"image_size": "64,64"}), stored)
     assert (changed.image_size, changed.resize, changed.mean, changed.antialias) == ((64, 64), 73, (0.1, 0.2, 0.3), True)
     assert preprocessing_from(build_config()).resize == 256
     assert preprocessing_from(build_config({"image_size": "32,32", "crop_padding": 4})).resize == 32

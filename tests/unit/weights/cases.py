@@ -13,6 +13,7 @@ import pytest
 
 from src import checkpoint
 from src.errors import UserError
+from src.model_info import ModelInfo
 from src.models.create import create_model
 from src.weights.__main__ import main
 from src.weights.torch_files import read_torch
@@ -53,14 +54,14 @@ def refusal(refused, source: Path, *options: str, backbone: str = "resnet20") ->
     return line
 
 
-def assert_holds(path: Path, state: dict) -> dict:
-    """Checks that a checkpoint holds exactly these weights; returns its metadata."""
+def assert_holds(path: Path, state: dict) -> ModelInfo:
+    """Checks that a checkpoint holds exactly these weights; returns what it says of itself."""
     loaded = checkpoint.load(path)
     assert set(loaded.weights) == set(state)
     for name, values in state.items():
         actual = loaded.weights[name].asnumpy()
         assert actual.dtype == np.float32 and np.array_equal(actual, values.reshape(actual.shape)), name
-    return loaded.metadata
+    return loaded.info
 
 
 def write_safetensors(path: Path, tensors: dict, metadata: Optional[dict] = None) -> Path:

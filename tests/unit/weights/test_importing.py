@@ -25,13 +25,13 @@ def test_weights_come_in_bit_by_bit_with_what_is_needed_to_use_them(legacy, endi
     counters = {"bn1.num_batches_tracked": np.float32(5), "layer1.0.bn1.num_batches_tracked": np.float32(5)}
     source = write_state(tmp_path / f"source.{ending}", {**STATE, **counters}, legacy)
     convert(command, source, tmp_path / "a.ckpt")
-    metadata = assert_holds(tmp_path / "a.ckpt", STATE)
-    assert set(metadata) == {"backbone", "num_classes", "padding", "class_names", "preprocessing", "source"}
-    assert (metadata["backbone"], metadata["num_classes"], metadata["class_names"]) == ("resnet20", 7, [])
-    assert metadata["padding"] == "symmetric"
-    assert metadata["preprocessing"]["image_size"] == [32, 32] and metadata["preprocessing"]["antialias"] is True
-    assert metadata["source"]["file"] == source.name and len(metadata["source"]["sha256"]) == 64
-    assert metadata["source"]["format"] == ("PyTorch legacy" if legacy else "PyTorch zip")
+    info = assert_holds(tmp_path / "a.ckpt", STATE)
+    assert info.model_fields_set == {"backbone", "num_classes", "padding", "class_names", "preprocessing", "source"}
+    assert (info.backbone, info.num_classes, info.class_names) == ("resnet20", 7, ())
+    assert info.padding == "symmetric"
+    assert info.preprocessing.image_size == (32, 32) and info.preprocessing.antialias is True
+    assert info.source.file == source.name and len(info.source.sha256) == 64
+    assert info.source.format == ("PyTorch legacy" if legacy else "PyTorch zip")
     classifier = load_classifier(tmp_path / "a.ckpt", build_config({}))
     assert classifier.num_classes == 7 and classifier.classify(np.zeros((1, 3, 32, 32), np.float32)).shape == (1, 7)
 
@@ -41,7 +41,7 @@ def test_metadata_that_makes_no_sense_is_not_used(value, tmp_path, command):
     tensors = {name: ("F32", values) for name, values in STATE.items()}
     path = write_safetensors(tmp_path / "a.safetensors", tensors, {"format": "pt", "resnet_zoo": value})
     convert(command, path, tmp_path / "a.ckpt")
-    assert assert_holds(tmp_path / "a.ckpt", STATE)["class_names"] == []
+    assert assert_holds(tmp_path / "a.ckpt", STATE).class_names == ()
 
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16", "F64"])
@@ -126,8 +126,8 @@ def test_what_mindcvs_trainer_adds_is_left_out(ending, tmp_path, command):
     assert f"{3 + sum('running' not in name for name in state)} tensors of an optimizer are left out" in out
     assert "--ema takes those" in out
     convert(command, path, tmp_path / "ema.ckpt", "--ema", backbone="resnext11_8x16d")
-    metadata = assert_holds(tmp_path / "ema.ckpt", {name: values + 1 for name, values in state.items()})
-    assert metadata["padding"] == "same_pools"
+    info = assert_holds(tmp_path / "ema.ckpt", {name: values + 1 for name, values in state.items()})
+    assert info.padding == "same_pools"
 
 
 @pytest.fixture
@@ -169,8 +169,8 @@ def test_other_programs_names_and_networks(small_se, rename, backbone, padding, 
             state[name] = values + np.float32(9e-5)
         elif rename is models_resnest and name.endswith((".fc1.bias", ".fc2.bias")):
             state[name] = np.zeros_like(values)
-    metadata = assert_holds(tmp_path / "out.ckpt", state)
-    assert metadata["padding"] == padding and metadata["preprocessing"]["antialias"] is False
+    info = assert_holds(tmp_path / "out.ckpt", state)
+    assert info.padding == padding and info.preprocessing.antialias is False
 
 
 def test_groups_that_do_not_add_up_are_refused(tmp_path, refused):

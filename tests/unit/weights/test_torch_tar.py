@@ -67,7 +67,7 @@ def test_weights_come_in(ending, tmp_path, command):
     parts = tar_parts({keys[name]: (values, 0, values.shape, strides[name]) for name, values in STATE.items()})
     content = mapping({f"module.{name}": tar_tensor(key) for name, key in keys.items()})
     convert(command, write_tar(tmp_path / f"a.{ending}", content, parts), tmp_path / "a.ckpt")
-    assert assert_holds(tmp_path / "a.ckpt", STATE)["source"]["format"] == "PyTorch tar"
+    assert assert_holds(tmp_path / "a.ckpt", STATE).source.format == "PyTorch tar"
 
 
 def test_storages_and_tensors_must_agree(tmp_path):

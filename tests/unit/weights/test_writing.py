@@ -25,10 +25,10 @@ def test_classes_and_preprocessing_go_to_safetensors_and_back(trained, tmp_path,
     network = checkpoint.load(trained["ckpt"])
     convert(command, trained["ckpt"], tmp_path / "a.safetensors", backbone="resnext11_8x16d")
     convert(command, tmp_path / "a.safetensors", tmp_path / "b.ckpt", backbone="resnext11_8x16d")
-    metadata = assert_holds(tmp_path / "b.ckpt", {name: value.asnumpy() for name, value in network.weights.items()})
+    info = assert_holds(tmp_path / "b.ckpt", {name: value.asnumpy() for name, value in network.weights.items()})
     for key in ("class_names", "preprocessing", "num_classes"):
-        assert metadata[key] == network.metadata[key]
-    assert "evaluation" not in metadata and "epoch" not in metadata
+        assert getattr(info, key) == getattr(network.info, key)
+    assert checkpoint.load(tmp_path / "b.ckpt").run is None
 
 
 def test_padding_goes_to_safetensors_and_back(tmp_path, command, refused):
@@ -39,7 +39,7 @@ def test_padding_goes_to_safetensors_and_back(tmp_path, command, refused):
         _, err = convert(command, source, output, backbone="resnext11_8x16d")
         warning = "pad symmetrically, this network 'same_pools': their logits will differ\n"
         assert err.endswith(warning) if output.suffix == ".safetensors" else not err
-    assert assert_holds(files[-1], state)["padding"] == "same_pools"
+    assert assert_holds(files[-1], state).padding == "same_pools"
 
 
 def test_a_padding_of_a_later_version_is_refused(tmp_path, refused):
