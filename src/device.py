@@ -4,6 +4,7 @@ Call `prepare` before anything imports MindSpore: some of its settings are read 
 """
 
 import contextlib
+import ctypes
 import importlib.metadata
 import logging
 import os
@@ -14,6 +15,8 @@ from .config import Config
 from .errors import UserError
 
 log = logging.getLogger("resnet_zoo")
+
+_AVX2 = 0x7  # dnnl_cpu_isa_avx2, of oneDNN's dnnl_types.h
 
 
 def available_cores() -> int:
@@ -35,9 +38,22 @@ def prepare(config: Config) -> str:
     Raises:
         UserError: the platform asked for is not there.
     """
-    _set_environment(config)
+    platform = choose(config)
     import mindspore as ms
     from mindspore import dataset
+
+    random.seed(config.seed)
+    ms.set_seed(config.seed)
+    dataset.config.set_seed(config.seed)
+    if config.num_parallel_workers > available_cores() and "num_parallel_workers" in config.given:
+        log.info("num_parallel_workers: %d asked for, %d cores here", config.num_parallel_workers, available_cores())
+    return platform
+
+
+def choose(config: Config) -> str:
+    """As `prepare`, but seeds nothing: for a program that has random numbers of its own."""
+    _set_environment(config)
+    import mindspore as ms
 
     platform = _choose_platform(config.platform)
     if platform == "CPU":
@@ -47,11 +63,11 @@ def prepare(config: Config) -> str:
     else:
         ms.set_device(platform, config.device_id)
     ms.set_context(mode=ms.GRAPH_MODE)
-    random.seed(config.seed)
-    ms.set_seed(config.seed)
-    dataset.config.set_seed(config.seed)
-    if config.num_parallel_workers > available_cores() and "num_parallel_workers" in config.given:
-        log.info("num_parallel_workers: %d asked for, %d cores here", config.num_parallel_workers, available_cores())
+    if platform == "CPU" and os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2" and _instructions_in_use() > _AVX2:
+        log.warning(
+            "MindSpore was imported and used before this package: its convolutions stay slow in this process; "
+            "load a network before anything computes, or set ONEDNN_MAX_CPU_ISA=AVX2"
+        )
     return platform
 
 
@@ -74,6 +90,15 @@ def _has_slow_convolutions() -> bool:
         return " avx512f " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return False
+
+
+def _instructions_in_use() -> int:
+    """What oneDNN, the library of MindSpore's convolutions, has settled on with its first use: a `dnnl_cpu_isa_t`, or 0."""
+    import mindspore as ms
+
+    with contextlib.suppress(OSError, AttributeError):  # another version of MindSpore may have it under another name
+        return ctypes.CDLL(str(Path(ms.__file__).with_name("lib") / "libdnnl.so.3")).dnnl_get_effective_cpu_isa()
+    return 0
 
 
 def _choose_platform(requested: str) -> str:
