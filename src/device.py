@@ -9,6 +9,7 @@ import importlib.metadata
 import logging
 import os
 import random
+import sys
 from pathlib import Path
 
 from .config import Config
@@ -52,7 +53,7 @@ def prepare(config: Config) -> str:
 
 def choose(config: Config) -> str:
     """As `prepare`, but seeds nothing: for a program that has random numbers of its own."""
-    _set_environment(config)
+    set_environment(config.platform)
     import mindspore as ms
 
     platform = _choose_platform(config.platform)
@@ -63,18 +64,22 @@ def choose(config: Config) -> str:
     else:
         ms.set_device(platform, config.device_id)
     ms.set_context(mode=ms.GRAPH_MODE)
-    if platform == "CPU" and os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2" and _instructions_in_use() > _AVX2:
-        log.warning(
-            "MindSpore was imported and used before this package: its convolutions stay slow in this process; "
-            "load a network before anything computes, or set ONEDNN_MAX_CPU_ISA=AVX2"
-        )
     return platform
 
 
-def _set_environment(config: Config) -> None:
-    os.environ.setdefault("GLOG_v", "3")  # errors only; the user's own setting wins
-    if config.platform in ("auto", "CPU") and _has_slow_convolutions():
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+def set_environment(platform: str = "auto") -> None:
+    """Sets what MindSpore reads at its import and oneDNN at its first use; the user's own settings win.
+
+    Where it comes too late it says so: a program may have used MindSpore before this package.
+    """
+    os.environ.setdefault("GLOG_v", "3")  # errors only
+    if platform in ("auto", "CPU") and "ONEDNN_MAX_CPU_ISA" not in os.environ and _has_slow_convolutions():
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+        if "mindspore" in sys.modules and _instructions_in_use() > _AVX2:
+            log.warning(
+                "MindSpore was imported and used before this package: its convolutions stay slow in this process; "
+                "import this package first, or set ONEDNN_MAX_CPU_ISA=AVX2"
+            )
 
 
 def _has_slow_convolutions() -> bool:
@@ -94,10 +99,9 @@ def _has_slow_convolutions() -> bool:
 
 def _instructions_in_use() -> int:
     """What oneDNN, the library of MindSpore's convolutions, has settled on with its first use: a `dnnl_cpu_isa_t`, or 0."""
-    import mindspore as ms
-
+    folder = Path(str(sys.modules["mindspore"].__file__)).with_name("lib")
     with contextlib.suppress(OSError, AttributeError):  # another version of MindSpore may have it under another name
-        return ctypes.CDLL(str(Path(ms.__file__).with_name("lib") / "libdnnl.so.3")).dnnl_get_effective_cpu_isa()
+        return ctypes.CDLL(str(folder / "libdnnl.so.3")).dnnl_get_effective_cpu_isa()
     return 0
 
 

@@ -34,8 +34,8 @@ def test_the_convolution_fast_path_is_set_before_mindspore_is_imported_unless_th
     if users_value:
         environment["ONEDNN_MAX_CPU_ISA"] = users_value
     code = (
-        "import os, sys; from src import device; from src.config import build_config\n"
-        "assert 'mindspore' not in sys.modules; device._set_environment(build_config())\n"
+        "import os, sys; from src import device\n"
+        "assert 'mindspore' not in sys.modules; device.set_environment()\n"
         "assert 'mindspore' not in sys.modules; print(os.environ['ONEDNN_MAX_CPU_ISA'])"
     )
     run = subprocess.run(
