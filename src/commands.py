@@ -6,6 +6,8 @@ when they run: MindSpore after `device.prepare`, and the rest where `run_command
 
 from typing import TYPE_CHECKING
 
+from .errors import CommandParser, UserError
+
 if TYPE_CHECKING:
     from .config import Config
 
@@ -31,6 +33,15 @@ def evaluate(arguments: list[str]) -> int:
 
     with modelarts.copied(config, results=False) as config:
         return run(config)
+
+
+def predict(arguments: list[str]) -> int:
+    """`evaluate` of one image or folder, which comes first: IMAGE --pretrained FILE."""
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--predict", *arguments]
+    elif not {"-h", "--help", "--predict"}.intersection(arguments):
+        raise UserError("predict: no image or folder; write python -m src predict IMAGE --pretrained FILE")
+    return evaluate(arguments)
 
 
 def export(arguments: list[str]) -> int:
@@ -75,7 +86,6 @@ def labels(arguments: list[str]) -> int:
     from pathlib import Path
 
     from .data.tools.prepare import read_class_names
-    from .errors import CommandParser
     from .log import start_log
     from .offline.labels import write_label_json
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ..errors import UserError
+from ..errors import UserError, as_called_here
 from .command_line import canonical_key, help_text, parse_arguments, refuse_mistaken
 from .keys import DEFAULTS_FILE, KEYS
 from .recipes import read_recipe
@@ -34,7 +34,7 @@ def load_config(arguments: list[str], command: str = "") -> Config:
     """
     given = parse_arguments(arguments, command)
     if "help" in given:
-        print(help_text(command))
+        print(as_called_here(help_text(command)))
         raise SystemExit(0)
     dry_run = given.pop("dry_run", False)
     recipe_path = given.pop("config_path", None)
