@@ -4,6 +4,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from typing import Any
 
 # Messages and help name commands as a checkout has them; what an installed package has in their place.
 _INSTALLED = (
@@ -73,6 +74,10 @@ def run_command(main: Callable[[list], int], argv: list) -> int:
 
 class CommandParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, as those of `run_command` are, without the usage."""
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self.prog = as_called_here(self.prog)
 
     def format_help(self) -> str:
         """The help, with commands as they are called here."""
