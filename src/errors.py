@@ -8,7 +8,7 @@ from typing import Any
 
 # Messages and help name commands as a checkout has them; what an installed package has in their place.
 _INSTALLED = (
-    (r"bash scripts/run_distribute_train\.sh( RANK\S+ \S+, or python -m src\.launch)?", "resnet-zoo launch train"),
+    (r"(?:bash )?scripts/run_distribute_train\.sh( RANK\S+ \S+, or python -m src\.launch)?", "resnet-zoo launch train"),
     (r"run bash scripts/setup_env\.sh( and use \.venv/bin/python)?", "install it with pip"),
     (r"python -m src\.(?:\w+\.)*(\w+)", lambda found: f"resnet-zoo {found[1].replace('_', '-')}"),
     (r"python -m src\b", "resnet-zoo"),
