@@ -4,16 +4,20 @@ Call `prepare` before anything imports MindSpore: some of its settings are read 
 """
 
 import contextlib
+import ctypes
 import importlib.metadata
 import logging
 import os
 import random
+import sys
 from pathlib import Path
 
 from .config import Config
 from .errors import UserError
 
 log = logging.getLogger("resnet_zoo")
+
+_AVX2 = 0x7  # dnnl_cpu_isa_avx2, of oneDNN's dnnl_types.h
 
 
 def available_cores() -> int:
@@ -35,9 +39,22 @@ def prepare(config: Config) -> str:
     Raises:
         UserError: the platform asked for is not there.
     """
-    set_environment(config.platform)
+    platform = choose(config)
     import mindspore as ms
     from mindspore import dataset
+
+    random.seed(config.seed)
+    ms.set_seed(config.seed)
+    dataset.config.set_seed(config.seed)
+    if config.num_parallel_workers > available_cores() and "num_parallel_workers" in config.given:
+        log.info("num_parallel_workers: %d asked for, %d cores here", config.num_parallel_workers, available_cores())
+    return platform
+
+
+def choose(config: Config) -> str:
+    """As `prepare`, but seeds nothing: for a program that has random numbers of its own."""
+    set_environment(config.platform)
+    import mindspore as ms
 
     platform = _choose_platform(config.platform)
     if platform == "CPU":
@@ -47,19 +64,22 @@ def prepare(config: Config) -> str:
     else:
         ms.set_device(platform, config.device_id)
     ms.set_context(mode=ms.GRAPH_MODE)
-    random.seed(config.seed)
-    ms.set_seed(config.seed)
-    dataset.config.set_seed(config.seed)
-    if config.num_parallel_workers > available_cores() and "num_parallel_workers" in config.given:
-        log.info("num_parallel_workers: %d asked for, %d cores here", config.num_parallel_workers, available_cores())
     return platform
 
 
-def set_environment(platform: str) -> None:
-    """What MindSpore reads when it is imported, for the platform asked for; `prepare` does it too."""
-    os.environ.setdefault("GLOG_v", "3")  # errors only; the user's own setting wins
-    if platform in ("auto", "CPU") and _has_slow_convolutions():
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+def set_environment(platform: str = "auto") -> None:
+    """Sets what MindSpore reads at its import and oneDNN at its first use; the user's own settings win.
+
+    Where it comes too late it says so: a program may have used MindSpore before this package.
+    """
+    os.environ.setdefault("GLOG_v", "3")  # errors only
+    if platform in ("auto", "CPU") and "ONEDNN_MAX_CPU_ISA" not in os.environ and _has_slow_convolutions():
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+        if "mindspore" in sys.modules and _instructions_in_use() > _AVX2:
+            log.warning(
+                "MindSpore was imported and used before this package: its convolutions stay slow in this process; "
+                "import this package first, or set ONEDNN_MAX_CPU_ISA=AVX2"
+            )
 
 
 def _has_slow_convolutions() -> bool:
@@ -75,6 +95,14 @@ def _has_slow_convolutions() -> bool:
         return " avx512f " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return False
+
+
+def _instructions_in_use() -> int:
+    """What oneDNN, the library of MindSpore's convolutions, has settled on with its first use: a `dnnl_cpu_isa_t`, or 0."""
+    folder = Path(str(sys.modules["mindspore"].__file__)).with_name("lib")
+    with contextlib.suppress(OSError, AttributeError):  # another version of MindSpore may have it under another name
+        return ctypes.CDLL(str(folder / "libdnnl.so.3")).dnnl_get_effective_cpu_isa()
+    return 0
 
 
 def _choose_platform(requested: str) -> str:

@@ -1,12 +1,35 @@
 """Errors that a user can mend, and how the commands report them."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
+from typing import Any
+
+# Messages and help name commands as a checkout has them; what an installed package has in their place.
+_INSTALLED = (
+    (r"(?:bash )?scripts/run_distribute_train\.sh( RANK\S+ \S+, or python -m src\.launch)?", "resnet-zoo launch train"),
+    (r"run bash scripts/setup_env\.sh( and use \.venv/bin/python)?", "install it with pip"),
+    (r"python -m src\.(?:\w+\.)*(\w+)", lambda found: f"resnet-zoo {found[1].replace('_', '-')}"),
+    (r"python -m src\b", "resnet-zoo"),
+    (r"python create_imagenet2012_label\.py", "resnet-zoo labels"),
+    (r"(?<![\w/.'])(train|eval|export|preprocess|postprocess)\.py\b", r"\1"),
+)
+
+
+def as_called_here(text: str) -> str:
+    """A text with commands as users call them: `python -m src.models`, or `resnet-zoo models` of the installed package."""
+    if __package__ != "src":
+        for pattern, replacement in _INSTALLED:
+            text = re.sub(pattern, replacement, text)
+    return text
 
 
 class UserError(ValueError):
     """Wrong input or environment: the message says what is wrong, with which value, and what to do."""
+
+    def __init__(self, message: str):
+        super().__init__(as_called_here(message))
 
 
 class StoppedError(Exception):
@@ -36,7 +59,9 @@ def run_command(main: Callable[[list], int], argv: list) -> int:
     except ModuleNotFoundError as error:
         if (error.name or __package__).partition(".")[0] == __package__:
             raise  # ours: a mistake in this package
-        message = f"the Python package '{error.name}' is missing; run bash scripts/setup_env.sh and use .venv/bin/python"
+        message = as_called_here(
+            f"the Python package '{error.name}' is missing; run bash scripts/setup_env.sh and use .venv/bin/python"
+        )
         code = 2
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away: nothing left to tell it
@@ -49,6 +74,14 @@ def run_command(main: Callable[[list], int], argv: list) -> int:
 
 class CommandParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, as those of `run_command` are, without the usage."""
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self.prog = as_called_here(self.prog)
+
+    def format_help(self) -> str:
+        """The help, with commands as they are called here."""
+        return as_called_here(super().format_help())
 
     def error(self, message: str) -> None:
         """Raises UserError."""

@@ -4,17 +4,16 @@ import difflib
 import re
 import reprlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Optional
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ..errors import UserError
+from ..errors import UserError, as_called_here
 from .command_line import canonical_key, help_text, parse_arguments, refuse_mistaken
 from .keys import DEFAULTS_FILE, KEYS
-from .recipes import read_recipe
+from .recipes import find_recipe, read_recipe
 from .schema import Config
 from .types import as_written
 
@@ -34,11 +33,11 @@ def load_config(arguments: list[str], command: str = "") -> Config:
     """
     given = parse_arguments(arguments, command)
     if "help" in given:
-        print(help_text(command))
+        print(as_called_here(help_text(command)))
         raise SystemExit(0)
     dry_run = given.pop("dry_run", False)
     recipe_path = given.pop("config_path", None)
-    recipe = _canonical(read_recipe(Path(recipe_path)), recipe_path) if recipe_path else {}
+    recipe = _canonical(read_recipe(find_recipe(recipe_path)), recipe_path) if recipe_path else {}
     refuse_mistaken(recipe, command)
     config = build_config({**recipe, **_canonical(given, "the command line")})
     if dry_run:

@@ -8,9 +8,21 @@ import yaml
 
 from ..errors import UserError
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+RECIPES = _PACKAGE / "configs"  # ours, in the installed package; in a checkout they lie beside it
+if not RECIPES.is_dir():
+    RECIPES = _PACKAGE.parent / "configs"
 LARGEST_FILE = 1 << 20  # bytes; every key with its default is 12 KB
 DEEPEST = 8  # levels of lists and mappings; `expected:` has two
 LONGEST_NUMBER = 400  # digits; the largest float64 has 309
+
+
+def find_recipe(name: str) -> Path:
+    """The file that `config_path` names, or else the one of our recipes: `configs/quickstart.yaml`, `quickstart`."""
+    path = Path(name)
+    ours = RECIPES / f"{path.stem}.yaml"
+    short = path.parent in (Path(), Path("configs")) and path.suffix in ("", ".yaml")
+    return ours if short and not path.exists() and ours.is_file() else path
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -25,8 +37,8 @@ def read_recipe(path: Path) -> dict[str, Any]:
             content = file.read(LARGEST_FILE + 1)
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        near = ", ".join(sorted(str(p) for p in Path("configs").glob("*.yaml"))) or "none in configs/"
-        raise UserError(f"config_path: no such file '{path}'; recipes here: {near}") from None
+        ours = ", ".join(sorted(f"configs/{recipe.name}" for recipe in RECIPES.glob("*.yaml")))
+        raise UserError(f"config_path: no such file '{path}'; recipes here: {ours}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"config_path: cannot read '{path}': {error}") from None
     if len(content) > LARGEST_FILE:

@@ -148,8 +148,12 @@ class PillowCrop:
 
 
 def decode_rgb(encoded: bytes) -> Image.Image:
-    """Decodes an image to RGB; 16-bit gray keeps its upper 8 bits, as in MindSpore (Pillow alone would clip them)."""
-    image = Image.open(io.BytesIO(encoded))
+    """Decodes an image to RGB."""
+    return to_rgb(Image.open(io.BytesIO(encoded)))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode as RGB; 16-bit gray keeps its upper 8 bits, as in MindSpore (Pillow alone would clip them)."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image, np.int64) >> 8).clip(0, 255).astype(np.uint8))
     return image.convert("RGB")

@@ -69,7 +69,7 @@ def create_job(options, keys: list) -> Job:
         "bind_cores": bool(options.bind_cores),
     }
     places = _from_table(options, table) if table else _from_numbers(options, platform)
-    program = [str(ROOT / options.program), *keys, "--platform", platform, "--is_distributed", "1"]
+    program = [*_command_of(options.program), *keys, "--platform", platform, "--is_distributed", "1"]
     if options.batch_size:
         if options.batch_size % places["group_size"]:
             raise UserError(f"batch_size: {options.batch_size} images cannot be shared by {places['group_size']} devices")
@@ -96,7 +96,8 @@ def _parser() -> CommandParser:
         "All other options are passed on: see train.py --help, eval.py --help.",
         allow_abbrev=False,
     )
-    parser.add_argument("program", choices=("train.py", "eval.py"))
+    # `resnet-zoo launch train`, too
+    parser.add_argument("program", choices=("train.py", "eval.py"), type=lambda name: name.removesuffix(".py") + ".py")
     add = parser.add_argument
     add("--rank_table", type=Path, help="table that names the servers and devices")
     add("--server_id", default="", help="this server's entry in the rank table [found by its addresses and names]")
@@ -119,6 +120,12 @@ def _parser() -> CommandParser:
         help="rank_table: the older way, Ascend only, which compiles whole graphs (jit level O2) [scheduler]",
     )  # fmt: skip
     return parser
+
+
+def _command_of(program: str) -> list[str]:
+    """What Python runs as a rank: the script beside the package, or where it is installed without, its command."""
+    package = __package__.partition(".")[0]
+    return [str(ROOT / program)] if package == "src" else ["-m", package, program.removesuffix(".py")]
 
 
 def _from_table(options, table: RankTable) -> dict:

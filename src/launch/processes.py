@@ -96,7 +96,7 @@ class RankProcess(Process):
         self._is_over = False
         self._program = Path(job.program[0])
         extra = job.restart_arguments if attempt else ()
-        device = ("--device_id", str(place.device_id)) if self._program.name in ("train.py", "eval.py") else ()
+        device = ("--device_id", str(place.device_id)) if self._program.name in ("train.py", "eval.py", "-m") else ()
         command = [sys.executable, *job.program, *device, *extra]
         environment = rank_environment(job, place, cores)
         environment[VARIABLE] = str(self.heartbeat)

@@ -1,4 +1,5 @@
 import os
+import random
 import subprocess
 import sys
 
@@ -34,13 +35,38 @@ def test_the_convolution_fast_path_is_set_before_mindspore_is_imported_unless_th
         environment["ONEDNN_MAX_CPU_ISA"] = users_value
     code = (
         "import os, sys; from src import device\n"
-        "assert 'mindspore' not in sys.modules; device.set_environment('auto')\n"
+        "assert 'mindspore' not in sys.modules; device.set_environment()\n"
         "assert 'mindspore' not in sys.modules; print(os.environ['ONEDNN_MAX_CPU_ISA'])"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == expected
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_mindspore_that_was_imported_before_is_fast_or_said_to_be_slow(used):
+    if not device._has_slow_convolutions():
+        pytest.skip("this CPU or this MindSpore does not need it")
+    environment = {key: value for key, value in os.environ.items() if key != "ONEDNN_MAX_CPU_ISA"}
+    code = (
+        "import mindspore as ms; from mindspore import nn; ms.set_device('CPU')\n"
+        f"nn.Conv2d(3, 3, 1)(ms.ops.ones((1, 3, 8, 8))).asnumpy() if {used} else None\n"
+        "from src import device; from src.config import build_config\n"
+        "device.choose(build_config()); print(device._instructions_in_use())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert (int(run.stdout) > device._AVX2) == used
+    assert run.stderr.count("MindSpore was imported and used before this package: its convolutions stay slow") == used
+
+
+def test_choosing_the_device_leaves_the_programs_random_numbers_alone():
+    random.seed(5)
+    state = random.getstate()
+    device.choose(build_config({"platform": "CPU"}))
+    assert random.getstate() == state
 
 
 def test_one_seed_gives_the_same_weights():
