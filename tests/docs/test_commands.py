@@ -84,6 +84,8 @@ def check(words: list[str], scripts: Path) -> None:
         check_python(arguments)
     elif program == "bash":
         check_script(Path(arguments[0]), arguments[1:], scripts)
+    elif program == "resnet-zoo":
+        check_python(["-m", "src", *arguments])
     elif program in ("ascend310_infer/build/infer_images", "ascend310_infer/build/infer_bin"):
         check_flags(arguments)
     else:
@@ -98,6 +100,10 @@ def check_python(arguments: list[str]) -> None:
     module, rest = (arguments[1], arguments[2:]) if arguments[0] == "-m" else (arguments[0], arguments[1:])
     if module in OTHER_MODULES:
         return
+    if rest[-1:] == ["..."]:
+        rest = rest[:-1] or ["--help"]
+    if module == "src" and rest:
+        module, rest = module_of(rest)
     if module == "src.launch" and rest:
         options, keys = launcher._parser().parse_known_args(rest)
         module, rest = options.program, keys
@@ -111,6 +117,23 @@ def check_python(arguments: list[str]) -> None:
     except UserError:  # the text names a command without its arguments
         assert not [word for word in rest if word.startswith("--")]
         assert is_parsed(module, [*rest, "--help"])
+
+
+def module_of(arguments: list[str]) -> tuple[str, list[str]]:
+    """What `resnet-zoo COMMAND ...` calls, by its name in a checkout, and with which arguments."""
+    from src.__main__ import COMMANDS
+
+    command, *rest = arguments
+    if command == "--help":
+        return "src", arguments
+    assert command in COMMANDS
+    if command == "predict":
+        return "eval.py", ["--predict", *rest]
+    if f"{command}.py" in CONFIGURED:
+        return f"{command}.py", rest
+    if command == "labels":
+        return "create_imagenet2012_label.py", rest
+    return "src." + COMMANDS[command][0].removesuffix(".__main__").removesuffix(".command"), rest
 
 
 def is_parsed(module: str, arguments: list[str]) -> bool:
