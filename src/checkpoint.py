@@ -84,7 +84,7 @@ def save(network: nn.Cell, path: Path, metadata: dict, state: Optional[dict] = N
         if not np.isfinite(values).all():
             raise UserError(f"{path}: not written, because weight {name} holds NaN or Inf")
     text = json.dumps(metadata)
-    with replacing(path, suffix=".ckpt") as temporary, _quiet_mindspore():
+    with replacing(path) as temporary, _quiet_mindspore():
         ms.save_checkpoint(
             [{"name": name, "data": ms.Tensor(values)} for name, values in tensors.items()],
             str(temporary),

@@ -79,7 +79,7 @@ def export(config: Config, platform: str) -> Path:
     }
     if key:
         meta["encryption"] = ENCRYPTION
-    with replacing(written, suffix=written.suffix) as temporary:
+    with replacing(written) as temporary:
         classify = _write(prepare_for_inference(network), kind, shape, batch_size, temporary, key)
         if classify:
             meta["max_abs_diff"] = _verified_difference(classify, samples, expected, target)
