@@ -8,7 +8,7 @@ from src.errors import CommandParser, run_command
 
 def main(arguments: list) -> int:
     """The command."""
-    from src.data.tools.prepare import read_class_names
+    from src.data.sources.label_files import read_class_names
     from src.log import start_log
     from src.offline.labels import write_label_json
 

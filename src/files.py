@@ -103,10 +103,12 @@ def _remove_if_abandoned(folder: Path) -> None:
 def owning(folder: Path, key: str) -> Iterator[None]:
     """Keeps a folder, made where it is missing, for this process until the block ends or the process does.
 
+    A folder that was made here and is still empty at the end goes again.
+
     Raises:
         UserError: another process has it, which is named, or the folder cannot be written; says so of `key`.
     """
-    file = folder / ".lock"
+    file, is_new = folder / ".lock", not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock, is_locked = _lock(file)
@@ -125,6 +127,9 @@ def owning(folder: Path, key: str) -> Iterator[None]:
     finally:
         file.unlink(missing_ok=True)  # under the lock: whoever opened it before finds that it is no longer the file
         os.close(lock)
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _lock(file: Path) -> tuple:
