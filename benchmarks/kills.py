@@ -45,19 +45,19 @@ def main() -> int:
         whole, killed, while_saving, steps = root / "whole", root / "killed", 0, []
         finish(start(root, whole, options.epochs))
         while len(steps) < options.kills:
-            unfinished = set(killed.glob(".*"))
+            unfinished = set(killed.glob(".resnet-zoo-*"))
             process = start(root, killed, options.epochs)
             wait_for_a_step(process, killed)
             time.sleep(chance.uniform(0, SECONDS))
             if len(steps) % 2:  # every other kill comes while a checkpoint is being written
-                while process.poll() is None and not set(killed.glob(".*.ckpt")) - unfinished:
+                while process.poll() is None and not set(killed.glob(".resnet-zoo-*")) - unfinished:
                     time.sleep(0.0005)
                 time.sleep(chance.uniform(0, 0.02))
             if process.poll() is not None:
                 raise SystemExit(f"the run ended before kill {len(steps) + 1}; pass fewer kills")
             process.kill()
             process.communicate()
-            saving = bool(set(killed.glob(".*")) - unfinished)
+            saving = bool(set(killed.glob(".resnet-zoo-*")) - unfinished)
             while_saving += saving
             steps.append(steps_done(killed))
             print(f"kill {len(steps)}: after step {steps[-1]}{', while saving' * saving}", flush=True)

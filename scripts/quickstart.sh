@@ -27,6 +27,15 @@ step() {
   }
 }
 
+# One quickstart at a time: the lock is held by this script and all that it starts, and goes when they have ended.
+mkdir -p "${OUT%/*}"
+exec 9<>"$OUT.lock"
+! command -v flock >/dev/null || flock --nonblock 9 || {
+  echo "error: $OUT is in use by $(head -n 1 "$OUT.lock"); wait for the end of that quickstart" >&2
+  exit 2
+}
+echo "process $$ on $(uname -n) since $(date '+%F %T')" >"$OUT.lock"
+
 step "set-up" bash scripts/setup_env.sh
 step "clean" rm -rf "$OUT" # nothing of an earlier run may end up in summary.json
 step "data" "$PY" -m src.data.tools.digits --output "$OUT/data"

@@ -118,7 +118,7 @@ def save(network: nn.Cell, path: Path, info: ModelInfo, run: Optional[RunState] 
             raise UserError(f"{path}: not written, because weight {name} holds NaN or Inf")
     text = json.dumps({**info.to_dict(), **(run.to_dict() if run else {})})
     digest = digest_of({name: tensor_of(values) for name, values in tensors.items()}, text)
-    with replacing(path, suffix=".ckpt") as temporary, _quiet_mindspore():
+    with replacing(path) as temporary, _quiet_mindspore():
         ms.save_checkpoint(
             [{"name": name, "data": ms.Tensor(values)} for name, values in tensors.items()],
             str(temporary),

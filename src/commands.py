@@ -85,7 +85,7 @@ def labels(arguments: list[str]) -> int:
     """Writes imagenet_label.json, {"image name": class number}, of a folder of class folders."""
     from pathlib import Path
 
-    from .data.tools.prepare import read_class_names
+    from .data.sources.label_files import read_class_names
     from .log import start_log
     from .offline.labels import write_label_json
 

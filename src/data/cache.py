@@ -1,6 +1,7 @@
 """What is kept between runs, in files of arrays that anybody may delete."""
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -23,10 +24,17 @@ def cache_path(cache_dir: Path, kind: str, root: Path) -> Path:
 def save_arrays(path: Path, arrays: dict) -> None:
     """Writes a cache file; where that fails, says so and goes on."""
     try:
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
+        write_arrays(path, arrays)
     except UserError as error:
         log.warning("not kept for the next run: %s", error)
+
+
+def write_arrays(path: Path, arrays: dict) -> None:
+    """Writes arrays with checksums, uncompressed. Raises UserError where that fails."""
+    content = io.BytesIO()  # a zip file on a full disk complains once more when it is collected
+    np.savez(content, **arrays)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_arrays(path: Path, keys: tuple) -> dict:

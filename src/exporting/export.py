@@ -65,7 +65,7 @@ def export(config: Config, platform: str) -> Path:
     samples = [np.random.default_rng(size).standard_normal((size, *shape), np.float32) for size in sizes]
     expected = [network(ms.Tensor(sample)).asnumpy().copy() for sample in samples]
     info = _description(config, saved, kind, preprocessing, batch_size, expected[0].shape[1])
-    with replacing(written, suffix=written.suffix) as temporary:
+    with replacing(written) as temporary:
         classify = _write(prepare_for_inference(network), kind, shape, batch_size, temporary, key)
         if classify:
             difference = _verified_difference(classify, samples, expected, target)

@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
-
 from ..config import Config
 from ..data.index import ImageIndex
 from ..data.sources.folder import evaluation_folder, index_folder
-from ..data.sources.lists import index_of_labels, read_labels
+from ..data.sources.label_files import read_labels
+from ..data.sources.lists import index_of_labels
 from ..errors import UserError
 from ..files import is_utf8, write_text
 
@@ -50,8 +49,7 @@ def labelled_images(config: Config, class_names: tuple) -> ImageIndex:
         UserError: neither `label_file` nor `data_dir`, a file that cannot be read, classes that are not the network's.
     """
     if config.label_file:
-        path = Path(config.label_file)
-        labels = _read_label_json(path) if path.suffix == ".json" else read_labels(path)
+        labels = read_labels(Path(config.label_file), class_names)
         index = index_of_labels(Path(config.data_dir), labels)
     elif config.data_dir:
         index = index_folder(evaluation_folder(Path(config.data_dir)))
@@ -60,16 +58,3 @@ def labelled_images(config: Config, class_names: tuple) -> ImageIndex:
             "label_file: no value; pass --label_file imagenet_label.json or val_label.txt, or --data_dir with class folders"
         )
     return index.with_classes(class_names, allow_fewer=True) if class_names else index
-
-
-def _read_label_json(path: Path) -> dict:
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"label_file: cannot read '{path}': {getattr(error, 'strerror', None) or error}") from None
-    if not isinstance(labels, dict) or not labels:
-        raise UserError(f'label_file: \'{path}\' must hold {{"image name": class number, ...}}')
-    for name, label in labels.items():
-        if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label <= np.iinfo(np.int32).max:
-            raise UserError(f"label_file: '{path}': the label of '{name}' must be a class number from 0, got {label!r}")
-    return labels

@@ -1,8 +1,6 @@
 """Images to .bin files: what a network's file takes as input, one file per image, without a header."""
 
 import json
-import os
-import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +16,7 @@ from ..data.sources.folder import evaluation_folder
 from ..data.sources.lists import index_unlabelled
 from ..device import worker_count
 from ..errors import UserError
-from ..files import write_text
+from ..files import replacing, write_text
 from ..formats.aipp import FORMATS, input_of, to_yuv420sp
 from ..log import log
 from ..model_info import ModelInfo, meta_path
@@ -55,32 +53,30 @@ def preprocess(config: Config) -> int:
     index = usable_images(index, config.scan, config.bad_images, Path(config.cache_dir), workers)
     pipeline = (eval_pipeline if kind == "none" else pixel_pipeline)(index, preprocessing, _BATCH, workers)
 
-    work = target.with_name(f".{target.name}.{os.getpid()}")
-    progress = tqdm(total=len(index), unit="img", disable=not sys.stderr.isatty())
-    files = iter(index.files)
-    try:
-        work.mkdir(parents=True)
-        with progress, naming_bad_images(index), ThreadPoolExecutor(workers) as pool:
-            for images, _ in read_batches(pipeline):
-                inputs = to_yuv420sp(images) if kind == "yuv420sp" else images
-                paths = [work / f"{names[next(files)]}.bin" for _ in inputs]
-                list(pool.map(np.ndarray.tofile, inputs, paths))
-                progress.update(len(images))
-        if target.exists():
-            target.rmdir()
-        work.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     content = {
         "images": len(index),
         "input": {**described.to_dict(), "shape": described.shape[1:]},
         "preprocessing": preprocessing.to_dict(),
         "files": {f"{names[file]}.bin": file for file in index.files},
     }
-    write_text(meta_path(target), json.dumps(content, indent=2) + "\n")
+    progress = tqdm(total=len(index), unit="img", disable=not sys.stderr.isatty())
+    files = iter(index.files)
+    with replacing(target) as work, progress, naming_bad_images(index), ThreadPoolExecutor(workers) as pool:
+        work.mkdir()
+        for images, _ in read_batches(pipeline):
+            inputs = to_yuv420sp(images) if kind == "yuv420sp" else images
+            paths = [work / f"{names[next(files)]}.bin" for _ in inputs]
+            list(pool.map(_write, inputs, paths))
+            progress.update(len(images))
+        write_text(meta_path(target), json.dumps(content, indent=2) + "\n")  # before the folder: it is never without
     shape, form = " x ".join(map(str, described.shape[1:])), described.format or "normalised RGB"
     log.info("%s: %d files of %s %s, %s", target, len(index), shape, described.dtype, form)
     return len(index)
+
+
+def _write(image: np.ndarray, path: Path) -> None:
+    """Unlike `ndarray.tofile`, reports what fails when the file is closed. Raises OSError."""
+    path.write_bytes(image.tobytes())
 
 
 def input_kind(config: Config, info: ModelInfo) -> str:

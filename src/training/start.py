@@ -1,5 +1,6 @@
 """A training run from its configuration to its end: group, data, network, step, loop."""
 
+import contextlib
 from pathlib import Path
 from typing import Optional
 
@@ -18,6 +19,7 @@ from ..device import worker_count
 from ..distributed import communication
 from ..distributed.group import ALONE, Group
 from ..errors import UserError
+from ..files import owning
 from ..log import log
 from ..model_info import Best, ModelInfo, Preprocessing
 from . import resume
@@ -43,6 +45,12 @@ def train(config: Config, platform: str) -> None:
     group = communication.join(config, platform)
     config = config.model_copy(update={"rank": group.rank, "group_size": group.size})
     check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long
+    with owning(Path(config.ckpt_path), "ckpt_path") if group.rank == 0 else contextlib.nullcontext():
+        _train(config, platform, group)
+
+
+def _train(config: Config, platform: str, group: Group) -> None:
+    """The run of one rank, in a folder that is this run's alone."""
     saved = resume.find_checkpoint(config)
 
     workers = worker_count(config.num_parallel_workers)

@@ -162,6 +162,22 @@ def test_an_image_that_cannot_be_read_leaves_no_folder_behind(tmp_path, refused,
     assert [path.name for path in (tmp_path / "bins").iterdir()] == ["good.bin"]
 
 
+@pytest.mark.parametrize("limit", [2048, 3000])  # of 3072 bytes: one that writing meets, one that closing does
+def test_a_file_that_does_not_fit_leaves_no_folder_behind(tmp_path, limit):
+    for number in range(3):
+        write_image(tmp_path / "images" / f"{number}.png", 0, number)
+    code = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+    code += "import preprocess; from src.errors import run_command; sys.exit(run_command(preprocess.main, sys.argv[1:]))"
+    arguments = ["--data_dir", tmp_path / "images", "--bin_dir", tmp_path / "bins", "--image_size", "16,16",
+                 "--cache_dir", tmp_path / "cache", "--platform", "CPU"]  # fmt: skip
+    outcome = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    (line,) = outcome.stderr.splitlines()
+    assert outcome.returncode == 2 and line.startswith(f"error: {tmp_path}/bins: cannot be written: File too large")
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "cache"}
+
+
 @pytest.fixture
 def results(tmp_path):
     """Six results of four classes, all right, with labels in every form."""
@@ -282,7 +298,7 @@ def test_a_folder_that_is_not_the_one(results, tmp_path, refused):
     (tmp_path / "2026_01_01").rename(results / "2026_01_01")  # as ais_bench without --output_dirname
     line = refused(postprocess_command.main, *arguments(tmp_path))
     assert "no results" in line and f"--result_dir {results}/2026_01_01" in line
-    (tmp_path / "labels.json").write_text('{"a.JPEG": "one"}')
+    (tmp_path / "labels.json").write_text('{"a.JPEG": 1.5}')
     line = refused(postprocess_command.main, *arguments(tmp_path), "--result_dir", results / "2026_01_01")
     assert "the label of 'a.JPEG' must be a class number" in line
 

@@ -1,11 +1,15 @@
 """Formats other than folders: CIFAR's files, MindRecord, synthetic images."""
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from conftest import ROOT
 from src.config import build_config
 from src.data.datasets import open_evaluation_data, open_training_data
 from src.data.pipeline import eval_pipeline, read_batches, train_pipeline
@@ -175,6 +179,102 @@ def test_incomplete_mindrecord_files_are_one_line(copied, tmp_path, spoil, part)
     assert "to_mindrecord" in str(error.value) and "\n" not in str(error.value)
 
 
+def rewrite(**changes):
+    """Changes what the manifest says."""
+
+    def change(root):
+        manifest = json.loads((root / "manifest.json").read_text())
+        replace_by(root / "manifest.json", json.dumps({**manifest, **changes}).encode())
+
+    return change
+
+
+def change_files(**changes):
+    """Changes what the manifest says of the first file."""
+
+    def change(root):
+        files = json.loads((root / "manifest.json").read_text())["files"]
+        rewrite(files=[{**files[0], **changes}, *files[1:]])(root)
+
+    return change
+
+
+def change_array(key, change, compressed=False):
+    """Changes an array of the index, and the size of that in the manifest."""
+
+    def spoil(root):
+        with np.load(root / "index.npz") as content:
+            arrays = dict(content)
+        arrays[key] = change(arrays[key])
+        (root / "index.npz").unlink()
+        (np.savez_compressed if compressed else np.savez)(root / "index.npz", **arrays)
+        files = json.loads((root / "manifest.json").read_text())["files"]
+        size = (root / "index.npz").stat().st_size
+        rewrite(files=[{**file, "size": size} if file["name"] == "index.npz" else file for file in files])(root)
+
+    return spoil
+
+
+def put(array, place, value):
+    array = array.copy()
+    array[place] = value
+    return array
+
+
+HOSTILE = {
+    "deep": lambda root: replace_by(root / "manifest.json", b'{"format":' * 100_000),
+    "list": lambda root: replace_by(root / "manifest.json", b"[1]"),
+    "not UTF-8": lambda root: replace_by(root / "manifest.json", b'{"format": "\xff"}'),
+    "huge": lambda root: replace_by(root / "manifest.json", b" " * (65 << 20)),
+    "long number": lambda root: replace_by(root / "manifest.json", b'{"format": ' + b"9" * 10_000 + b"}"),
+    "format": rewrite(format=3),
+    "class names null": rewrite(class_names=None),
+    "class names of numbers": rewrite(class_names=[1, 2, 3]),
+    "a class twice": rewrite(class_names=["a", "a", "b"]),
+    "a class less": rewrite(class_names=["a", "b"]),
+    "no records": rewrite(records=[]),
+    "a record twice": rewrite(records=["images.mindrecord0"] * 3),
+    "a record that is no file": rewrite(records=["images.mindrecord7"]),
+    "a record elsewhere": rewrite(records=["../val/images.mindrecord0"]),
+    "many records": rewrite(records=[f"r{i}" for i in range(100_000)]),
+    "files null": rewrite(files=None),
+    "files of texts": rewrite(files=["a"]),
+    "many files": rewrite(files=[{"name": f"f{i}", "size": 0, "sha256": "0" * 64} for i in range(100_000)]),
+    "a file elsewhere": change_files(name="../../private"),
+    "an absolute file": change_files(name="/etc/passwd"),
+    "a folder": change_files(name=".."),
+    "size as text": change_files(size="3"),
+    "negative size": change_files(size=-1),
+    "huge size": change_files(size=10**30),
+    "checksum": change_files(sha256="x"),
+    "no index": rewrite(files=[]),
+    "labels of reals": change_array("labels", lambda labels: labels.astype(np.float32)),
+    "labels beyond": change_array("labels", lambda labels: put(labels, 0, 3)),
+    "negative label": change_array("labels", lambda labels: put(labels, 0, -1)),
+    "a label less": change_array("labels", lambda labels: labels[1:]),
+    "two dimensions": change_array("labels", lambda labels: labels[None]),
+    "no images": change_array("names_ends", lambda ends: ends[:0]),
+    "a name that ends before it begins": change_array("names_ends", lambda ends: put(ends, 1, 0)),
+    "a name beyond the names": change_array("names_ends", lambda ends: put(ends, -1, 10**15)),
+    "negative end": change_array("names_ends", lambda ends: put(ends, 0, -5)),
+    "a size beyond the files": change_array("sizes", lambda sizes: put(sizes, 0, 10**12)),
+    "sizes that overflow": change_array("sizes", lambda sizes: np.full_like(sizes, 2**62)),
+    "negative size of an image": change_array("sizes", lambda sizes: put(sizes, 0, -1)),
+    "a place twice": change_array("places", lambda places: put(places, 0, places[1])),
+    "a place beyond": change_array("places", lambda places: put(places, 0, 10**9)),
+    "objects": change_array("places", lambda places: places.astype(object)),
+}
+
+
+@pytest.mark.parametrize("spoil", HOSTILE.values(), ids=HOSTILE)
+def test_what_manifest_and_index_say_is_not_believed(copied, tmp_path, spoil):
+    spoil(copied)
+    with pytest.raises(UserError) as error:
+        index_mindrecord(copied)
+    line = str(error.value)
+    assert "to_mindrecord" in line and "\n" not in line and len(line) < 500 and str(copied) in line
+
+
 def test_altered_mindrecord_files_are_noticed_and_intact_ones_read_once(copied, tmp_path, monkeypatch):
     from src.data.sources import mindrecord
 
@@ -212,6 +312,18 @@ def test_a_record_that_reads_back_differently_is_refused(data_set, tmp_path, ref
     monkeypatch.setattr(mindrecord, "_write_records", write_wrong)
     line = refused(prepare.main, "to_mindrecord", "--source", data_set / "val", "--output", tmp_path / "out" / "mr")
     assert "record 0" in line and "is not what was written" in line
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [100, 200_000])
+def test_packing_onto_a_full_disk_is_one_line_and_leaves_nothing(data_set, tmp_path, limit):
+    code = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+    code += "from src.data.tools import prepare; from src.errors import run_command\n"
+    code += "sys.exit(run_command(prepare.main, sys.argv[1:]))"
+    arguments = ["to_mindrecord", "--source", str(data_set), "--output", str(tmp_path / "out" / "mr")]
+    outcome = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = [line for line in outcome.stderr.splitlines() if not line.startswith("not kept for the next run: ")]
+    assert outcome.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: output: MindSpore cannot write")
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -24,6 +24,8 @@ log = logging.getLogger("resnet_zoo")
 # What MindSpore decodes. WebP and GIF, which it does not, count as other files.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
+PLAN = ".prepare.json"  # in a folder that `prepare` is filling; while it is there, images are missing
+
 _CACHED = ("about", "labels", "stamps", "folder_times", "names_buffer", "names_ends", "folders_buffer", "folders_ends")
 # File systems note times in steps of up to 2 seconds (FAT): a folder changed so shortly before may change again unnoticed.
 _CLOCK_STEP_NS = 2_000_000_000
@@ -100,6 +102,8 @@ def check_folder(root: Path, key: str = "data_dir") -> None:
         raise UserError(f"{key}: no such folder '{root}'")
     if not root.is_dir():
         raise UserError(f"{key}: '{root}' is a file; expected a folder of class folders")
+    if (root / PLAN).exists():
+        raise UserError(f"{key}: '{root}' is filled in part; repeat the command of src.data.tools.prepare that was at it")
 
 
 class Listing(NamedTuple):

@@ -7,6 +7,7 @@ from ...errors import UserError
 from ..index import ImageIndex, index_of, some_of
 from .folder import EXTENSIONS, FolderImages, check_folder, images_below, is_image
 from .images import Names
+from .label_files import read_labels
 
 
 def index_flat(root: Path, label_file: Path) -> ImageIndex:
@@ -51,27 +52,6 @@ def index_unlabelled(path: Path, key: str = "predict") -> ImageIndex:
     if not files:
         raise UserError(f"{key}: no images in '{path}' (looked for {', '.join(EXTENSIONS)})")
     return index_of(FolderImages(path, Names.of(files)), [-1] * len(files), ())
-
-
-def read_labels(label_file: Path) -> dict:
-    """Image name -> label, an int when the text is a whole number. Raises UserError naming the line that is wrong."""
-    try:
-        lines = label_file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"label_file: cannot read '{label_file}': {getattr(error, 'strerror', None) or error}") from None
-    labels: dict = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        name, _, label = line.strip().rpartition(" ")
-        if not name or label.startswith("-"):
-            raise UserError(f"label_file: '{label_file}' line {number}: expected 'image-name label', got '{line.strip()}'")
-        if name.strip() in labels:
-            raise UserError(f"label_file: '{label_file}' line {number}: '{name.strip()}' has a label already")
-        labels[name.strip()] = int(label) if label.isdecimal() else label
-    if not labels:
-        raise UserError(f"label_file: '{label_file}' holds no labels")
-    return labels
 
 
 def flat_images(folder: Path) -> list:

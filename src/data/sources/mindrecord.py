@@ -7,27 +7,47 @@ A record has `image` (bytes of the file), `label` (int32) and `name` (string), f
 
 import hashlib
 import json
-import os
-import shutil
 import sys
 from pathlib import Path
-from typing import Optional
+from typing import Annotated, Optional
 
 import numpy as np
+from pydantic import BaseModel, Field, ValidationError
 from tqdm import tqdm
 
-from ...errors import UserError
-from ...files import write_text
+from ...errors import UserError, first_line
+from ...files import is_utf8, write_text
 from ...model_info import file_digest
 from ...progress import beat
-from ..cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
+from ..cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json, write_arrays
 from ..index import ImageIndex, index_of
 from .images import Images, Names
 
 MANIFEST = "manifest.json"
 _FORMAT = "image classification, MindRecord, 1"
-_INDEX_KEYS = ("names_buffer", "names_ends", "labels", "sizes", "places")
+_INDEX_TYPES = {"names_buffer": "u1", "names_ends": "i8", "labels": "i4", "sizes": "i8", "places": "i8"}
+_LARGEST_MANIFEST = 64 << 20  # bytes; that of a million classes has 20 MB
 _BATCH = 256  # records per call of MindSpore's writer
+
+
+_FileName = Annotated[str, Field(pattern=r"^[^/\x00]*[^/\x00.][^/\x00]*$", max_length=255)]  # in the folder itself
+
+
+class _File(BaseModel, strict=True):
+    """A file as the manifest lists it."""
+
+    name: _FileName
+    size: Annotated[int, Field(ge=0, lt=1 << 62)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _Manifest(BaseModel, strict=True):
+    """Content of `manifest.json`."""
+
+    format: str
+    class_names: list[str] = []
+    records: Annotated[list[_FileName], Field(max_length=1000)] = []
+    files: Annotated[list[_File], Field(max_length=10_000)] = []
 
 
 class MindRecordImages(Images):
@@ -42,10 +62,10 @@ class MindRecordImages(Images):
 
     kind = "mindrecord"
 
-    def __init__(self, root: Path, manifest: dict, arrays: dict):
+    def __init__(self, root: Path, manifest: _Manifest, arrays: dict):
         self.root = root
         self.manifest = manifest
-        self.files = [str(root / name) for name in manifest["records"]]
+        self.files = [str(root / name) for name in manifest.records]
         self.names = Names(arrays["names_buffer"], arrays["names_ends"])
         self.sizes = arrays["sizes"]
         self.places = arrays["places"]
@@ -58,7 +78,7 @@ class MindRecordImages(Images):
 
     def digest(self) -> bytes:
         digest = hashlib.sha256(self.kind.encode())
-        digest.update(json.dumps([file["sha256"] for file in self.manifest["files"]]).encode())
+        digest.update(json.dumps([file.sha256 for file in self.manifest.files]).encode())
         return digest.digest()
 
     def dataset(self, images: np.ndarray, workers: int):
@@ -77,12 +97,12 @@ class MindRecordImages(Images):
         cache_file = cache_path(cache_dir, "checksums", self.root) if cache_dir else None
         known = unpack_json(load_arrays(cache_file, ("checked",)).get("checked", pack_json({}))) if cache_file else {}
         checked = {}
-        for file in tqdm(self.manifest["files"], desc="checksums", unit="file", disable=not sys.stderr.isatty()):
-            path = self.root / file["name"]
-            stamp = [file["sha256"], path.stat().st_mtime_ns]
-            if known.get(file["name"]) != stamp and file_digest(path) != file["sha256"]:
+        for file in tqdm(self.manifest.files, desc="checksums", unit="file", disable=not sys.stderr.isatty()):
+            path = self.root / file.name
+            stamp = [file.sha256, path.stat().st_mtime_ns]
+            if known.get(file.name) != stamp and file_digest(path) != file.sha256:
                 raise UserError(f"{path}: damaged or replaced since it was written (its checksum differs); {_REMEDY}")
-            checked[file["name"]] = stamp
+            checked[file.name] = stamp
             beat()
         if cache_file and checked != known:
             save_arrays(cache_file, {"checked": pack_json(checked)})
@@ -94,85 +114,108 @@ _REMEDY = "write it again with python -m src.data.tools.prepare to_mindrecord"
 def index_mindrecord(root: Path) -> ImageIndex:
     """The images of a folder that `write_mindrecord` wrote; sizes of the files are compared, checksums are not.
 
+    What manifest and index say is checked before it is used. The records themselves are read by MindSpore, which does not
+    check them: take such files from people you trust.
+
     Raises:
-        UserError: a file is missing, truncated or of another format.
+        UserError: a file is missing, truncated or of another format, or says what cannot be.
     """
-    try:
-        manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != _FORMAT:
-            raise UserError(f"{root / MANIFEST}: format {manifest['format']!r}; expected {_FORMAT!r}; {_REMEDY}")
-        sizes = {file["name"]: file["size"] for file in manifest["files"]}
-        class_names = tuple(manifest["class_names"])
-    except FileNotFoundError:
-        raise UserError(f"{root / MANIFEST}: missing; MindRecord files need it beside them; {_REMEDY}") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{root / MANIFEST}: cannot be read; {_REMEDY}") from None
-    for name, size in sizes.items():
-        path = root / name
+    manifest = _read_manifest(root / MANIFEST)
+    for file in manifest.files:
+        path = root / file.name
         if not path.is_file():
             raise UserError(f"{path}: missing; {_REMEDY}")
-        if path.stat().st_size != size:
-            raise UserError(f"{path}: {path.stat().st_size} bytes instead of {size}: truncated or replaced; {_REMEDY}")
-    arrays = load_arrays(root / "index.npz", _INDEX_KEYS)
-    if not arrays:
+        if path.stat().st_size != file.size:
+            raise UserError(f"{path}: {path.stat().st_size} bytes instead of {file.size}: truncated or replaced; {_REMEDY}")
+    arrays = load_arrays(root / "index.npz", tuple(_INDEX_TYPES))
+    if not arrays or not _fit(arrays, manifest):
         raise UserError(f"{root / 'index.npz'}: damaged; {_REMEDY}")
-    return index_of(MindRecordImages(root, manifest, arrays), arrays["labels"], class_names)
+    return index_of(MindRecordImages(root, manifest, arrays), arrays["labels"], manifest.class_names)
+
+
+def _read_manifest(path: Path) -> _Manifest:
+    try:
+        if path.stat().st_size > _LARGEST_MANIFEST:
+            raise UserError(f"{path}: larger than {_LARGEST_MANIFEST >> 20} MB; {_REMEDY}")
+        manifest = _Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; MindRecord files need it beside them; {_REMEDY}") from None
+    except (OSError, ValidationError):
+        raise UserError(f"{path}: cannot be read; {_REMEDY}") from None
+    if manifest.format != _FORMAT:
+        raise UserError(f"{path}: format {manifest.format[:100]!r}; expected {_FORMAT!r}; {_REMEDY}")
+    names = [file.name for file in manifest.files]
+    repeats = any(len(set(each)) < len(each) for each in (names, manifest.records, manifest.class_names))
+    if repeats or not manifest.records or not {"index.npz", *manifest.records} <= set(names):
+        raise UserError(f"{path}: its lists of files and classes do not fit each other; {_REMEDY}")
+    return manifest
+
+
+def _fit(arrays: dict, manifest: _Manifest) -> bool:
+    """Whether the arrays of an index can be those of the files in the manifest."""
+    if any(arrays[key].dtype != kind or arrays[key].ndim != 1 for key, kind in _INDEX_TYPES.items()):
+        return False
+    buffer, ends, labels, sizes, places = (arrays[key] for key in _INDEX_TYPES)
+    count = len(ends)
+    if not count or any(len(each) != count for each in (labels, sizes, places)):
+        return False
+    if ends[0] < 1 or (np.diff(ends) < 1).any() or ends[-1] != len(buffer) or np.diff(ends).max(initial=ends[0]) > 4096:
+        return False
+    if labels.min() < 0 or labels.max() >= len(manifest.class_names) or places.min() < 0 or places.max() >= count:
+        return False
+    there = {file.name: file.size for file in manifest.files}
+    total = sum(there[name] for name in manifest.records)
+    is_once_each = (np.bincount(places, minlength=count) == 1).all()
+    return bool(is_once_each and sizes.min() >= 0 and sizes.max() <= total and sizes.sum(dtype=object) <= total)
 
 
 def write_mindrecord(index: ImageIndex, output: Path, shards: int) -> None:
     """Packs the files of an index of a folder into `shards` MindRecord files in the new folder `output`.
 
-    Every record is read back and compared. The folder appears when all is well; until then its name ends in .part.
+    Every record is read back and compared.
 
     Raises:
-        UserError: `output` exists, a name is no text, or a record read back is not what was written.
+        UserError: a name is no text, a file cannot be written, or a record read back is not what was written.
+        OSError: a full disk.
     """
-    if output.exists():
-        raise UserError(f"output: '{output}' exists already; choose another folder")
-    temporary = output.with_name(f"{output.name}.{os.getpid()}.part")
-    temporary.mkdir(parents=True)
-    try:
-        digests = _write_records(index, temporary / "images.mindrecord", shards)
-        records = sorted(path.name for path in temporary.iterdir() if path.suffix != ".db")
-        places = _read_back(index, [str(temporary / name) for name in records], digests)
-        names = Names.of(index.files)
-        sizes = np.array([size for _, size in digests], np.int64)
-        content = (names.buffer, names.ends, index.labels, sizes, places)
-        save_arrays(temporary / "index.npz", dict(zip(_INDEX_KEYS, content)))
-        files = [
-            {"name": path.name, "size": path.stat().st_size, "sha256": file_digest(path)}
-            for path in sorted(temporary.iterdir())
-        ]
-        manifest = {"format": _FORMAT, "class_names": index.class_names, "records": records, "files": files}
-        write_text(temporary / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-        for path in temporary.iterdir():
-            path.chmod(0o644)  # MindSpore writes files that others cannot read
-        temporary.rename(output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    odd = next((name for name in index.files if not is_utf8(name)), None)
+    if odd:
+        raise UserError(f"{index.root}: the name {odd!r} is no text, which MindRecord needs; rename the file")
+    output.mkdir(parents=True, exist_ok=True)
+    digests = _write_records(index, output / "images.mindrecord", shards)
+    records = sorted(path.name for path in output.iterdir() if path.suffix != ".db")
+    places = _read_back(index, [str(output / name) for name in records], digests)
+    names = Names.of(index.files)
+    sizes = np.array([size for _, size in digests], np.int64)
+    content = (names.buffer, names.ends, index.labels, sizes, places)
+    write_arrays(output / "index.npz", dict(zip(_INDEX_TYPES, content)))
+    files = [
+        {"name": path.name, "size": path.stat().st_size, "sha256": file_digest(path)} for path in sorted(output.iterdir())
+    ]
+    manifest = {"format": _FORMAT, "class_names": index.class_names, "records": records, "files": files}
+    write_text(output / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def _write_records(index: ImageIndex, path: Path, shards: int) -> list:
     """Writes the records; returns SHA-256 and size of every image."""
     from mindspore.mindrecord import FileWriter
+    from mindspore.mindrecord.common.exceptions import MindRecordException
 
-    writer = FileWriter(str(path), shard_num=shards)
-    writer.add_schema({"image": {"type": "bytes"}, "label": {"type": "int32"}, "name": {"type": "string"}}, "images")
     digests, records = [], []
-    for position in tqdm(range(len(index)), desc="writing", unit="img", disable=not sys.stderr.isatty()):
-        content, name = index.read(position).tobytes(), index.name(position)
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"{index.root}: the name {name!r} is no text, which MindRecord needs; rename the file") from None
-        digests.append((hashlib.sha256(content).digest(), len(content)))
-        records.append({"image": content, "label": int(index.labels[position]), "name": name})
-        if len(records) == _BATCH or position == len(index) - 1:
-            writer.write_raw_data(records)
-            records = []
-    writer.commit()
+    try:
+        writer = FileWriter(str(path), shard_num=shards)
+        writer.add_schema({"image": {"type": "bytes"}, "label": {"type": "int32"}, "name": {"type": "string"}}, "images")
+        for position in tqdm(range(len(index)), desc="writing", unit="img", disable=not sys.stderr.isatty()):
+            content = index.read(position).tobytes()
+            digests.append((hashlib.sha256(content).digest(), len(content)))
+            records.append({"image": content, "label": int(index.labels[position]), "name": index.name(position)})
+            if len(records) == _BATCH or position == len(index) - 1:
+                writer.write_raw_data(records)
+                records = []
+        writer.commit()
+    except (RuntimeError, MindRecordException) as error:
+        reason = next((line for line in str(error).splitlines() if line.startswith("[ERROR]")), first_line(error))
+        raise UserError(f"output: MindSpore cannot write the records: {reason}; free space or choose another disk") from None
     return digests
 
 

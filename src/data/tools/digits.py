@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import CommandParser, UserError, run_command
+from ...files import replacing
 
 VALIDATION_SHARE = 0.2
 LICENCE = (
@@ -24,8 +25,13 @@ LICENCE = (
 def write_digits(output: Path) -> tuple:
     """Writes `output`/{train,val}/<digit>/<number>.png, 8-bit gray, with the same share of each digit in both parts.
 
+    The folder appears when all images are there.
+
     Returns:
         The numbers of training and validation images.
+
+    Raises:
+        UserError: the folder holds files already, or cannot be written.
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -34,13 +40,14 @@ def write_digits(output: Path) -> tuple:
     parts = train_test_split(
         np.arange(len(digits.images)), test_size=VALIDATION_SHARE, stratify=digits.target, random_state=0
     )
-    for name, numbers in zip(("train", "val"), parts):
-        for number in numbers:
-            folder = output / name / str(digits.target[number])
-            folder.mkdir(parents=True, exist_ok=True)
-            pixels = np.round(digits.images[number] * (255 / 16)).astype(np.uint8)  # 17 levels of gray, 0 to 16
-            Image.fromarray(pixels).save(folder / f"{number:04d}.png")
-    (output / "LICENCE.txt").write_text(LICENCE, encoding="utf-8")
+    with replacing(output) as folder:
+        for name, numbers in zip(("train", "val"), parts):
+            for number in numbers:
+                path = folder / name / str(digits.target[number]) / f"{number:04d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pixels = np.round(digits.images[number] * (255 / 16)).astype(np.uint8)  # 17 levels of gray, 0 to 16
+                Image.fromarray(pixels).save(path)
+        (folder / "LICENCE.txt").write_text(LICENCE, encoding="utf-8")
     return len(parts[0]), len(parts[1])
 
 

@@ -8,21 +8,19 @@ Images are copied, or with `--mode link` given a second name (no space used, sam
 """
 
 import os
-import shutil
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ...errors import CommandParser, UserError, run_command
-from ...files import write_text
+from ...files import is_utf8, replacing
+from ...log import start_log
+from ..index import ImageIndex
 from ..scan import usable_images
 from ..sources.folder import index_folder
+from ..sources.label_files import names_a_folder, read_class_names
 from ..sources.lists import index_flat
-
-_MODES = {"copy": shutil.copy2, "link": os.link, "move": shutil.move}
+from .transfer import Plan, carry_out, unfinished_plan
 
 
 def to_folders(data_dir: Path, label_file: Path, output: Path, class_names: tuple, mode: str) -> int:
@@ -35,17 +33,31 @@ def to_folders(data_dir: Path, label_file: Path, output: Path, class_names: tupl
         The number of images.
 
     Raises:
-        UserError: labels and images do not fit, or a target exists already; nothing was changed then.
+        UserError: labels and images do not fit, or a target exists already; nothing was changed then. Or what `carry_out`
+            raises.
     """
-    index = index_flat(data_dir, label_file)
-    if not index.class_names:
-        highest = int(index.labels.max())
-        if class_names and highest >= len(class_names):
-            raise UserError(f"class_names: {len(class_names)} names, but '{label_file}' goes up to label {highest}")
-        class_names = class_names or tuple(str(i).zfill(len(str(highest))) for i in range(highest + 1))
-    names = index.class_names or class_names
-    pairs = [(index.path(i), output / names[label] / Path(index.files[i]).name) for i, label in enumerate(index.labels)]
-    return _transfer(pairs, mode)
+    asked = {"command": "to_folders", "data_dir": os.path.realpath(data_dir), "mode": mode}
+    asked |= {"label_file": os.path.realpath(label_file), "class_names": list(class_names)}
+    plan = unfinished_plan(output, asked)
+    if plan is None:
+        index = index_flat(data_dir, label_file)
+        names = _folder_names(index, class_names, label_file)
+        files = [[file, f"{names[label]}/{Path(file).name}"] for file, label in zip(index.files, index.labels.tolist())]
+        plan = Plan(asked, asked["data_dir"], mode, files, {})
+    return carry_out(plan, output)
+
+
+def _folder_names(index: ImageIndex, class_names: tuple, label_file: Path) -> dict:
+    """Class number -> name of its folder."""
+    labels = sorted(set(index.labels.tolist()))
+    if index.class_names:
+        for name in index.class_names:
+            if not names_a_folder(name):
+                raise UserError(f"label_file: '{label_file}': {name[:100]!r} cannot be the name of a class folder")
+        return dict(enumerate(index.class_names))
+    if class_names and labels[-1] >= len(class_names):
+        raise UserError(f"class_names: {len(class_names)} names, but '{label_file}' goes up to label {labels[-1]}")
+    return dict(enumerate(class_names)) or {label: str(label).zfill(len(str(labels[-1]))) for label in labels}
 
 
 def to_flat(data_dir: Path, output: Path, mode: str) -> int:
@@ -55,28 +67,36 @@ def to_flat(data_dir: Path, output: Path, mode: str) -> int:
         The number of images.
 
     Raises:
-        UserError: two images have the same name, or a target exists already; nothing was changed then.
+        UserError: two images have the same name, or a target exists already; nothing was changed then. Or what `carry_out`
+            raises.
     """
-    index = index_folder(data_dir)
-    names = [Path(file).name for file in index.files]
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise UserError(f"{data_dir}: {len(twice)} image names occur in more than one class, first {twice[0]}; rename them")
-    labels = "".join(f"{name} {label}\n" for name, label in sorted(zip(names, index.labels)))
-    count = _transfer([(index.path(i), output / name) for i, name in enumerate(names)], mode)
-    write_text(output / "val_label.txt", labels)
-    write_text(output / "class_names.txt", "".join(f"{name}\n" for name in index.class_names))
-    return count
+    asked = {"command": "to_flat", "data_dir": os.path.realpath(data_dir), "mode": mode}
+    plan = unfinished_plan(output, asked)
+    if plan is None:
+        index = index_folder(data_dir)
+        files = [[file, Path(file).name] for file in index.files]
+        odd = next((name for name in (*index.class_names, *(name for _, name in files)) if not names_a_folder(name)), None)
+        if odd:
+            raise UserError(f"{data_dir}: the name {odd!r} cannot stand in a list of labels; rename it")
+        labels = sorted((name, label) for (_, name), label in zip(files, index.labels.tolist()))
+        texts = {
+            "val_label.txt": "".join(f"{name} {label}\n" for name, label in labels),
+            "class_names.txt": "".join(f"{name}\n" for name in index.class_names),
+        }
+        plan = Plan(asked, asked["data_dir"], mode, files, texts)
+    return carry_out(plan, output)
 
 
 def to_mindrecord(source: Path, output: Path, shards: int) -> int:
     """Packs class folders, or those in `source`/train and `source`/val, into MindRecord files, checked record by record.
 
+    The output appears when all is well.
+
     Returns:
         The number of images.
 
     Raises:
-        UserError: images that cannot be decoded, `output` exists, or a record is not what was written.
+        UserError: images that cannot be decoded, `output` exists, a full disk, or a record is not what was written.
     """
     from ... import device
     from ...config import build_config
@@ -84,38 +104,19 @@ def to_mindrecord(source: Path, output: Path, shards: int) -> int:
     device.prepare(build_config({"platform": "CPU"}))
     from ..sources.mindrecord import write_mindrecord
 
+    if output.exists():
+        raise UserError(f"output: '{output}' exists already; choose another folder")
     parts = [part for part in ("train", "val") if (source / part).is_dir()]
-    count = 0
-    for part in parts if len(parts) == 2 else ["."]:
-        if (output / part).exists():
-            raise UserError(f"output: '{output / part}' exists already; choose another folder")
-        index = index_folder(source / part)
-        with tempfile.TemporaryDirectory() as no_cache:
+    indices = {part: index_folder(source / part) for part in (parts if len(parts) == 2 else ["."])}
+    with tempfile.TemporaryDirectory() as no_cache:
+        for index in indices.values():
             usable_images(index, "full", "stop", Path(no_cache), device.available_cores())
-        write_mindrecord(index, output / part, shards)
-        count += len(index)
-    return count
-
-
-def read_class_names(path: Path) -> tuple:
-    """Class names, one a line, in the order of their numbers. Raises UserError for a name that stands twice."""
-    try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"class_names: cannot read '{path}': {error}") from None
-    if len(set(names)) < len(names):
-        raise UserError(f"class_names: '{path}' holds a name twice")
-    return names
-
-
-def _transfer(pairs: list, mode: str) -> int:
-    existing = [target for _, target in pairs if target.exists()]
-    if existing:
-        raise UserError(f"output: {len(existing)} files exist already, first {existing[0]}; choose another folder")
-    for source, target in tqdm(pairs, unit="img", disable=not sys.stderr.isatty()):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _MODES[mode](source, target)
-    return len(pairs)
+    if not is_utf8(str(output)):
+        raise UserError(f"output: the name {str(output)!r} is no text, which MindRecord needs; choose another folder")
+    with replacing(output) as folder:
+        for part, index in indices.items():
+            write_mindrecord(index, folder / part, shards)
+    return sum(map(len, indices.values()))
 
 
 def main(arguments: list) -> int:
@@ -126,7 +127,7 @@ def main(arguments: list) -> int:
         command = commands.add_parser(name)
         command.add_argument("--data_dir", type=Path, required=True, help="folder to read")
         command.add_argument("--output", type=Path, required=True, help="folder to write")
-        command.add_argument("--mode", choices=sorted(_MODES), default="copy", help="default: copy")
+        command.add_argument("--mode", choices=("copy", "link", "move"), default="copy", help="default: copy")
     commands.choices["to_folders"].add_argument("--label_file", type=Path, required=True, help="lines 'image-name label'")
     commands.choices["to_folders"].add_argument("--class_names", type=Path, help="names of classes 0, 1, ..., one a line")
     command = commands.add_parser("to_mindrecord")
@@ -134,6 +135,7 @@ def main(arguments: list) -> int:
     command.add_argument("--output", type=Path, required=True, help="folder to write")
     command.add_argument("--shards", type=int, choices=range(1, 1001), metavar="N", default=1, help="files per part")
     options = parser.parse_args(arguments)
+    start_log()
     if options.command == "to_flat":
         count = to_flat(options.data_dir, options.output, options.mode)
     elif options.command == "to_mindrecord":
