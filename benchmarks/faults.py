@@ -100,7 +100,7 @@ def processes_of(log_dir: Path) -> list:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"RESNET_ZOO_JOB={log_dir}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            if f"RESNET_ZOO_HEARTBEAT={log_dir}/".encode() in (process / "environ").read_bytes():
                 found.append(int(process.name))
     return found
 

@@ -1,26 +1,26 @@
 """Huawei Cloud ModelArts: where its jobs find each other, and data and results in its object storage (through moxing).
 
-One process of each server copies; the others wait for it at a socket that exists only in the kernel, so that nothing is
-left of a job that was killed, and its end is noticed at once.
+One process of each server copies; the others wait for a file's lock, which the kernel frees however that process ends.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
-import socket
+import stat
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, TextIO
 
 from ..config import Config
 from ..errors import UserError
 from ..log import log
 from ..progress import beat
 
-MEETING_SECONDS = 600.0  # for the processes of a server to meet
 BEAT_SECONDS = 5.0
-MAX_REASON = 4096
 
 
 def cluster_defaults(environment: Mapping) -> dict:
@@ -62,11 +62,11 @@ def copied(config: Config, results: bool = True) -> Iterator[Config]:
         yield config
         return
     local = _with_local_paths(config)
-    place = _Place(os.environ)
+    rank = _number("RANK_ID", 0)
     jobs = [(key, getattr(config, key), target) for key, target in _sources(config) if getattr(config, key)]
     if jobs:
-        place.once(lambda: [_copy(key, url, target) for key, url, target in jobs], repr(jobs))
-    bring_back = results and config.train_url and place.rank == 0
+        _once(lambda: [_copy(key, url, target) for key, url, target in jobs], repr(jobs))
+    bring_back = results and config.train_url and rank == 0
     try:
         yield local
     except BaseException:
@@ -80,65 +80,58 @@ def copied(config: Config, results: bool = True) -> Iterator[Config]:
         _copy("train_url", local.ckpt_path, config.train_url)
 
 
-class _Place:
-    """This process among those of its server and of the job."""
+def _once(copy: Callable[[], Any], what: str) -> None:
+    """Runs `copy` in the first process of this server that comes here; the others wait for it.
 
-    def __init__(self, environment: Mapping):
-        def number(name: str, default: int) -> int:
-            value = environment.get(name) or str(default)
-            if not value.isdigit():
-                raise UserError(f"{name}: '{value}' in the environment is not a number")
-            return int(value)
-
-        self.rank = number("RANK_ID", 0)
-        on_server = max(1, number("RANK_SIZE", 1) // max(1, number("MA_NUM_HOSTS", 1)))
-        self.local_size = number("RESNET_ZOO_LOCAL_SIZE", on_server)
-        self.local_rank = number("RESNET_ZOO_LOCAL_RANK", self.rank % self.local_size)
-        self.job = environment.get("RESNET_ZOO_JOB") or environment.get("JOB_ID") or "job"
-
-    def once(self, copy, what: str) -> None:
-        """Runs `copy` in one process of this server; the others wait. Raises UserError on all of them when it fails."""
-        if self.local_size == 1:
-            with _beating():
-                copy()
+    Raises:
+        UserError: on all of them, where it failed or its process was killed.
+    """
+    on_server = max(1, _number("RANK_SIZE", 1) // max(1, _number("MA_NUM_HOSTS", 1)))
+    size = _number("RESNET_ZOO_LOCAL_SIZE", on_server)
+    job = os.environ.get("RESNET_ZOO_JOB") or os.environ.get("JOB_ID") or "job"
+    digest = hashlib.sha256(f"{job} {what}".encode(errors="surrogateescape")).hexdigest()
+    with _beating(), open(_private_folder() / digest, "a+", encoding="utf-8", errors="backslashreplace") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        came, _, failure = file.read().partition("\n")
+        if came:
+            _note(file, int(came) + 1, size, failure)
+            if failure:
+                raise UserError(failure)
             return
-        digest = hashlib.sha256(f"{os.getuid()} {self.job} {what}".encode()).hexdigest()
-        name = f"\0resnet-zoo-{digest[:32]}"
-        if self.local_rank:
-            _wait_for_copier(name)
-        else:
-            _copy_and_tell(name, copy, self.local_size - 1)
-
-
-def _copy_and_tell(name: str, copy, others: int) -> None:
-    """Waits for the other processes, so that none can miss how it ends; copies; tells them."""
-    waiting: list = []
-    deadline = time.monotonic() + MEETING_SECONDS
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        _note(file, 1, size, "enable_modelarts: the process that copies for this server ended before it had finished")
         try:
-            listener.bind(name)
-        except OSError as error:
-            raise UserError(f"enable_modelarts: another process of this server copies already: {error.strerror}") from None
-        listener.listen(others)
-        while len(waiting) < others:
-            listener.settimeout(max(0.1, deadline - time.monotonic()))
-            try:
-                waiting.append(listener.accept()[0])
-            except (TimeoutError, socket.timeout):
-                came = f"{len(waiting)} of the {others} other processes of this server came within {MEETING_SECONDS:g} s"
-                raise UserError(f"enable_modelarts: only {came}") from None
-    reason = "enable_modelarts: copying was interrupted"
-    try:
-        with _beating():
             copy()
-        reason = ""
-    except UserError as error:
-        reason = str(error)
-        raise
-    finally:
-        for connection in waiting:
-            with contextlib.suppress(OSError), connection:
-                connection.sendall(f"done\n{reason}".encode()[:MAX_REASON])
+        except UserError as error:
+            _note(file, 1, size, f"{error} (in the process that copies for this server)")
+            raise
+        _note(file, 1, size, "")
+
+
+def _note(file: TextIO, came: int, size: int, failure: str) -> None:
+    """Writes how copying ended for the processes that have not come yet; the last one leaves nothing."""
+    file.truncate(0)
+    if came < size:
+        file.write(f"{came}\n{failure}")
+    file.flush()
+
+
+def _private_folder() -> Path:
+    """A folder that nobody else can enter. Raises UserError where something else has its name."""
+    folder = Path(tempfile.gettempdir(), f"resnet-zoo-{os.getuid()}")
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise UserError(f"enable_modelarts: {folder} is not a folder of this user alone; remove it, or set TMPDIR")
+    return folder
+
+
+def _number(name: str, default: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isdigit():
+        raise UserError(f"{name}: '{value}' in the environment is not a number")
+    return int(value)
 
 
 @contextlib.contextmanager
@@ -157,24 +150,6 @@ def _beating() -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def _wait_for_copier(name: str) -> None:
-    deadline = time.monotonic() + MEETING_SECONDS
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        while connection.connect_ex(name):
-            if time.monotonic() > deadline:
-                raise UserError(f"enable_modelarts: no process of this server began to copy within {MEETING_SECONDS:g} s")
-            time.sleep(0.1)
-        answer = b""
-        with _beating():
-            while data := connection.recv(MAX_REASON):
-                answer += data
-    if not answer.startswith(b"done\n"):
-        raise UserError("enable_modelarts: the process that copies for this server ended before it had finished")
-    reason = answer[len(b"done\n") :].decode(errors="replace")
-    if reason:
-        raise UserError(f"{reason} (in the process that copies for this server)")
 
 
 def _copy(key: str, source: str, target: str) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -84,7 +85,7 @@ class Process:
 class RankProcess(Process):
     """A rank, its heartbeat file, and what both tell."""
 
-    def __init__(self, job: Job, place: LocalRank, attempt: int, cores: Optional[list]):
+    def __init__(self, job: Job, place: LocalRank, attempt: int, cores: Optional[list], start: str):
         self.rank = place.rank
         self.server = job.server
         suffix = f".restart{attempt}" if attempt else ""
@@ -100,6 +101,7 @@ class RankProcess(Process):
         command = [sys.executable, *job.program, *device, *extra]
         environment = rank_environment(job, place, cores)
         environment[VARIABLE] = str(self.heartbeat)
+        environment["RESNET_ZOO_JOB"] = start
         super().__init__(command, environment, job.log_dir / f"rank_{place.rank}{suffix}.log", cores)
 
     def look(self) -> None:
@@ -157,7 +159,8 @@ class RankProcess(Process):
 def start_ranks(job: Job, attempt: int) -> list:
     """Starts this server's ranks."""
     shares = core_shares(len(job.ranks)) if job.bind_cores else [None] * len(job.ranks)
-    return [RankProcess(job, place, attempt, cores) for place, cores in zip(job.ranks, shares)]
+    start = secrets.token_hex(8)  # a name that only these ranks have
+    return [RankProcess(job, place, attempt, cores, start) for place, cores in zip(job.ranks, shares)]
 
 
 def start_scheduler(job: Job, attempt: int) -> Process:
@@ -246,7 +249,6 @@ def rank_environment(job: Job, place: LocalRank, cores: Optional[list]) -> dict:
         RANK_ID=str(place.rank), RANK_SIZE=str(job.group_size), DEVICE_ID=str(place.device_id), PYTHONUNBUFFERED="1",
         PYTHONFAULTHANDLER="1",
         RESNET_ZOO_LOCAL_RANK=str(place.local_rank), RESNET_ZOO_LOCAL_SIZE=str(len(job.ranks)),
-        RESNET_ZOO_JOB=str(job.log_dir),
     )  # fmt: skip
     if job.rank_table:
         environment["RANK_TABLE_FILE"] = str(job.rank_table)

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any, Optional
 
-from . import peers
+from . import health, peers
 from .job import HANG_EXIT_CODE, Failure, Job, interrupted
 from .processes import (
     Guard,
@@ -22,7 +22,6 @@ from .processes import (
 
 POLL_SECONDS = 0.1
 REPORT_SECONDS = 1.0
-EXIT_GRACE_SECONDS = 120.0  # a rank may end this long before the others show their next sign of life
 PORT_SECONDS = 10.0  # for the port of the attempt before
 DECISION_SECONDS = 30.0  # server 0 answers a failure once all ranks of all servers have ended
 TAIL_LINES = 15
@@ -132,12 +131,12 @@ class _Launch:
                 for rank in self.ranks:
                     rank.look()
                 self._show_first_rank()
-                failure = self._local_failure(started) or self._from_peers()
+                failure = health.local_failure(job, self.ranks, self.scheduler, started) or self._from_peers()
                 if failure:
                     return failure
                 if job.node == 0:
-                    self.statuses[0] = self._status()
-                    failure = self._job_failure()
+                    self.statuses[0] = health.status_of(self.ranks)
+                    failure = health.job_failure(job, self.statuses)
                     if failure:
                         return failure
                     if len(self.statuses) == job.nodes and not any(s["running"] for s in self.statuses.values()):
@@ -149,57 +148,6 @@ class _Launch:
         except _Stopped:
             return interrupted(job.server, self.stopped_by)
 
-    def _local_failure(self, started: float) -> Optional[Failure]:
-        """A rank here that ended badly or did not join, or a scheduler that failed."""
-        failures = [failure for rank in self.ranks if (failure := rank.failure())]
-        if failures:
-            # One that was killed explains the others; then the one whose mistake needs no retry.
-            return min(failures, key=lambda f: (f.code <= 128, f.restartable, f.rank))
-        if self.scheduler and self.scheduler.exit_code():
-            code, log = self.scheduler.exit_code(), str(self.scheduler.log)
-            return Failure(-1, self.job.server, f"the scheduler ended with exit code {code}", log, abs(code or 1))
-        missing = [rank for rank in self.ranks if not rank.beats and rank.exit_code() is None]
-        if missing and time.monotonic() - started > self.job.timeout:
-            worst = min(missing, key=lambda rank: (not rank.is_stopped(), rank.rank))
-            stopped = ", it is stopped (SIGSTOP)" if worst.is_stopped() else ""
-            cause = f"did not join the other ranks within {self.job.timeout:g} s{stopped}"
-            return worst.failed(f"{cause}; raise --timeout if it needs longer", HANG_EXIT_CODE)
-        return None
-
-    def _status(self) -> dict:
-        """How the ranks of this server fare: for server 0, which decides."""
-        running = [rank for rank in self.ranks if rank.exit_code() is None]
-        ended = [rank for rank in self.ranks if rank.exit_code() == 0]
-        idle = min((rank.idle() for rank in [*running, *ended]), default=0.0)
-        status: dict = {"running": len(running), "idle": idle}
-        if ended:
-            status["ended"] = ended[0].failed("ended with exit code 0 while others were still at work", 1).as_message()
-        if running:
-            worst = min(running, key=lambda rank: (not rank.is_stopped(), rank.beats, rank.rank))
-            what = "is stopped (SIGSTOP)" if worst.is_stopped() else f"is at beat {worst.beats}"
-            status["slowest"] = worst.failed(what, HANG_EXIT_CODE).as_message()
-            status["order"] = [not worst.is_stopped(), worst.beats]
-            status["most_beats"] = max(rank.beats for rank in running)
-        return status
-
-    def _job_failure(self) -> Optional[Failure]:
-        """Server 0: no rank of any server shows signs of life, or one left early."""
-        at_work = [status for status in self.statuses.values() if status["running"]]
-        if not at_work or len(self.statuses) < self.job.nodes:
-            return None
-        idle = min(status["idle"] for status in self.statuses.values())
-        ended = [status["ended"] for status in self.statuses.values() if "ended" in status]
-        if ended and idle > min(EXIT_GRACE_SECONDS, self.job.hang_timeout):
-            return Failure.from_message(ended[0])
-        if idle > self.job.hang_timeout:
-            slowest = min(at_work, key=lambda status: status["order"])
-            failure = Failure.from_message(slowest["slowest"])
-            cause = f"no rank made progress for {self.job.hang_timeout:g} s; this one {failure.cause}"
-            if all(status["order"] == [True, status["most_beats"]] == slowest["order"] for status in at_work):
-                cause += ", as are the others; the logs of all ranks end with where each one is"
-            return Failure(failure.rank, failure.server, cause, failure.log, HANG_EXIT_CODE)
-        return None
-
     def _from_peers(self) -> Optional[Failure]:
         """Reads what the other launchers said."""
         for peer in self.peers:
@@ -210,7 +158,7 @@ class _Launch:
                 if message["kind"] == "finished":
                     self.statuses["finished"] = True
                     return None
-                if message["kind"] == "status" and _is_status(message.get("status")):
+                if message["kind"] == "status" and health.is_status(message.get("status")):
                     self.statuses[peer.node] = message["status"]
             if peer.is_lost():
                 which = f"node_rank {peer.node}" if self.job.node == 0 else f"0 at {self.job.master}"
@@ -220,7 +168,7 @@ class _Launch:
     def _report(self) -> None:
         if self.peers and time.monotonic() - self._reported > REPORT_SECONDS:
             self._reported = time.monotonic()
-            self._tell("status", status=self._status())
+            self._tell("status", status=health.status_of(self.ranks))
 
     def _agree(self, failure: Optional[Failure], attempt: int) -> bool:
         """Tells the other servers how this attempt ended; all restart or none does."""
@@ -315,13 +263,3 @@ class _Launch:
     def _check_stopped(self) -> None:
         if self.stopped_by:
             raise _Stopped
-
-
-def _is_status(status: Any) -> bool:
-    """Whether a status from another launcher has the shape of `_Launch._status`."""
-    if not isinstance(status, dict) or not isinstance(status.get("running"), int):
-        return False
-    order = status.get("order", [True, 0])
-    numbers = isinstance(order, list) and len(order) == 2 and all(isinstance(n, int) for n in order)
-    idle = isinstance(status.get("idle"), (int, float))
-    return idle and numbers and (not status["running"] or {"order", "slowest", "most_beats"} <= set(status))

@@ -183,10 +183,33 @@ def test_the_others_see_the_failure(storage, tmp_path):
 
 def test_the_others_see_that_the_copying_process_was_killed(storage, tmp_path):
     started = time.monotonic()
-    ranks = [start_rank(tmp_path, 0, size=2, SLOW="1", DIE="1", LATE="1"), start_rank(tmp_path, 1, size=2)]
+    ranks = [start_rank(tmp_path, 0, size=2, DIE="1"), start_rank(tmp_path, 1, size=2, LATE="1")]
     (code0, _, _), (code1, _, err1) = results(ranks)
     assert code0 == -9 and code1 == 2 and "ended before it had finished" in err1
     assert time.monotonic() - started < 15
+
+
+def test_nothing_stays_of_a_start_whose_processes_were_killed(storage, tmp_path):
+    (code, _, _), = results([start_rank(tmp_path, 0, size=2, DIE="1", RESNET_ZOO_JOB="1")])
+    assert code == -9
+    again = [start_rank(tmp_path, rank, size=2, RESNET_ZOO_JOB="2") for rank in (0, 1)]  # the launcher numbers its starts
+    assert [code for code, _, _ in results(again)] == [0, 0]
+
+
+def test_the_folder_of_the_lock_belongs_to_this_user_alone(storage, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK_SIZE", "2")
+    monkeypatch.setattr(modelarts.tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"resnet-zoo-{os.getuid()}"
+    config = build_config(keys(tmp_path))
+    with modelarts.copied(config):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o755)
+    with pytest.raises(UserError, match="is not a folder of this user alone"), modelarts.copied(config):
+        pass
+    shutil.rmtree(folder)
+    folder.symlink_to(storage)
+    with pytest.raises(UserError, match="is not a folder of this user alone"), modelarts.copied(config):
+        pass
 
 
 def test_train_py_uses_it(storage, tmp_path, command, data_set):
