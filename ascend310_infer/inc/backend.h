@@ -18,7 +18,7 @@ struct ModelSpec {
   InputType input_type = InputType::kNumbers;
   int height = 0, width = 0;
   int num_classes = 0;
-  int batch = 1;  // most images per Run
+  int batch = 1;            // most images per Run
   std::string description;  // SDK and settings, for the screen
 
   size_t SampleBytes() const {

@@ -11,7 +11,7 @@ struct Preprocessing {
   int height = 0, width = 0;  // of the centre crop, pixels
   int resize = 0;             // pixels of the shorter side, or of both when `square`
   bool square = false;
-  bool antialias = false;               // Pillow's bilinear filter instead of OpenCV's
+  bool antialias = false;              // Pillow's bilinear filter instead of OpenCV's
   std::array<float, 3> mean{}, std{};  // red, green, blue; of pixels scaled to 0..1
 };
 

@@ -14,7 +14,8 @@ namespace {
 namespace ms = mindspore;
 
 void Check(const ms::Status& status, const char* call) {
-  if (!status.IsOk()) throw AppError(std::string("MindSpore Lite: ") + call + ": " + Reason(status.ToString()), kExitFailure);
+  if (!status.IsOk())
+    throw AppError(std::string("MindSpore Lite: ") + call + ": " + Reason(status.ToString()), kExitFailure);
 }
 
 class MindSporeLiteBackend : public InferenceBackend {

@@ -23,8 +23,9 @@ class OpenVinoBackend : public InferenceBackend {
     const std::string name = options.model.string();
     const auto abilities = core_.get_property("CPU", ov::device::capabilities);
     if (options.bf16 && std::find(abilities.begin(), abilities.end(), ov::device::capability::BF16) == abilities.end()) {
-      throw AppError("--precision: OpenVINO finds no bf16 arithmetic on this CPU; unset ONEDNN_MAX_CPU_ISA if it is set, or "
-                     "leave --precision out");
+      throw AppError(
+          "--precision: OpenVINO finds no bf16 arithmetic on this CPU; unset ONEDNN_MAX_CPU_ISA if it is set, or "
+          "leave --precision out");
     }
     auto model = Read(name);
     Inspect(*model, name);
@@ -44,10 +45,9 @@ class OpenVinoBackend : public InferenceBackend {
       shape[0] = spec_.batch;
       model->reshape(shape);
     }
-    compiled_ = core_.compile_model(
-        model, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::THROUGHPUT),
-        ov::hint::inference_precision(options.bf16 ? ov::element::bf16 : ov::element::f32),
-        ov::inference_num_threads(options.threads));
+    compiled_ = core_.compile_model(model, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::THROUGHPUT),
+                                    ov::hint::inference_precision(options.bf16 ? ov::element::bf16 : ov::element::f32),
+                                    ov::inference_num_threads(options.threads));
     const auto classes = compiled_.output().get_shape();
     spec_.num_classes = static_cast<int>(classes.back());
     if (classes[0] != static_cast<size_t>(spec_.batch)) {

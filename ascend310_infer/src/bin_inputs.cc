@@ -23,9 +23,8 @@ std::vector<fs::path> BinFiles(const fs::path& input) {
   for (const auto& entry : entries) {
     if (entry.path().extension() == ".bin" && entry.path().filename().string()[0] != '.') files.push_back(entry.path());
   }
-  std::sort(files.begin(), files.end(), [](const fs::path& a, const fs::path& b) {
-    return NaturalLess(a.filename().string(), b.filename().string());
-  });
+  std::sort(files.begin(), files.end(),
+            [](const fs::path& a, const fs::path& b) { return NaturalLess(a.filename().string(), b.filename().string()); });
   return files;
 }
 
@@ -74,7 +73,8 @@ std::vector<BinInput> FindBinInputs(const std::string& inputs, size_t sample_byt
       const std::string result = name.substr(0, name.find('.'));
       if (result.size() > kLongestName) {
         throw AppError("--input: the name of the results of '" + path.string() + "' would be too long (" +
-                       std::to_string(result.size()) + " bytes, the most are " + std::to_string(kLongestName) + "); rename it");
+                       std::to_string(result.size()) + " bytes, the most are " + std::to_string(kLongestName) +
+                       "); rename it");
       }
       const auto [owner, is_new] = owners.emplace(result, path.string());
       if (!is_new) {

@@ -37,8 +37,7 @@ struct Reader {
   png_structp png;
   png_infop info;
   explicit Reader(const std::vector<uint8_t>& bytes)
-      : source{bytes.data(), bytes.size(), {}},
-        png(png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, Fail, Ignore)),
+      : source{bytes.data(), bytes.size(), {}}, png(png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, Fail, Ignore)),
         info(png ? png_create_info_struct(png) : nullptr) {
     if (!info) {
       png_destroy_read_struct(&png, nullptr, nullptr);

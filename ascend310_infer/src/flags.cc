@@ -74,8 +74,7 @@ FlagParser::Flag& FlagParser::Find(const std::string& name) {
       nearest = flag.name;
     }
   }
-  throw AppError(name + ": unknown flag; " +
-                 (nearest.empty() ? "--help lists the flags" : "did you mean " + nearest + "?"));
+  throw AppError(name + ": unknown flag; " + (nearest.empty() ? "--help lists the flags" : "did you mean " + nearest + "?"));
 }
 
 bool FlagParser::Parse(int argc, const char* const* argv) {

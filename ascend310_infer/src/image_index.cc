@@ -20,8 +20,8 @@ bool IsImage(const fs::path& path) {
   return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
 }
 
-// Links are followed, but within a class (a folder of the first level) never to a folder that was visited already, nor to the
-// root; in the order of names, so that what is found does not depend on the file system. As src/data/sources/folder.py does.
+// Links are followed, but within a class (a folder of the first level) never to a folder that was visited already, nor to
+// the root; in the order of names, so that what is found does not depend on the file system. As src/data/sources/folder.py does.
 void Collect(const fs::path& folder, const std::string& prefix, std::set<fs::path>* visited, ImageIndex* index) {
   std::error_code error;
   if (!visited->insert(fs::canonical(folder, error)).second) return;
@@ -88,12 +88,13 @@ std::vector<std::string> ResultNames(const std::vector<std::string>& files) {
     }
     if (name.size() > kLongestName) {
       throw AppError("--dataset_path: the name of the results of '" + file + "' would be too long (" +
-                     std::to_string(name.size()) + " bytes, the most are " + std::to_string(kLongestName) + "); shorten the path");
+                     std::to_string(name.size()) + " bytes, the most are " + std::to_string(kLongestName) +
+                     "); shorten the path");
     }
     const auto [owner, is_new] = owners.emplace(name, &file);
     if (!is_new) {
-      throw AppError("--dataset_path: the results of '" + *owner->second + "' and '" + file + "' would both be named " + name +
-                     "; rename one of the images");
+      throw AppError("--dataset_path: the results of '" + *owner->second + "' and '" + file + "' would both be named " +
+                     name + "; rename one of the images");
     }
     names.push_back(name);
   }

@@ -173,19 +173,24 @@ int Run(int argc, char** argv) {
   fs::remove(summary, error);  // of an earlier run
   for (const BinInput& input : inputs) {
     if (fs::equivalent(input.path.parent_path() / ".", folder, error)) {
-      throw AppError("--output_dirname: '" + folder.string() + "' holds inputs, which results could overwrite; name another");
+      throw AppError("--output_dirname: '" + folder.string() +
+                     "' holds inputs, which results could overwrite; name another");
     }
   }
   std::printf("%s: %s\n", flags.model.c_str(), spec.description.c_str());
 
   CatchInterrupts();
   Runner runner(backend.get(), inputs, folder, flags.format == "TXT");
-  if (!runner.Run()) throw AppError("interrupted; the results in " + folder.string() + " are complete files", kExitInterrupted);
+  if (!runner.Run())
+    throw AppError("interrupted; the results in " + folder.string() + " are complete files", kExitInterrupted);
   const LatencySummary latency = runner.Latency();
   WriteFile(summary,
             SummaryJson(inputs, folder, flags.format == "TXT" ? ".txt" : ".bin", latency, runner.ImagesPerSecond()));
-  std::printf("files: %zu\nthroughput: %.2f img/s\nlatency (batch of %d): mean %.3f ms, median %.3f ms, p90 %.3f ms, p99 %.3f ms\nresults: %s\n",
-              inputs.size(), runner.ImagesPerSecond(), spec.batch, latency.mean, latency.median, latency.p90, latency.p99, folder.c_str());
+  std::printf(
+      "files: %zu\nthroughput: %.2f img/s\nlatency (batch of %d): mean %.3f ms, median %.3f ms, p90 %.3f ms, p99 %.3f "
+      "ms\nresults: %s\n",
+      inputs.size(), runner.ImagesPerSecond(), spec.batch, latency.mean, latency.median, latency.p90, latency.p99,
+      folder.c_str());
   return kExitOk;
 }
 

@@ -37,8 +37,8 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
                    {"BIN", "TXT", "JSON"}, &flags->format);
   parser.AddNumber("--topk", "classes per image with --outfmt JSON [5]", 1, 1 << 24, &flags->top_k);
   parser.AddNumber("--device_id", "which Ascend device [0]", 0, 1023, &flags->device_id);
-  parser.AddNumber("--batch", "images per inference [the model's own, of an .om the largest; 1 where it takes any]", 1, kLargestBatch,
-                   &flags->batch);
+  parser.AddNumber("--batch", "images per inference [the model's own, of an .om the largest; 1 where it takes any]", 1,
+                   kLargestBatch, &flags->batch);
   parser.AddNumber("--threads", "threads that decode, and threads of the CPU backend [cores]", 1, 1024, &flags->threads);
   parser.AddChoice("--precision", "of an .onnx model's arithmetic [f32]", {"f32", "bf16"}, &flags->precision);
   if (!parser.Parse(argc, argv)) {
@@ -85,10 +85,11 @@ int Run(int argc, char** argv) {
   const ImageIndex index = FindImages(flags.dataset);
   const std::vector<std::string> names = ResultNames(index.files);
   const Labels labels = FindLabels(index, flags.label_file, meta);
-  if (index.passed_over) std::printf("%zu files that are no images (by their extension) were passed over\n", index.passed_over);
+  if (index.passed_over)
+    std::printf("%zu files that are no images (by their extension) were passed over\n", index.passed_over);
 
-  BackendOptions backend_options{flags.model, flags.device_id, flags.batch, flags.threads, flags.precision == "bf16",
-                                 meta.preprocessing};
+  BackendOptions backend_options{flags.model,   flags.device_id,           flags.batch,
+                                 flags.threads, flags.precision == "bf16", meta.preprocessing};
   const auto backend = OpenBackend(backend_options);
   const ModelSpec& spec = backend->Spec();
   CheckFit(spec, meta, flags.model);

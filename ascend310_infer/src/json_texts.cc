@@ -112,11 +112,13 @@ std::string SummaryJson(const std::vector<BinInput>& inputs, const std::filesyst
     files[std::to_string(i)] = {{"infiles", {inputs[i].path.string()}},
                                 {"outfiles", {(folder / (inputs[i].result_name + "_0" + ending)).string()}}};
   }
-  const Json json = {
-      {"filesinfo", files},
-      {"NPU_compute_time",
-       {{"min", latency.lowest}, {"max", latency.highest}, {"mean", latency.mean}, {"median", latency.median},
-        {"percentile(99%)", latency.p99}}},
-      {"throughput", images_per_second}};
+  const Json json = {{"filesinfo", files},
+                     {"NPU_compute_time",
+                      {{"min", latency.lowest},
+                       {"max", latency.highest},
+                       {"mean", latency.mean},
+                       {"median", latency.median},
+                       {"percentile(99%)", latency.p99}}},
+                     {"throughput", images_per_second}};
   return Dump(json, 2);
 }

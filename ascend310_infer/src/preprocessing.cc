@@ -15,10 +15,10 @@ constexpr double kLargestSide = 1 << 24;
 // does, in single precision (sampling).
 int ScaledSide(int side, int shorter, const Preprocessing& preprocessing) {
   if (side == shorter) return preprocessing.resize;
-  const double scaled = preprocessing.antialias
-                            ? static_cast<double>(preprocessing.resize) * side / shorter
-                            : std::floor(static_cast<float>(side) / static_cast<float>(shorter) *
-                                         static_cast<float>(preprocessing.resize));
+  const double scaled =
+      preprocessing.antialias
+          ? static_cast<double>(preprocessing.resize) * side / shorter
+          : std::floor(static_cast<float>(side) / static_cast<float>(shorter) * static_cast<float>(preprocessing.resize));
   if (scaled > kLargestSide) throw AppError("is too narrow to be resized");
   return static_cast<int>(scaled);
 }

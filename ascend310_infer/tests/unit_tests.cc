@@ -1,6 +1,6 @@
 // What needs no model: run by ctest. Usage: unit_tests SCRATCH_FOLDER
-#include <fstream>
 #include <cmath>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <thread>
@@ -89,7 +89,8 @@ void TestHalf() {
 }
 
 void TestReason() {
-  CHECK(Reason("Exception from a.cpp:84:\nCheck 'x' failed at b.cpp:5:\n  Model can't be parsed \r\n\n") == "Model can't be parsed");
+  CHECK(Reason("Exception from a.cpp:84:\nCheck 'x' failed at b.cpp:5:\n  Model can't be parsed \r\n\n") ==
+        "Model can't be parsed");
   CHECK(Reason("Exception from a.cpp:84:\n\n") == "Exception from a.cpp:84:");
   CHECK(OneLine("a\nb\tc") == "a?b?c");
   CHECK(Reason("\n one\ntwo") == "one" && Reason(" \n") == "no reason given");
@@ -204,7 +205,8 @@ void TestResults() {
   const float logits[] = {1.5F, -0.25F, 2.0F, 2.0F};
   CHECK(EncodeBin(logits, 4).size() == 16);
   CHECK(EncodeTxt(logits, 4, 2) == "1.500000 -0.250000 \n2.000000 2.000000 \n");
-  CHECK(PredictionsJson("a\xff.jpg", logits, 4, {"p", "q", "r", "s"}, 1).find(R"("class":"r","index":2)") != std::string::npos);
+  CHECK(PredictionsJson("a\xff.jpg", logits, 4, {"p", "q", "r", "s"}, 1).find(R"("class":"r","index":2)") !=
+        std::string::npos);
   CHECK(LabelRank(logits, 4, 3) == 1 && LabelRank(logits, 4, 2) == 0 && LabelRank(logits, 4, 1) == 3);
   Accuracy accuracy;
   accuracy.Add(logits, 4, 2);
@@ -212,7 +214,8 @@ void TestResults() {
   CHECK(accuracy.Line() == "Total data: 2, top1 accuracy: 0.50000, top5 accuracy: 1.00000.");
   const fs::path folder = scratch / "results";
   PrepareResultFolder(folder);
-  for (const char* name : {"a_0.bin", "b_12.txt", "keep.bin", "keep_0.csv", "keep_.bin"}) WriteFile(folder / name, std::string());
+  for (const char* name : {"a_0.bin", "b_12.txt", "keep.bin", "keep_0.csv", "keep_.bin"})
+    WriteFile(folder / name, std::string());
   PrepareResultFolder(folder);
   CHECK(std::distance(fs::directory_iterator(folder), {}) == 3);
 }
