@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+namespace resnet_zoo {
+
 enum ExitCode {
   kExitOk = 0,
   kExitFailure = 1,     // the disk, the device or the SDK failed
@@ -15,7 +17,7 @@ enum ExitCode {
 class AppError : public std::runtime_error {
  public:
   explicit AppError(const std::string& message, ExitCode code = kExitUsage) : std::runtime_error(message), code_(code) {}
-  ExitCode code() const { return code_; }
+  ExitCode Code() const { return code_; }
 
  private:
   ExitCode code_;
@@ -26,3 +28,5 @@ std::string OneLine(std::string text);
 
 // The first line of a library's message that says what is wrong, for use inside an AppError.
 std::string Reason(const std::string& message);
+
+}  // namespace resnet_zoo

@@ -6,6 +6,8 @@
 
 #include "preprocessing.h"
 
+namespace resnet_zoo {
+
 // Decodes as MindSpore's Decode does: gray, palette and CMYK become RGB, 16 bits keep the upper 8, transparency is
 // dropped, orientation tags are ignored. `pillow_cmyk` rounds the conversion from CMYK as Pillow does.
 // Throws AppError saying why the bytes cannot be used; among the reasons is data that ends too early.
@@ -17,3 +19,5 @@ Image DecodePng(const std::vector<uint8_t>& bytes);
 
 // Throws AppError for a size that is not positive or has more pixels than Pillow accepts.
 void CheckSize(uint64_t width, uint64_t height);
+
+}  // namespace resnet_zoo

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+namespace resnet_zoo {
+
 // Throws AppError (kExitFailure) naming the file and the system's reason; `limit` is the largest size in bytes.
 std::vector<uint8_t> ReadFile(const std::filesystem::path& path, size_t limit);
 
@@ -20,3 +22,5 @@ void WriteFile(const std::filesystem::path& path, const std::string& text);
 
 // Makes a folder and those above it. Throws AppError (kExitFailure).
 void MakeFolder(const std::filesystem::path& path);
+
+}  // namespace resnet_zoo

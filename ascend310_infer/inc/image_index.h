@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+namespace resnet_zoo {
+
 struct ImageIndex {
   std::filesystem::path root;      // the folder that `files` are relative to
   std::vector<std::string> files;  // relative paths, sorted
@@ -19,3 +21,5 @@ ImageIndex FindImages(const std::filesystem::path& path);
 // path without its extension, '/' written as "__"; else that with the extension.
 // Throws AppError when two images would still have the same name.
 std::vector<std::string> ResultNames(const std::vector<std::string>& files);
+
+}  // namespace resnet_zoo

@@ -8,6 +8,8 @@
 #include "image_index.h"
 #include "model_meta.h"
 
+namespace resnet_zoo {
+
 struct Labels {
   std::vector<int> numbers;  // one per image, or empty
   std::string missing;       // why there are none
@@ -18,3 +20,5 @@ struct Labels {
 // without one, from the class folders.
 // Throws AppError for a label file that cannot be read, lacks an image or names a class that the network does not have.
 Labels FindLabels(const ImageIndex& index, const std::filesystem::path& label_file, const ModelMeta& meta);
+
+}  // namespace resnet_zoo

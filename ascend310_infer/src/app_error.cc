@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <sstream>
 
+namespace resnet_zoo {
+
 std::string OneLine(std::string text) {
   std::replace_if(
       text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, '?');
@@ -25,3 +27,5 @@ std::string Reason(const std::string& message) {
   if (first.empty()) return "no reason given";
   return first.size() > kLongest ? first.substr(0, kLongest) + "..." : first;
 }
+
+}  // namespace resnet_zoo

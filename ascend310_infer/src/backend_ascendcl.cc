@@ -11,6 +11,8 @@
 #include "half.h"
 #include "latency.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 void Check(aclError status, const char* call) {
@@ -192,7 +194,7 @@ class AscendClBackend : public InferenceBackend {
   }
 
  private:
-  [[noreturn]] void Refuse(const std::string& reason) const { throw AppError("--model_path: '" + name_ + "' " + reason); }
+  [[noreturn]] void Refuse(const std::string& reason) const { throw ModelError("'" + name_ + "' " + reason); }
 
   void ReadBatches(int asked) {
     aclmdlBatch batches{};
@@ -213,8 +215,9 @@ class AscendClBackend : public InferenceBackend {
     largest_ = dynamic ? static_cast<int>(gears_.back()) : static_cast<int>(dims.dims[0]);
     spec_.batch = asked ? asked : largest_;
     if (dynamic ? spec_.batch > largest_ : spec_.batch != largest_) {
-      throw AppError("--batch: '" + name_ + "' takes batches of " + (dynamic ? "1 to " : "") + std::to_string(largest_) +
-                     (dynamic ? "" : " only") + ", got " + std::to_string(spec_.batch));
+      throw ModelError("'" + name_ + "' takes batches of " + (dynamic ? "1 to " : "") + std::to_string(largest_) +
+                           (dynamic ? "" : " only") + ", got " + std::to_string(spec_.batch),
+                       ModelError::kBatch);
     }
   }
 
@@ -228,8 +231,9 @@ class AscendClBackend : public InferenceBackend {
     }
     spec_.input_type = type == ACL_UINT8 ? InputType::kPixels : InputType::kNumbers;
     const bool channels_last = type == ACL_UINT8 && dims.dims[3] == 3;
-    if (!channels_last && dims.dims[1] != 3)
+    if (!channels_last && dims.dims[1] != 3) {
       Refuse("must take RGB images; convert it with an AIPP input of RGB888_U8, or none");
+    }
     spec_.height = static_cast<int>(dims.dims[channels_last ? 1 : 2]);
     spec_.width = static_cast<int>(dims.dims[channels_last ? 2 : 3]);
     const size_t expected = spec_.SampleBytes() * static_cast<size_t>(largest_);
@@ -276,3 +280,5 @@ class AscendClBackend : public InferenceBackend {
 std::unique_ptr<InferenceBackend> OpenAscendCl(const BackendOptions& options) {
   return std::make_unique<AscendClBackend>(options);
 }
+
+}  // namespace resnet_zoo

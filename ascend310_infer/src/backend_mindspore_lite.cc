@@ -9,13 +9,16 @@
 #include "half.h"
 #include "latency.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 namespace ms = mindspore;
 
 void Check(const ms::Status& status, const char* call) {
-  if (!status.IsOk())
+  if (!status.IsOk()) {
     throw AppError(std::string("MindSpore Lite: ") + call + ": " + Reason(status.ToString()), kExitFailure);
+  }
 }
 
 class MindSporeLiteBackend : public InferenceBackend {
@@ -56,7 +59,7 @@ class MindSporeLiteBackend : public InferenceBackend {
   }
 
  private:
-  [[noreturn]] void Refuse(const std::string& reason) const { throw AppError("--model_path: '" + name_ + "' " + reason); }
+  [[noreturn]] void Refuse(const std::string& reason) const { throw ModelError("'" + name_ + "' " + reason); }
 
   // A model with a dynamic batch is resized to what was asked for; 1 where nothing was.
   void SetBatch(int asked) {
@@ -69,8 +72,9 @@ class MindSporeLiteBackend : public InferenceBackend {
       Check(model_.Resize(inputs_, {shape}), "Model::Resize");
       inputs_ = model_.GetInputs();  // the tensors from before are no longer the model's
     } else if (spec_.batch != shape[0]) {
-      throw AppError("--batch: '" + name_ + "' takes batches of " + std::to_string(shape[0]) + " only, got " +
-                     std::to_string(spec_.batch));
+      throw ModelError(
+          "'" + name_ + "' takes batches of " + std::to_string(shape[0]) + " only, got " + std::to_string(spec_.batch),
+          ModelError::kBatch);
     }
   }
 
@@ -113,3 +117,5 @@ class MindSporeLiteBackend : public InferenceBackend {
 std::unique_ptr<InferenceBackend> OpenMindSporeLite(const BackendOptions& options) {
   return std::make_unique<MindSporeLiteBackend>(options);
 }
+
+}  // namespace resnet_zoo

@@ -9,6 +9,8 @@
 #include "backends.h"
 #include "latency.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 std::vector<float> Scaled(const std::array<float, 3>& values) {
@@ -23,9 +25,8 @@ class OpenVinoBackend : public InferenceBackend {
     const std::string name = options.model.string();
     const auto abilities = core_.get_property("CPU", ov::device::capabilities);
     if (options.bf16 && std::find(abilities.begin(), abilities.end(), ov::device::capability::BF16) == abilities.end()) {
-      throw AppError(
-          "--precision: OpenVINO finds no bf16 arithmetic on this CPU; unset ONEDNN_MAX_CPU_ISA if it is set, or "
-          "leave --precision out");
+      throw ModelError("OpenVINO finds no bf16 arithmetic on this CPU; unset ONEDNN_MAX_CPU_ISA if it is set",
+                       ModelError::kPrecision);
     }
     auto model = Read(name);
     Inspect(*model, name);
@@ -33,8 +34,9 @@ class OpenVinoBackend : public InferenceBackend {
     const int own_batch = any_batch ? 1 : static_cast<int>(model->input().get_partial_shape()[0].get_length());
     spec_.batch = options.batch ? options.batch : own_batch;
     if (!any_batch && spec_.batch != own_batch) {
-      throw AppError("--batch: '" + name + "' takes batches of " + std::to_string(own_batch) + " only, got " +
-                     std::to_string(spec_.batch));
+      throw ModelError(
+          "'" + name + "' takes batches of " + std::to_string(own_batch) + " only, got " + std::to_string(spec_.batch),
+          ModelError::kBatch);
     }
     if (options.normalization && spec_.input_type == InputType::kNumbers) {
       model = WithNormalization(model, *options.normalization);
@@ -51,8 +53,8 @@ class OpenVinoBackend : public InferenceBackend {
     const auto classes = compiled_.output().get_shape();
     spec_.num_classes = static_cast<int>(classes.back());
     if (classes[0] != static_cast<size_t>(spec_.batch)) {
-      throw AppError("--model_path: '" + name + "' gives " + std::to_string(classes[0]) + " rows of logits for a batch of " +
-                     std::to_string(spec_.batch));
+      throw ModelError("'" + name + "' gives " + std::to_string(classes[0]) + " rows of logits for a batch of " +
+                       std::to_string(spec_.batch));
     }
     const unsigned parallel = std::max(1U, compiled_.get_property(ov::optimal_number_of_infer_requests));
     for (unsigned i = 0; i < parallel; ++i) requests_.push_back(compiled_.create_infer_request());
@@ -86,13 +88,13 @@ class OpenVinoBackend : public InferenceBackend {
   std::shared_ptr<ov::Model> Read(const std::string& name) {
     frontend_ = frontends_.load_by_framework("onnx");
     const auto file = frontend_->load(name);
-    if (!file) throw AppError("--model_path: '" + name + "' is not an ONNX file");
+    if (!file) throw ModelError("'" + name + "' is not an ONNX file");
     return frontend_->convert(file);
   }
 
   // One image input, one output of logits; what else there may be is refused.
   void Inspect(const ov::Model& model, const std::string& name) {
-    const auto refuse = [&](const std::string& reason) { throw AppError("--model_path: '" + name + "' " + reason); };
+    const auto refuse = [&](const std::string& reason) { throw ModelError("'" + name + "' " + reason); };
     if (model.inputs().size() != 1 || model.outputs().size() != 1) refuse("must have one input and one output");
     const auto shape = model.input().get_partial_shape();
     const auto type = model.input().get_element_type();
@@ -144,8 +146,11 @@ std::unique_ptr<InferenceBackend> OpenOpenVino(const BackendOptions& options) {
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& problem) {
+    const std::string message = "OpenVINO cannot use '" + options.model.string() + "': " + Reason(problem.what());
+    if (!options.bf16) throw ModelError(message);
     // oneDNN held to an older instruction set fails without saying why.
-    throw AppError("--model_path: OpenVINO cannot use '" + options.model.string() + "': " + Reason(problem.what()) +
-                   (options.bf16 ? "; unset ONEDNN_MAX_CPU_ISA if it is set, or leave --precision out" : ""));
+    throw ModelError(message + "; unset ONEDNN_MAX_CPU_ISA if it is set", ModelError::kPrecision);
   }
 }
+
+}  // namespace resnet_zoo

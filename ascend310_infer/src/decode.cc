@@ -6,6 +6,8 @@
 
 #include "app_error.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 bool StartsWith(const std::vector<uint8_t>& bytes, const char* magic, size_t size, size_t offset = 0) {
@@ -40,3 +42,5 @@ Image Decode(const std::vector<uint8_t>& bytes, bool pillow_cmyk) {
   }
   throw AppError("is not an image");
 }
+
+}  // namespace resnet_zoo

@@ -7,6 +7,8 @@
 #include "app_error.h"
 #include "decode.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 struct Source {
@@ -89,3 +91,5 @@ Image DecodePng(const std::vector<uint8_t>& bytes) {
   if (!ReadRows(&reader, rows.data(), size_t{width} * 3)) throw fail();
   return image;
 }
+
+}  // namespace resnet_zoo

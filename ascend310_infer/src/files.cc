@@ -9,6 +9,8 @@
 
 #include "app_error.h"
 
+namespace resnet_zoo {
+
 namespace fs = std::filesystem;
 
 std::vector<uint8_t> ReadFile(const fs::path& path, size_t limit) {
@@ -63,3 +65,5 @@ void MakeFolder(const fs::path& path) {
   fs::create_directories(path, error);
   if (error) throw AppError(path.string() + ": the folder cannot be made: " + error.message(), kExitFailure);
 }
+
+}  // namespace resnet_zoo

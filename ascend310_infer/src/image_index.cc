@@ -9,12 +9,14 @@
 #include "app_error.h"
 #include "files.h"
 
+namespace resnet_zoo {
+
 namespace fs = std::filesystem;
 
 namespace {
 
 bool IsImage(const fs::path& path) {
-  static const std::array<const char*, 6> kExtensions = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"};
+  constexpr std::array<const char*, 6> kExtensions = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"};
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
   return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
@@ -61,12 +63,12 @@ ImageIndex FindImages(const fs::path& path) {
     index.files = {path.filename().string()};
     return index;
   }
-  if (!fs::is_directory(path, error)) throw AppError("--dataset_path: no such file or folder '" + path.string() + "'");
+  if (!fs::is_directory(path, error)) throw AppError("no such file or folder '" + path.string() + "'");
   index.root = path;
   std::set<fs::path> visited;
   Collect(path, "", &visited, &index);
   if (index.files.empty()) {
-    throw AppError("--dataset_path: no images in '" + path.string() + "' (looked for .jpg, .jpeg, .png, .bmp, .tif, .tiff)");
+    throw AppError("no images in '" + path.string() + "' (looked for .jpg, .jpeg, .png, .bmp, .tif, .tiff)");
   }
   std::sort(index.files.begin(), index.files.end());
   return index;
@@ -87,16 +89,17 @@ std::vector<std::string> ResultNames(const std::vector<std::string>& files) {
       name = Flattened(paths[path] > 1 ? file : path);
     }
     if (name.size() > kLongestName) {
-      throw AppError("--dataset_path: the name of the results of '" + file + "' would be too long (" +
-                     std::to_string(name.size()) + " bytes, the most are " + std::to_string(kLongestName) +
-                     "); shorten the path");
+      throw AppError("the name of the results of '" + file + "' would be too long (" + std::to_string(name.size()) +
+                     " bytes, the most are " + std::to_string(kLongestName) + "); shorten the path");
     }
     const auto [owner, is_new] = owners.emplace(name, &file);
     if (!is_new) {
-      throw AppError("--dataset_path: the results of '" + *owner->second + "' and '" + file + "' would both be named " +
-                     name + "; rename one of the images");
+      throw AppError("the results of '" + *owner->second + "' and '" + file + "' would both be named " + name +
+                     "; rename one of the images");
     }
     names.push_back(name);
   }
   return names;
 }
+
+}  // namespace resnet_zoo

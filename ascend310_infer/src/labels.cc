@@ -10,6 +10,8 @@
 #include "files.h"
 #include "json_texts.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 using LabelTexts = std::unordered_map<std::string, std::string>;
@@ -56,13 +58,8 @@ int ClassNumber(const std::string& text, const ModelMeta& meta) {
 }
 
 Labels FromFile(const ImageIndex& index, const std::filesystem::path& file, const ModelMeta& meta) {
-  const std::string where = "--label_file: '" + file.string() + "'";
-  std::vector<uint8_t> bytes;
-  try {
-    bytes = ReadFile(file, kLargestLabelFile);
-  } catch (const AppError& problem) {
-    throw AppError(std::string("--label_file: ") + problem.what());
-  }
+  const std::string where = "'" + file.string() + "'";
+  const std::vector<uint8_t> bytes = ReadFile(file, kLargestLabelFile);
   const auto texts =
       file.extension() == ".json" ? ParseJson(bytes, where) : ParseLines(std::string(bytes.begin(), bytes.end()), where);
   std::unordered_map<std::string, int> name_counts;
@@ -116,3 +113,5 @@ Labels FromFolders(const ImageIndex& index, const ModelMeta& meta) {
 Labels FindLabels(const ImageIndex& index, const std::filesystem::path& label_file, const ModelMeta& meta) {
   return label_file.empty() ? FromFolders(index, meta) : FromFile(index, label_file, meta);
 }
+
+}  // namespace resnet_zoo

@@ -6,6 +6,8 @@
 #include "app_error.h"
 #include "resize.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 // Above this a coordinate would not fit into the arithmetic of the resizes; it takes a 1-pixel-high strip to get there.
@@ -47,3 +49,5 @@ void Normalize(const uint8_t* pixels, const Preprocessing& preprocessing, float*
     for (size_t i = 0; i < area; ++i) *output++ = (static_cast<float>(pixels[3 * i + channel]) - mean) / deviation;
   }
 }
+
+}  // namespace resnet_zoo

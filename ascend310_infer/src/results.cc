@@ -5,6 +5,8 @@
 #include "app_error.h"
 #include "files.h"
 
+namespace resnet_zoo {
+
 namespace fs = std::filesystem;
 
 namespace {
@@ -54,3 +56,5 @@ std::string PerformanceText(const LatencySummary& latency, int batch, size_t ima
                 latency.mean, latency.count, batch, images, images_per_second, latency.median, latency.p90, latency.p99);
   return text;
 }
+
+}  // namespace resnet_zoo

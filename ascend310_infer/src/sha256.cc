@@ -8,6 +8,8 @@
 
 #include "app_error.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 // The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
@@ -71,3 +73,5 @@ std::string Sha256OfFile(const std::filesystem::path& path) {
   }
   return text;
 }
+
+}  // namespace resnet_zoo

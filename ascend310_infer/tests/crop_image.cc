@@ -10,7 +10,9 @@
 #include "decode.h"
 #include "files.h"
 
-int main(int argc, char** argv) {
+namespace resnet_zoo {
+
+int Run(int argc, char** argv) {
   if (argc < 7) return kExitUsage;
   Preprocessing preprocessing;
   preprocessing.height = std::atoi(argv[1]);
@@ -29,4 +31,9 @@ int main(int argc, char** argv) {
       std::cout.put(0);
     }
   }
+  return kExitOk;
 }
+
+}  // namespace resnet_zoo
+
+int main(int argc, char** argv) { return resnet_zoo::Run(argc, argv); }

@@ -175,6 +175,5 @@ def test_the_stand_in_notices_broken_rules(sanitized_programs):
 
 
 def test_unit_tests_under_the_sanitizers(sanitized_programs):
-    scratch = sanitized_programs / "unit_tests.tmp"
-    result = run(sanitized_programs / "unit_tests", scratch)
-    assert result.returncode == 0, result.stderr
+    result = run(sanitized_programs / "unit_tests")
+    assert result.returncode == 0, result.stdout + result.stderr
