@@ -97,7 +97,7 @@ class MindSporeLiteBackend : public InferenceBackend {
 
   void ReadOutput() {
     const auto output = model_.GetOutputs()[0];
-    const auto shape = output.Shape();
+    const auto& shape = output.Shape();
     const auto type = output.DataType();
     if (shape.size() != 2 || shape[1] < 1) Refuse("must give logits, (N, classes)");
     if (type != ms::DataType::kNumberTypeFloat32 && type != ms::DataType::kNumberTypeFloat16) {
