@@ -23,8 +23,9 @@ class AppError : public std::runtime_error {
   ExitCode code_;
 };
 
-// The text with "?" for each control character, so that names with line ends cannot break a line.
-std::string OneLine(std::string text);
+// The text with control characters as \n, \t, \x1b and so on, so that a name can neither break a line nor command a
+// terminal; so are bytes that are not UTF-8 and characters that turn the direction of writing.
+std::string Escaped(const std::string& text);
 
 // The first line of a library's message that says what is wrong, for use inside an AppError.
 std::string Reason(const std::string& message);

@@ -6,6 +6,8 @@
 
 #include "app_error.h"
 #include "backends.h"
+#include "check_model.h"
+#include "files.h"
 #include "half.h"
 #include "latency.h"
 
@@ -14,6 +16,8 @@ namespace resnet_zoo {
 namespace {
 
 namespace ms = mindspore;
+
+constexpr size_t kLargestModel = size_t{2} << 30;  // bytes, protobuf's own limit
 
 void Check(const ms::Status& status, const char* call) {
   if (!status.IsOk()) {
@@ -24,6 +28,7 @@ void Check(const ms::Status& status, const char* call) {
 class MindSporeLiteBackend : public InferenceBackend {
  public:
   explicit MindSporeLiteBackend(const BackendOptions& options) : name_(options.model.string()) {
+    CheckFile();
     const auto context = std::make_shared<ms::Context>();
     const auto device = std::make_shared<ms::AscendDeviceInfo>();
     device->SetDeviceID(static_cast<uint32_t>(options.device_id));
@@ -60,6 +65,16 @@ class MindSporeLiteBackend : public InferenceBackend {
 
  private:
   [[noreturn]] void Refuse(const std::string& reason) const { throw ModelError("'" + name_ + "' " + reason); }
+
+  // Before MindSpore Lite sees the file: it would load libraries that a graph names.
+  void CheckFile() const {
+    const std::vector<uint8_t> bytes = ReadFile(name_, kLargestModel);
+    try {
+      CheckMindir(bytes.data(), bytes.size());
+    } catch (const AppError& problem) {
+      Refuse(problem.what());
+    }
+  }
 
   // A model with a dynamic batch is resized to what was asked for; 1 where nothing was.
   void SetBatch(int asked) {

@@ -1,12 +1,16 @@
 // .onnx by OpenVINO, on any x86-64 or ARM CPU.
 #include <algorithm>
 #include <cstring>
+#include <istream>
+#include <streambuf>
 
 #include <openvino/frontend/manager.hpp>
 #include <openvino/openvino.hpp>
 
 #include "app_error.h"
 #include "backends.h"
+#include "check_model.h"
+#include "files.h"
 #include "latency.h"
 
 namespace resnet_zoo {
@@ -18,6 +22,28 @@ std::vector<float> Scaled(const std::array<float, 3>& values) {
   for (float value : values) scaled.push_back(255 * value);
   return scaled;
 }
+
+constexpr size_t kLargestModel = size_t{2} << 30;  // bytes, protobuf's own limit
+
+// A stream's view of bytes.
+class MemoryBuffer : public std::streambuf {
+ public:
+  explicit MemoryBuffer(std::vector<uint8_t>* bytes) {
+    auto* begin = reinterpret_cast<char*>(bytes->data());
+    setg(begin, begin, begin + bytes->size());
+  }
+
+ protected:
+  pos_type seekoff(off_type offset, std::ios_base::seekdir from, std::ios_base::openmode mode) override {
+    const off_type base = from == std::ios_base::beg ? 0 : from == std::ios_base::cur ? gptr() - eback() : egptr() - eback();
+    return seekpos(base + offset, mode);
+  }
+  pos_type seekpos(pos_type position, std::ios_base::openmode /*mode*/) override {
+    if (position < 0 || position > egptr() - eback()) return pos_type{off_type{-1}};
+    setg(eback(), eback() + static_cast<off_type>(position), egptr());
+    return position;
+  }
+};
 
 class OpenVinoBackend : public InferenceBackend {
  public:
@@ -84,10 +110,19 @@ class OpenVinoBackend : public InferenceBackend {
   }
 
  private:
-  // Core::read_model would try a broken file as every other format, which print to standard error.
+  // Core::read_model would try a broken file as every other format, which print to standard error. What was checked is what
+  // is read, because the file is read once.
   std::shared_ptr<ov::Model> Read(const std::string& name) {
     frontend_ = frontends_.load_by_framework("onnx");
-    const auto file = frontend_->load(name);
+    std::vector<uint8_t> bytes = ReadFile(name, kLargestModel);
+    try {
+      CheckOnnx(bytes.data(), bytes.size());
+    } catch (const AppError& problem) {
+      throw ModelError("'" + name + "' " + problem.what());
+    }
+    MemoryBuffer buffer(&bytes);
+    std::istream stream(&buffer);
+    const auto file = frontend_->load(&stream);
     if (!file) throw ModelError("'" + name + "' is not an ONNX file");
     return frontend_->convert(file);
   }

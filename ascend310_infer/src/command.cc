@@ -1,6 +1,9 @@
 #include "command.h"
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -29,10 +32,12 @@ std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options, con
 int RunCommand(const std::function<int()>& program) {
   std::string message;
   int code = kExitFailure;
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit of file sizes is an error of write() then
   try {
     code = program();
-    std::cout.flush();
-    return code;
+    if (std::fflush(stdout) == 0 && std::cout.flush()) return code;
+    message = std::string("standard output: ") + std::strerror(errno);
+    code = kExitFailure;
   } catch (const AppError& error) {
     message = error.what();
     code = error.Code();
@@ -41,8 +46,8 @@ int RunCommand(const std::function<int()>& program) {
   } catch (const std::exception& error) {
     message = Reason(error.what());
   }
-  std::cout.flush();
-  std::fprintf(stderr, "error: %s\n", OneLine(message).c_str());
+  std::fflush(stdout);
+  std::fprintf(stderr, "error: %s\n", Escaped(message).c_str());
   return code;
 }
 

@@ -55,7 +55,7 @@ struct Reader {
 // The two functions below hold no object with a destructor, because an error jumps out of them.
 bool ReadHeader(Reader* reader) {
   if (setjmp(png_jmpbuf(reader->png))) return false;
-  png_set_user_limits(reader->png, 1 << 20, 1 << 20);
+  png_set_user_limits(reader->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // CheckSize says what is too large
   png_read_info(reader->png, reader->info);
   return true;
 }

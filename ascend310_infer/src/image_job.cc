@@ -14,7 +14,7 @@ namespace resnet_zoo {
 
 namespace {
 
-constexpr size_t kLargestImageFile = size_t{1} << 30;
+constexpr size_t kLargestImageFile = size_t{512} << 20;
 
 }  // namespace
 

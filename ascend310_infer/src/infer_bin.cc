@@ -72,6 +72,8 @@ int Run(int argc, char** argv) {
   const std::string name = flags.folder.empty() ? DateAndTime() : flags.folder;
   const fs::path folder = fs::path(flags.output) / name;
   ForFlag("--output", [&] { MakeFolder(folder); });
+  RemoveLeftovers(folder);
+  RemoveLeftovers(flags.output);
   const fs::path summary = fs::path(flags.output) / (name + "_summary.json");
   fs::remove(summary, error);  // of an earlier run
   for (const BinInput& input : inputs) {
@@ -80,7 +82,7 @@ int Run(int argc, char** argv) {
                      "' holds inputs, which results could overwrite; name another");
     }
   }
-  std::printf("%s: %s\n", flags.model.c_str(), spec.description.c_str());
+  std::printf("%s: %s\n", Escaped(flags.model).c_str(), spec.description.c_str());
 
   CatchInterrupts();
   const bool text = flags.format == "TXT";
@@ -94,7 +96,7 @@ int Run(int argc, char** argv) {
   std::printf("files: %zu\nthroughput: %.2f img/s\n", inputs.size(), report.SamplesPerSecond());
   std::printf("latency (batch of %d): mean %.3f ms, median %.3f ms, p90 %.3f ms, p99 %.3f ms\n", spec.batch, latency.mean,
               latency.median, latency.p90, latency.p99);
-  std::printf("results: %s\n", folder.c_str());
+  std::printf("results: %s\n", Escaped(folder.string()).c_str());
   return kExitOk;
 }
 

@@ -68,7 +68,7 @@ void CheckFit(const ModelSpec& spec, const ModelMeta& meta, const std::string& m
 // Every image that could not be read, or no file at all.
 void WriteFailures(const fs::path& path, const ImageIndex& index, const std::vector<UnusableItem>& failed) {
   std::string text;
-  for (const auto& [item, reason] : failed) text += OneLine(index.files[item]) + "\t" + OneLine(reason) + "\n";
+  for (const auto& [item, reason] : failed) text += Escaped(index.files[item]) + "\t" + Escaped(reason) + "\n";
   std::error_code error;
   failed.empty() ? static_cast<void>(fs::remove(path, error)) : WriteFile(path, text);
 }
@@ -93,7 +93,7 @@ void Report(const fs::path& output, const RunReport& report, const ModelSpec& sp
                    kExitInterrupted);
   }
   if (labels.numbers.empty()) {
-    std::printf("no accuracy: %s\n", labels.missing.c_str());
+    std::printf("no accuracy: %s\n", Escaped(labels.missing).c_str());
   } else if (report.stored) {
     std::printf("%s\n", accuracy.Line().c_str());
     WriteFile(output / "acc.log", accuracy.Line() + "\n");
@@ -119,20 +119,20 @@ int Run(int argc, char** argv) {
   const ImageResults results{output / "result_Files", ForFlag("--dataset_path", [&] { return ResultNames(index.files); }),
                              FormatNamed(flags.format), flags.top_k};
   const Labels labels = ForFlag("--label_file", [&] { return FindLabels(index, flags.label_file, meta); });
-  if (index.passed_over) {
-    std::printf("%zu files that are no images (by their extension) were passed over\n", index.passed_over);
-  }
+  if (!index.passed_over.empty()) std::printf("%s\n", Escaped(PassedOver(index)).c_str());
 
   const BackendOptions options{flags.model,   flags.device_id,           flags.batch,
                                flags.threads, flags.precision == "bf16", meta.preprocessing};
   const auto backend = OpenBackend(options, {"--model_path", "--batch", "--precision"});
   const ModelSpec& spec = backend->Spec();
   CheckFit(spec, meta, flags.model);
-  std::printf("%s: %s\n", flags.model.c_str(), spec.description.c_str());
+  std::printf("%s: %s\n", Escaped(flags.model).c_str(), spec.description.c_str());
 
   ForFlag("--output", [&] {
     PrepareResultFolder(results.folder);
     MakeFolder(output / "time_Result");
+    RemoveLeftovers(output);
+    RemoveLeftovers(output / "time_Result");
   });
   for (const char* stale : {"acc.log", "failed.txt", "time_Result/test_perform_static.txt"}) fs::remove(output / stale);
   CatchInterrupts();

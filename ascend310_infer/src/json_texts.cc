@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <unordered_set>
 
 #include <nlohmann/json.hpp>
 
@@ -140,9 +141,19 @@ ModelMeta ParseMetaJson(const std::vector<uint8_t>& text, std::string* digest) {
 std::unordered_map<std::string, std::string> ParseLabelJson(const std::vector<uint8_t>& text) {
   std::unordered_map<std::string, std::string> labels;
   try {
-    const Json json = Json::parse(text.begin(), text.end());
-    if (!json.is_object()) throw AppError("it is no object");
+    std::unordered_set<std::string> names;
+    const auto note_names = [&](int depth, Json::parse_event_t event, Json& parsed) {
+      if (event == Json::parse_event_t::key && depth == 1 && !names.insert(parsed.get<std::string>()).second) {
+        throw AppError("'" + parsed.get<std::string>() + "' has a label already");
+      }
+      return true;
+    };
+    const Json json = Json::parse(text.begin(), text.end(), note_names);
+    if (!json.is_object() || json.empty()) throw AppError("it is no object, or empty");
     for (const auto& [name, label] : json.items()) {
+      if (!label.is_string() && !label.is_number_integer()) {
+        throw AppError("the label of '" + name + "' is " + label.type_name() + "; it must be a class number or name");
+      }
       labels[name] = label.is_string() ? label.get<std::string>() : label.dump();
     }
   } catch (const Json::exception& problem) {

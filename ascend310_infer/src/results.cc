@@ -38,6 +38,7 @@ std::string EncodeTxt(const float* values, size_t count, size_t columns) {
 
 void PrepareResultFolder(const fs::path& folder) {
   MakeFolder(folder);
+  RemoveLeftovers(folder);
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     if (IsResult(entry.path())) fs::remove(entry.path(), error);

@@ -27,7 +27,7 @@ int Run(int argc, char** argv) {
       std::cout.put(1);
       std::cout.write(reinterpret_cast<const char*>(crop.data()), static_cast<std::streamsize>(crop.size()));
     } catch (const AppError& error) {
-      std::cerr << argv[i] << ": " << error.what() << "\n";
+      std::cerr << Escaped(std::string(argv[i]) + ": " + error.what()) << "\n";
       std::cout.put(0);
     }
   }

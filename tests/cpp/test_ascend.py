@@ -42,7 +42,9 @@ def write_model(path: Path, kind: str, batch: str) -> Path:
     """A linear model for the stand-ins, kind such as "uint8-float16", with its .meta.json."""
     data_type, output = kind.split("-")
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f"linear input={data_type} output={output} height={SIDE} width={SIDE} classes={CLASSES} {batch}\n")
+    text = f"linear input={data_type} output={output} height={SIDE} width={SIDE} classes={CLASSES} {batch}\n".encode()
+    head = bytes((6 << 3 | 2, len(text))) if path.suffix == ".mindir" else b""  # the field doc_string
+    path.write_bytes(head + text)
     preprocessing = {"image_size": [SIDE, SIDE], "resize": 18, "resize_mode": "shorter", "antialias": False}
     meta = {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "num_classes": CLASSES, "class_names": [],

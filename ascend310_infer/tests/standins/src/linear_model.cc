@@ -24,7 +24,7 @@ uint16_t ToHalf(double value) {
 bool ReadLinearModel(const std::string& path, LinearModel* model) {
   std::ifstream file(path);
   std::string word;
-  if (!(file >> word) || word != "linear") return false;
+  if (!(file >> word) || word.size() < 6 || word.substr(word.size() - 6) != "linear") return false;
   while (file >> word) {
     const size_t equals = word.find('=');
     const std::string key = word.substr(0, equals), value = equals == std::string::npos ? "" : word.substr(equals + 1);

@@ -1,4 +1,5 @@
-// The model that the stand-in libraries compute: a linear map of the input, described by a text file.
+// The model that the stand-in libraries compute: a linear map of the input, described by a text. A .mindir holds it as a
+// field of a protobuf message, whose first bytes stand before the text.
 #pragma once
 
 #include <cstdint>
