@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds ascend310_infer (infer_images and infer_bin); returns at once when they are current.
 #
-# Usage: bash scripts/build_infer.sh [BUILD_FOLDER]     default: ascend310_infer/build
+# Usage: bash scripts/build_infer.sh [BUILD_FOLDER [CMAKE_OPTION...]]     default: ascend310_infer/build
 # Backends: OpenVINO from .venv or the system; AscendCL from ASCEND_TOOLKIT_HOME; MindSpore Lite from LITE_HOME.
 set -euo pipefail
 
@@ -42,7 +42,7 @@ if command -v flock >/dev/null; then
 fi
 rm -rf "$build/.stamp" "$build/CMakeCache.txt" # what an earlier configuration found may be gone
 echo "build_infer: building the C++ programs in $build"
-options=()
+options=("${@:2}")
 [[ ! -x .venv/bin/python ]] || options+=("-DPython3_EXECUTABLE=$PWD/.venv/bin/python")
 log=$build/build.log
 if ! { cmake -S ascend310_infer -B "$build" ${options[@]+"${options[@]}"} &&

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Makes sure that what ascend310_infer is built with is there: a C++17 compiler, CMake, make, and the headers of
-# libjpeg-turbo, libpng and nlohmann/json (MindSpore's wheel in .venv has the last one too). Installs what is missing with
-# apt where that is allowed; else prints the command that does it, and exits with 1.
+# libjpeg-turbo, libpng, libtiff, libwebp and nlohmann/json (MindSpore's wheel in .venv has the last one too). Installs what
+# is missing with apt where that is allowed; else prints the command that does it, and exits with 1.
 #
-# Usage: bash scripts/setup_cpp.sh
+# Usage: bash scripts/setup_cpp.sh [--tests]     --tests: also doctest, which the unit tests are built with
 set -euo pipefail
 
 die() {
@@ -19,13 +19,16 @@ missing_tools() {
   command -v cmake >/dev/null || echo cmake
   command -v make >/dev/null || echo make
   if ! has_header filesystem; then
-    printf '%s\n' compiler jpeg png json # without a compiler the headers cannot be looked for
+    printf '%s\n' compiler jpeg png tiff webp json ${tests[@]+"${tests[@]}"} # without a compiler the headers cannot be looked for
     return
   fi
   has_header jpeglib.h || echo jpeg
   has_header png.h || echo png
+  has_header tiffio.h || echo tiff
+  has_header webp/decode.h || echo webp
   compgen -G "$root/.venv/lib/python*/site-packages/mindspore/include/third_party/nlohmann/json.hpp" >/dev/null ||
     has_header nlohmann/json.hpp || echo json
+  ((${#tests[@]} == 0)) || has_header doctest/doctest.h || echo doctest
 }
 
 # packages apt|dnf NAME...: the packages that hold them.
@@ -41,13 +44,22 @@ packages() {
       dnf-jpeg) echo libjpeg-turbo-devel ;;
       apt-png) echo libpng-dev ;;
       dnf-png) echo libpng-devel ;;
+      apt-tiff | apt-webp) echo "lib$name-dev" ;;
+      dnf-tiff | dnf-webp) echo "lib$name-devel" ;;
       apt-json) echo nlohmann-json3-dev ;;
       dnf-json) echo json-devel ;;
+      apt-doctest) echo doctest-dev ;;
+      dnf-doctest) echo doctest-devel ;;
     esac
   done
 }
 
 root=$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+case ${1:-} in
+  '') tests=() ;;
+  --tests) tests=(doctest) ;;
+  *) die "got '$1'; expected nothing or --tests" ;;
+esac
 mapfile -t missing < <(missing_tools)
 ((${#missing[@]})) || exit 0
 

@@ -85,8 +85,11 @@ def run_all(commands: list) -> None:
 def infer_programs() -> Path:
     """The folder of the C++ programs and their tests, built where they are not current."""
     folder = ROOT / "ascend310_infer/build"
-    build_tests = ["cmake", "--build", folder, "--target", "tests", "--parallel", "2"]
-    run_all([["bash", ROOT / "scripts/build_infer.sh"], build_tests])
+    setup = ["bash", ROOT / "scripts/setup_cpp.sh", "--tests"]
+    build = ["bash", ROOT / "scripts/build_infer.sh", folder, "-DWERROR=ON"]
+    configure = ["cmake", "-DWERROR=ON", folder]  # of an earlier build, which a user may have made
+    build_tests = ["cmake", "--build", folder, "--target", "all", "tests", "--parallel", "2"]
+    run_all([setup, build, configure, build_tests])
     return folder
 
 
@@ -94,14 +97,14 @@ def infer_programs() -> Path:
 def sanitized_programs() -> Path:
     """The same with sanitizers and with stand-ins for AscendCL and MindSpore Lite, without OpenVINO."""
     folder, source = ROOT / "ascend310_infer/build/sanitized", ROOT / "ascend310_infer"
-    options = ["-DSTANDINS=ON", "-DSANITIZE=ON", "-DWITH_OPENVINO=OFF", "-DCMAKE_BUILD_TYPE=Debug"]
+    options = ["-DSTANDINS=ON", "-DSANITIZE=ON", "-DWERROR=ON", "-DWITH_OPENVINO=OFF", "-DCMAKE_BUILD_TYPE=Debug"]
     for name in ("ACL_INCLUDE_DIR", "LITE_INCLUDE_DIR"):
         options.append(f"-D{name}={os.environ.get(name) or source / 'tests/standins'}")
     options += [f"-DPython3_EXECUTABLE={ROOT / '.venv/bin/python'}"] * (ROOT / ".venv/bin/python").exists()
     targets = ["infer_images", "infer_bin", "misuse", "tests"]
     configure = ["cmake", "-S", source, "-B", folder, *options]
     build = ["cmake", "--build", folder, "--target", *targets, "--parallel", "2"]
-    run_all([["bash", ROOT / "scripts/setup_cpp.sh"], configure, build])
+    run_all([["bash", ROOT / "scripts/setup_cpp.sh", "--tests"], configure, build])
     return folder
 
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+namespace resnet_zoo {
+
 struct Accuracy {
   size_t images = 0, top1 = 0, top5 = 0;
   void Add(const float* logits, int num_classes, int label);
@@ -21,3 +23,5 @@ struct RankedClass {
 
 // The k most likely classes, the likeliest first.
 std::vector<RankedClass> TopClasses(const float* logits, int num_classes, int k);
+
+}  // namespace resnet_zoo

@@ -7,7 +7,10 @@
 #include <optional>
 #include <string>
 
+#include "app_error.h"
 #include "preprocessing.h"
+
+namespace resnet_zoo {
 
 enum class InputType {
   kPixels,   // uint8 RGB, (H, W, 3): the graph or AIPP normalises
@@ -18,7 +21,7 @@ struct ModelSpec {
   InputType input_type = InputType::kNumbers;
   int height = 0, width = 0;
   int num_classes = 0;
-  int batch = 1;  // most images per Run
+  int batch = 1;            // most images per Run
   std::string description;  // SDK and settings, for the screen
 
   size_t SampleBytes() const {
@@ -38,6 +41,18 @@ struct BackendOptions {
   std::optional<Preprocessing> normalization;
 };
 
+// A model that cannot be used, or not as it was asked for.
+class ModelError : public AppError {
+ public:
+  // What of BackendOptions has to change. Each program has its own flags for them.
+  enum Option { kModel, kBatch, kPrecision };
+  explicit ModelError(const std::string& message, Option option = kModel) : AppError(message), option_(option) {}
+  Option Which() const { return option_; }
+
+ private:
+  Option option_;
+};
+
 class InferenceBackend {
  public:
   virtual ~InferenceBackend() = default;
@@ -50,8 +65,8 @@ class InferenceBackend {
   virtual float Run(int slot, const uint8_t* input, int count, float* logits) = 0;
 };
 
-// Chooses by the model's ending. Throws AppError when the ending is unknown, its backend is not built in, or the model
-// cannot be used.
+// Chooses by the model's ending. Throws ModelError when the ending is unknown, its backend is not built in, or the model
+// cannot be used; AppError (kExitFailure) when the device or the SDK fails.
 std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options);
 
 // Runs every slot once, on zeros: the first calls take longer.
@@ -59,3 +74,5 @@ void WarmUp(InferenceBackend* backend);
 
 // One line per backend: ending, SDK, whether it is built in.
 std::string ListBackends();
+
+}  // namespace resnet_zoo

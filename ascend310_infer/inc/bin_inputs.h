@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+namespace resnet_zoo {
+
 struct BinInput {
   std::filesystem::path path;
   std::string result_name;  // file name up to its first dot, as ais_bench names results
@@ -18,3 +20,5 @@ std::vector<BinInput> FindBinInputs(const std::string& inputs, size_t sample_byt
 
 // "a2" before "a10".
 bool NaturalLess(const std::string& a, const std::string& b);
+
+}  // namespace resnet_zoo

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+namespace resnet_zoo {
+
 class FlagParser {
  public:
   // usage: the first line of --help.
@@ -12,7 +14,8 @@ class FlagParser {
 
   void AddText(const std::string& name, const std::string& help, std::string* value);
   void AddNumber(const std::string& name, const std::string& help, int lowest, int highest, int* value);
-  void AddChoice(const std::string& name, const std::string& help, std::vector<std::string> choices, std::string* value);
+  void AddChoice(const std::string& name, const std::string& help, const std::vector<std::string>& choices,
+                 std::string* value);
   // Another spelling of a flag.
   void AddAlias(const std::string& alias, const std::string& name);
 
@@ -34,3 +37,5 @@ class FlagParser {
   std::vector<Flag> flags_;
   std::vector<std::pair<std::string, std::string>> aliases_;
 };
+
+}  // namespace resnet_zoo

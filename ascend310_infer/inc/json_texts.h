@@ -11,6 +11,8 @@
 #include "latency.h"
 #include "model_meta.h"
 
+namespace resnet_zoo {
+
 // The text of a .meta.json; digest: its sha256. Throws AppError saying what is wrong, without the file's name.
 ModelMeta ParseMetaJson(const std::vector<uint8_t>& text, std::string* digest);
 
@@ -24,3 +26,5 @@ std::string PredictionsJson(const std::string& image, const float* logits, int n
 // The keys of ais_bench's summary that mean the same here. ending: of the result files in `folder`.
 std::string SummaryJson(const std::vector<BinInput>& inputs, const std::filesystem::path& folder, const std::string& ending,
                         const LatencySummary& latency, double images_per_second);
+
+}  // namespace resnet_zoo

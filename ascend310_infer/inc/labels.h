@@ -8,13 +8,21 @@
 #include "image_index.h"
 #include "model_meta.h"
 
+namespace resnet_zoo {
+
 struct Labels {
   std::vector<int> numbers;  // one per image, or empty
   std::string missing;       // why there are none
 };
 
-// From a label file ('image-name label' lines, or a JSON object in a file that ends in .json; a label is a class number
-// or name; an image is looked up by its relative path, then, where no other image has the same, by its file name), or,
-// without one, from the class folders.
+// From a label file, or, without one, from the class folders.
+// A label file is a JSON object {"image-name": label} in a file that ends in .json, or UTF-8 text with a line per image: its
+// name, then, behind the last tab, comma, semicolon or blank, its label; both may stand in double quotes. Where a line has
+// several separators, the first of tab, comma, semicolon and blank counts that leaves a class number or name. A first line
+// with a tab, comma or semicolon whose last field is no number and no class name is a header.
+// A label is a class number or name. An image is looked up by its relative path, then, where no other image has the same, by
+// its file name.
 // Throws AppError for a label file that cannot be read, lacks an image or names a class that the network does not have.
 Labels FindLabels(const ImageIndex& index, const std::filesystem::path& label_file, const ModelMeta& meta);
+
+}  // namespace resnet_zoo

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+namespace resnet_zoo {
+
 struct LatencySummary {
   size_t count = 0;
   double mean = 0, median = 0, p90 = 0, p99 = 0, lowest = 0, highest = 0;  // milliseconds
@@ -32,3 +34,5 @@ class LatencyRecorder {
   mutable std::mutex mutex_;
   std::vector<float> milliseconds_;
 };
+
+}  // namespace resnet_zoo

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <vector>
 
+namespace resnet_zoo {
+
 // Producers: while (queue.Claim(&number)) { fill *queue.At(number); queue.Publish(number); }
 // Consumers: queue.Take(...). Items keep their memory when their place is used again.
 template <typename Item>
@@ -68,3 +70,5 @@ class OrderedQueue {
   size_t claimed_ = 0, taken_ = 0;
   bool stopped_ = false;
 };
+
+}  // namespace resnet_zoo

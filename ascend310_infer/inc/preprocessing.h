@@ -6,12 +6,14 @@
 #include <string>
 #include <vector>
 
+namespace resnet_zoo {
+
 // The `preprocessing` of an export's .meta.json (src/data/preprocessing.py).
 struct Preprocessing {
   int height = 0, width = 0;  // of the centre crop, pixels
   int resize = 0;             // pixels of the shorter side, or of both when `square`
   bool square = false;
-  bool antialias = false;               // Pillow's bilinear filter instead of OpenCV's
+  bool antialias = false;              // Pillow's bilinear filter instead of OpenCV's
   std::array<float, 3> mean{}, std{};  // red, green, blue; of pixels scaled to 0..1
 };
 
@@ -27,3 +29,5 @@ void ResizeAndCrop(const Image& image, const Preprocessing& preprocessing, uint8
 
 // (pixel - 255 mean) / (255 std), channels first. pixels: height * width * 3; output: 3 * height * width.
 void Normalize(const uint8_t* pixels, const Preprocessing& preprocessing, float* output);
+
+}  // namespace resnet_zoo

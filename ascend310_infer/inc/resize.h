@@ -5,6 +5,8 @@
 
 #include "preprocessing.h"
 
+namespace resnet_zoo {
+
 // Part of a resized image, in its pixels.
 struct Window {
   int left, top, width, height;
@@ -18,3 +20,5 @@ void ResizeSampling(const Image& image, int width, int height, const Window& win
 // and columns one after the other, in the order that Pillow 13 chooses. Older releases choose another order for images that
 // shrink in height more than twice as much as in width, which changes some of their values by 1.
 void ResizeAveraging(const Image& image, int width, int height, const Window& window, uint8_t* output);
+
+}  // namespace resnet_zoo

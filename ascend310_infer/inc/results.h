@@ -7,6 +7,8 @@
 
 #include "latency.h"
 
+namespace resnet_zoo {
+
 // Logits as bytes (float32, little endian) or as the text that ais_bench writes: one line per row of `columns` values,
 // six decimals, each followed by a blank.
 std::string EncodeBin(const float* values, size_t count);
@@ -17,3 +19,5 @@ void PrepareResultFolder(const std::filesystem::path& folder);
 
 // The text of time_Result/test_perform_static.txt.
 std::string PerformanceText(const LatencySummary& latency, int batch, size_t images, double images_per_second);
+
+}  // namespace resnet_zoo

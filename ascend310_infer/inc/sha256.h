@@ -4,5 +4,9 @@
 #include <filesystem>
 #include <string>
 
+namespace resnet_zoo {
+
 // Hexadecimal. Throws AppError (kExitFailure) when the file cannot be read.
 std::string Sha256OfFile(const std::filesystem::path& path);
+
+}  // namespace resnet_zoo

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+namespace resnet_zoo {
+
 class WorkerGroup {
  public:
   // stop: makes every worker return soon.
@@ -31,3 +33,5 @@ class WorkerGroup {
 
 // From now on SIGINT and SIGTERM only set a flag, which WorkerGroup::Wait looks at.
 void CatchInterrupts();
+
+}  // namespace resnet_zoo

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <numeric>
 
+namespace resnet_zoo {
+
 int LabelRank(const float* logits, int num_classes, int label) {
   int rank = 0;
   for (int i = 0; i < num_classes; ++i) rank += logits[i] > logits[label] || (logits[i] == logits[label] && i < label);
@@ -40,3 +42,5 @@ std::vector<RankedClass> TopClasses(const float* logits, int num_classes, int k)
   }
   return ranked;
 }
+
+}  // namespace resnet_zoo

@@ -5,6 +5,8 @@
 #include "app_error.h"
 #include "backends.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 struct Entry {
@@ -43,21 +45,22 @@ std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options) {
   for (const Entry& entry : kBackends) {
     if (ending != entry.ending) continue;
     if (!entry.open) {
-      throw AppError("--model_path: '" + options.model.string() + "' needs " + entry.sdk +
-                     ", which was not found when this program was built; build it with " + entry.how);
+      throw ModelError("'" + options.model.string() + "' needs " + entry.sdk +
+                       ", which was not found when this program was built; build it with " + entry.how);
     }
     if (options.bf16 && entry.open != kBackends[0].open) {
-      throw AppError(std::string("--precision: bf16 is for .onnx models; the precision of an ") + entry.ending +
-                     " model was chosen when it was converted");
+      throw ModelError(std::string("bf16 is for .onnx models; the precision of an ") + entry.ending +
+                           " model was chosen when it was converted",
+                       ModelError::kPrecision);
     }
     auto backend = entry.open(options);
     const ModelSpec& spec = backend->Spec();
     if (spec.batch < 1 || spec.height < 1 || spec.width < 1 || spec.num_classes < 1) {
-      throw AppError("--model_path: '" + options.model.string() + "' has a dimension of 0");
+      throw ModelError("'" + options.model.string() + "' has a dimension of 0");
     }
     return backend;
   }
-  throw AppError("--model_path: '" + options.model.string() + "' must end in .onnx, .om or .mindir");
+  throw ModelError("'" + options.model.string() + "' must end in .onnx, .om or .mindir");
 }
 
 void WarmUp(InferenceBackend* backend) {
@@ -75,3 +78,5 @@ std::string ListBackends() {
   }
   return text;
 }
+
+}  // namespace resnet_zoo

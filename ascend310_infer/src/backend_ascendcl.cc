@@ -11,14 +11,16 @@
 #include "half.h"
 #include "latency.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 void Check(aclError status, const char* call) {
   if (status == ACL_ERROR_NONE) return;
   const char* message = aclGetRecentErrMsg();
-  throw AppError(std::string("AscendCL: ") + call + " failed with " + std::to_string(status) +
-                     (message ? ": " + Reason(message) : ""),
-                 kExitFailure);
+  throw AppError(
+      std::string("AscendCL: ") + call + " failed with " + std::to_string(status) + (message ? ": " + Reason(message) : ""),
+      kExitFailure);
 }
 
 template <typename Handle>
@@ -164,8 +166,8 @@ class AscendClBackend : public InferenceBackend {
       const std::vector<uint8_t> zeros(input.Size());  // what stands behind the images of a batch that is not full
       Check(aclrtMemcpy(input.Memory(), input.Size(), zeros.data(), zeros.size(), to_device_), "aclrtMemcpy");
     }
-    spec_.description = "AscendCL, device " + std::to_string(options.device_id) +
-                        (gears_.empty() ? ", static batch" : ", dynamic batch");
+    spec_.description =
+        "AscendCL, device " + std::to_string(options.device_id) + (gears_.empty() ? ", static batch" : ", dynamic batch");
   }
 
   const ModelSpec& Spec() const override { return spec_; }
@@ -180,8 +182,8 @@ class AscendClBackend : public InferenceBackend {
     {
       const std::lock_guard<std::mutex> lock(execute_mutex_);  // one model runs one call at a time
       if (!gears_.empty()) SetGear(slot, static_cast<uint64_t>(count));
-      milliseconds = Milliseconds(
-          [&] { Check(aclmdlExecute(model_.Id(), slot.inputs.Get(), slot.outputs.Get()), "aclmdlExecute"); });
+      milliseconds =
+          Milliseconds([&] { Check(aclmdlExecute(model_.Id(), slot.inputs.Get(), slot.outputs.Get()), "aclmdlExecute"); });
     }
     const size_t values = static_cast<size_t>(count) * static_cast<size_t>(spec_.num_classes);
     const size_t size = values * (half_output_ ? 2 : 4);
@@ -192,7 +194,7 @@ class AscendClBackend : public InferenceBackend {
   }
 
  private:
-  [[noreturn]] void Refuse(const std::string& reason) const { throw AppError("--model_path: '" + name_ + "' " + reason); }
+  [[noreturn]] void Refuse(const std::string& reason) const { throw ModelError("'" + name_ + "' " + reason); }
 
   void ReadBatches(int asked) {
     aclmdlBatch batches{};
@@ -213,8 +215,9 @@ class AscendClBackend : public InferenceBackend {
     largest_ = dynamic ? static_cast<int>(gears_.back()) : static_cast<int>(dims.dims[0]);
     spec_.batch = asked ? asked : largest_;
     if (dynamic ? spec_.batch > largest_ : spec_.batch != largest_) {
-      throw AppError("--batch: '" + name_ + "' takes batches of " + (dynamic ? "1 to " : "") + std::to_string(largest_) +
-                     (dynamic ? "" : " only") + ", got " + std::to_string(spec_.batch));
+      throw ModelError("'" + name_ + "' takes batches of " + (dynamic ? "1 to " : "") + std::to_string(largest_) +
+                           (dynamic ? "" : " only") + ", got " + std::to_string(spec_.batch),
+                       ModelError::kBatch);
     }
   }
 
@@ -228,7 +231,9 @@ class AscendClBackend : public InferenceBackend {
     }
     spec_.input_type = type == ACL_UINT8 ? InputType::kPixels : InputType::kNumbers;
     const bool channels_last = type == ACL_UINT8 && dims.dims[3] == 3;
-    if (!channels_last && dims.dims[1] != 3) Refuse("must take RGB images; convert it with an AIPP input of RGB888_U8, or none");
+    if (!channels_last && dims.dims[1] != 3) {
+      Refuse("must take RGB images; convert it with an AIPP input of RGB888_U8, or none");
+    }
     spec_.height = static_cast<int>(dims.dims[channels_last ? 1 : 2]);
     spec_.width = static_cast<int>(dims.dims[channels_last ? 2 : 3]);
     const size_t expected = spec_.SampleBytes() * static_cast<size_t>(largest_);
@@ -275,3 +280,5 @@ class AscendClBackend : public InferenceBackend {
 std::unique_ptr<InferenceBackend> OpenAscendCl(const BackendOptions& options) {
   return std::make_unique<AscendClBackend>(options);
 }
+
+}  // namespace resnet_zoo

@@ -6,20 +6,29 @@
 
 #include "app_error.h"
 #include "backends.h"
+#include "check_model.h"
+#include "files.h"
 #include "half.h"
 #include "latency.h"
+
+namespace resnet_zoo {
 
 namespace {
 
 namespace ms = mindspore;
 
+constexpr size_t kLargestModel = size_t{2} << 30;  // bytes, protobuf's own limit
+
 void Check(const ms::Status& status, const char* call) {
-  if (!status.IsOk()) throw AppError(std::string("MindSpore Lite: ") + call + ": " + Reason(status.ToString()), kExitFailure);
+  if (!status.IsOk()) {
+    throw AppError(std::string("MindSpore Lite: ") + call + ": " + Reason(status.ToString()), kExitFailure);
+  }
 }
 
 class MindSporeLiteBackend : public InferenceBackend {
  public:
   explicit MindSporeLiteBackend(const BackendOptions& options) : name_(options.model.string()) {
+    CheckFile();
     const auto context = std::make_shared<ms::Context>();
     const auto device = std::make_shared<ms::AscendDeviceInfo>();
     device->SetDeviceID(static_cast<uint32_t>(options.device_id));
@@ -55,7 +64,17 @@ class MindSporeLiteBackend : public InferenceBackend {
   }
 
  private:
-  [[noreturn]] void Refuse(const std::string& reason) const { throw AppError("--model_path: '" + name_ + "' " + reason); }
+  [[noreturn]] void Refuse(const std::string& reason) const { throw ModelError("'" + name_ + "' " + reason); }
+
+  // Before MindSpore Lite sees the file: it would load libraries that a graph names.
+  void CheckFile() const {
+    const std::vector<uint8_t> bytes = ReadFile(name_, kLargestModel);
+    try {
+      CheckMindir(bytes.data(), bytes.size());
+    } catch (const AppError& problem) {
+      Refuse(problem.what());
+    }
+  }
 
   // A model with a dynamic batch is resized to what was asked for; 1 where nothing was.
   void SetBatch(int asked) {
@@ -68,8 +87,9 @@ class MindSporeLiteBackend : public InferenceBackend {
       Check(model_.Resize(inputs_, {shape}), "Model::Resize");
       inputs_ = model_.GetInputs();  // the tensors from before are no longer the model's
     } else if (spec_.batch != shape[0]) {
-      throw AppError("--batch: '" + name_ + "' takes batches of " + std::to_string(shape[0]) + " only, got " +
-                     std::to_string(spec_.batch));
+      throw ModelError(
+          "'" + name_ + "' takes batches of " + std::to_string(shape[0]) + " only, got " + std::to_string(spec_.batch),
+          ModelError::kBatch);
     }
   }
 
@@ -92,7 +112,7 @@ class MindSporeLiteBackend : public InferenceBackend {
 
   void ReadOutput() {
     const auto output = model_.GetOutputs()[0];
-    const auto shape = output.Shape();
+    const auto& shape = output.Shape();
     const auto type = output.DataType();
     if (shape.size() != 2 || shape[1] < 1) Refuse("must give logits, (N, classes)");
     if (type != ms::DataType::kNumberTypeFloat32 && type != ms::DataType::kNumberTypeFloat16) {
@@ -112,3 +132,5 @@ class MindSporeLiteBackend : public InferenceBackend {
 std::unique_ptr<InferenceBackend> OpenMindSporeLite(const BackendOptions& options) {
   return std::make_unique<MindSporeLiteBackend>(options);
 }
+
+}  // namespace resnet_zoo

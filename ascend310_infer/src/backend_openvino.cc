@@ -1,13 +1,19 @@
 // .onnx by OpenVINO, on any x86-64 or ARM CPU.
 #include <algorithm>
 #include <cstring>
+#include <istream>
+#include <streambuf>
 
 #include <openvino/frontend/manager.hpp>
 #include <openvino/openvino.hpp>
 
 #include "app_error.h"
 #include "backends.h"
+#include "check_model.h"
+#include "files.h"
 #include "latency.h"
+
+namespace resnet_zoo {
 
 namespace {
 
@@ -17,14 +23,36 @@ std::vector<float> Scaled(const std::array<float, 3>& values) {
   return scaled;
 }
 
+constexpr size_t kLargestModel = size_t{2} << 30;  // bytes, protobuf's own limit
+
+// A stream's view of bytes.
+class MemoryBuffer : public std::streambuf {
+ public:
+  explicit MemoryBuffer(std::vector<uint8_t>* bytes) {
+    auto* begin = reinterpret_cast<char*>(bytes->data());
+    setg(begin, begin, begin + bytes->size());
+  }
+
+ protected:
+  pos_type seekoff(off_type offset, std::ios_base::seekdir from, std::ios_base::openmode mode) override {
+    const off_type base = from == std::ios_base::beg ? 0 : from == std::ios_base::cur ? gptr() - eback() : egptr() - eback();
+    return seekpos(base + offset, mode);
+  }
+  pos_type seekpos(pos_type position, std::ios_base::openmode /*mode*/) override {
+    if (position < 0 || position > egptr() - eback()) return pos_type{off_type{-1}};
+    setg(eback(), eback() + static_cast<off_type>(position), egptr());
+    return position;
+  }
+};
+
 class OpenVinoBackend : public InferenceBackend {
  public:
   explicit OpenVinoBackend(const BackendOptions& options) {
     const std::string name = options.model.string();
     const auto abilities = core_.get_property("CPU", ov::device::capabilities);
     if (options.bf16 && std::find(abilities.begin(), abilities.end(), ov::device::capability::BF16) == abilities.end()) {
-      throw AppError("--precision: OpenVINO finds no bf16 arithmetic on this CPU; unset ONEDNN_MAX_CPU_ISA if it is set, or "
-                     "leave --precision out");
+      throw ModelError("OpenVINO finds no bf16 arithmetic on this CPU; unset ONEDNN_MAX_CPU_ISA if it is set",
+                       ModelError::kPrecision);
     }
     auto model = Read(name);
     Inspect(*model, name);
@@ -32,8 +60,9 @@ class OpenVinoBackend : public InferenceBackend {
     const int own_batch = any_batch ? 1 : static_cast<int>(model->input().get_partial_shape()[0].get_length());
     spec_.batch = options.batch ? options.batch : own_batch;
     if (!any_batch && spec_.batch != own_batch) {
-      throw AppError("--batch: '" + name + "' takes batches of " + std::to_string(own_batch) + " only, got " +
-                     std::to_string(spec_.batch));
+      throw ModelError(
+          "'" + name + "' takes batches of " + std::to_string(own_batch) + " only, got " + std::to_string(spec_.batch),
+          ModelError::kBatch);
     }
     if (options.normalization && spec_.input_type == InputType::kNumbers) {
       model = WithNormalization(model, *options.normalization);
@@ -44,15 +73,14 @@ class OpenVinoBackend : public InferenceBackend {
       shape[0] = spec_.batch;
       model->reshape(shape);
     }
-    compiled_ = core_.compile_model(
-        model, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::THROUGHPUT),
-        ov::hint::inference_precision(options.bf16 ? ov::element::bf16 : ov::element::f32),
-        ov::inference_num_threads(options.threads));
+    compiled_ = core_.compile_model(model, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::THROUGHPUT),
+                                    ov::hint::inference_precision(options.bf16 ? ov::element::bf16 : ov::element::f32),
+                                    ov::inference_num_threads(options.threads));
     const auto classes = compiled_.output().get_shape();
     spec_.num_classes = static_cast<int>(classes.back());
     if (classes[0] != static_cast<size_t>(spec_.batch)) {
-      throw AppError("--model_path: '" + name + "' gives " + std::to_string(classes[0]) + " rows of logits for a batch of " +
-                     std::to_string(spec_.batch));
+      throw ModelError("'" + name + "' gives " + std::to_string(classes[0]) + " rows of logits for a batch of " +
+                       std::to_string(spec_.batch));
     }
     const unsigned parallel = std::max(1U, compiled_.get_property(ov::optimal_number_of_infer_requests));
     for (unsigned i = 0; i < parallel; ++i) requests_.push_back(compiled_.create_infer_request());
@@ -82,17 +110,26 @@ class OpenVinoBackend : public InferenceBackend {
   }
 
  private:
-  // Core::read_model would try a broken file as every other format, which print to standard error.
+  // Core::read_model would try a broken file as every other format, which print to standard error. What was checked is what
+  // is read, because the file is read once.
   std::shared_ptr<ov::Model> Read(const std::string& name) {
     frontend_ = frontends_.load_by_framework("onnx");
-    const auto file = frontend_->load(name);
-    if (!file) throw AppError("--model_path: '" + name + "' is not an ONNX file");
+    std::vector<uint8_t> bytes = ReadFile(name, kLargestModel);
+    try {
+      CheckOnnx(bytes.data(), bytes.size());
+    } catch (const AppError& problem) {
+      throw ModelError("'" + name + "' " + problem.what());
+    }
+    MemoryBuffer buffer(&bytes);
+    std::istream stream(&buffer);
+    const auto file = frontend_->load(&stream);
+    if (!file) throw ModelError("'" + name + "' is not an ONNX file");
     return frontend_->convert(file);
   }
 
   // One image input, one output of logits; what else there may be is refused.
   void Inspect(const ov::Model& model, const std::string& name) {
-    const auto refuse = [&](const std::string& reason) { throw AppError("--model_path: '" + name + "' " + reason); };
+    const auto refuse = [&](const std::string& reason) { throw ModelError("'" + name + "' " + reason); };
     if (model.inputs().size() != 1 || model.outputs().size() != 1) refuse("must have one input and one output");
     const auto shape = model.input().get_partial_shape();
     const auto type = model.input().get_element_type();
@@ -144,8 +181,11 @@ std::unique_ptr<InferenceBackend> OpenOpenVino(const BackendOptions& options) {
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& problem) {
+    const std::string message = "OpenVINO cannot use '" + options.model.string() + "': " + Reason(problem.what());
+    if (!options.bf16) throw ModelError(message);
     // oneDNN held to an older instruction set fails without saying why.
-    throw AppError("--model_path: OpenVINO cannot use '" + options.model.string() + "': " + Reason(problem.what()) +
-                   (options.bf16 ? "; unset ONEDNN_MAX_CPU_ISA if it is set, or leave --precision out" : ""));
+    throw ModelError(message + "; unset ONEDNN_MAX_CPU_ISA if it is set", ModelError::kPrecision);
   }
 }
+
+}  // namespace resnet_zoo

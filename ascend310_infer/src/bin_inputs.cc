@@ -8,6 +8,8 @@
 #include "app_error.h"
 #include "files.h"
 
+namespace resnet_zoo {
+
 namespace fs = std::filesystem;
 
 namespace {
@@ -18,14 +20,13 @@ std::vector<fs::path> BinFiles(const fs::path& input) {
   std::error_code error;
   if (fs::is_regular_file(input, error)) return {input};
   fs::directory_iterator entries(input, error);
-  if (error) throw AppError("--input: no such file or folder '" + input.string() + "'");
+  if (error) throw AppError("no such file or folder '" + input.string() + "'");
   std::vector<fs::path> files;
   for (const auto& entry : entries) {
     if (entry.path().extension() == ".bin" && entry.path().filename().string()[0] != '.') files.push_back(entry.path());
   }
-  std::sort(files.begin(), files.end(), [](const fs::path& a, const fs::path& b) {
-    return NaturalLess(a.filename().string(), b.filename().string());
-  });
+  std::sort(files.begin(), files.end(),
+            [](const fs::path& a, const fs::path& b) { return NaturalLess(a.filename().string(), b.filename().string()); });
   return files;
 }
 
@@ -73,17 +74,20 @@ std::vector<BinInput> FindBinInputs(const std::string& inputs, size_t sample_byt
       const std::string name = path.filename().string();
       const std::string result = name.substr(0, name.find('.'));
       if (result.size() > kLongestName) {
-        throw AppError("--input: the name of the results of '" + path.string() + "' would be too long (" +
-                       std::to_string(result.size()) + " bytes, the most are " + std::to_string(kLongestName) + "); rename it");
+        throw AppError("the name of the results of '" + path.string() + "' would be too long (" +
+                       std::to_string(result.size()) + " bytes, the most are " + std::to_string(kLongestName) +
+                       "); rename it");
       }
       const auto [owner, is_new] = owners.emplace(result, path.string());
       if (!is_new) {
-        throw AppError("--input: the results of '" + owner->second + "' and '" + path.string() + "' would both be named " +
-                       result + "; rename one of them");
+        throw AppError("the results of '" + owner->second + "' and '" + path.string() + "' would both be named " + result +
+                       "; rename one of them");
       }
       found.push_back({path, result, samples});
     }
   }
-  if (found.empty()) throw AppError("--input: no .bin files in '" + inputs + "'");
+  if (found.empty()) throw AppError("no .bin files in '" + inputs + "'");
   return found;
 }
+
+}  // namespace resnet_zoo

@@ -7,6 +7,8 @@
 #include "app_error.h"
 #include "decode.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 // libjpeg's default handlers end the process and print; these jump back and count.
@@ -120,3 +122,5 @@ Image DecodeJpeg(const std::vector<uint8_t>& bytes, bool pillow_cmyk) {
   }
   return image;
 }
+
+}  // namespace resnet_zoo

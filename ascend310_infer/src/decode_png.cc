@@ -7,6 +7,8 @@
 #include "app_error.h"
 #include "decode.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 struct Source {
@@ -37,8 +39,7 @@ struct Reader {
   png_structp png;
   png_infop info;
   explicit Reader(const std::vector<uint8_t>& bytes)
-      : source{bytes.data(), bytes.size(), {}},
-        png(png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, Fail, Ignore)),
+      : source{bytes.data(), bytes.size(), {}}, png(png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, Fail, Ignore)),
         info(png ? png_create_info_struct(png) : nullptr) {
     if (!info) {
       png_destroy_read_struct(&png, nullptr, nullptr);
@@ -54,7 +55,7 @@ struct Reader {
 // The two functions below hold no object with a destructor, because an error jumps out of them.
 bool ReadHeader(Reader* reader) {
   if (setjmp(png_jmpbuf(reader->png))) return false;
-  png_set_user_limits(reader->png, 1 << 20, 1 << 20);
+  png_set_user_limits(reader->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // CheckSize says what is too large
   png_read_info(reader->png, reader->info);
   return true;
 }
@@ -90,3 +91,5 @@ Image DecodePng(const std::vector<uint8_t>& bytes) {
   if (!ReadRows(&reader, rows.data(), size_t{width} * 3)) throw fail();
   return image;
 }
+
+}  // namespace resnet_zoo

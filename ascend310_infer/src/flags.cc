@@ -6,6 +6,8 @@
 
 #include "app_error.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 // Levenshtein's distance: the letters to change, add or drop.
@@ -47,7 +49,7 @@ void FlagParser::AddNumber(const std::string& name, const std::string& help, int
                     }});
 }
 
-void FlagParser::AddChoice(const std::string& name, const std::string& help, std::vector<std::string> choices,
+void FlagParser::AddChoice(const std::string& name, const std::string& help, const std::vector<std::string>& choices,
                            std::string* value) {
   const std::string all = Joined(choices);
   flags_.push_back({name, all + ": " + help, [=](const std::string& text) {
@@ -74,8 +76,7 @@ FlagParser::Flag& FlagParser::Find(const std::string& name) {
       nearest = flag.name;
     }
   }
-  throw AppError(name + ": unknown flag; " +
-                 (nearest.empty() ? "--help lists the flags" : "did you mean " + nearest + "?"));
+  throw AppError(name + ": unknown flag; " + (nearest.empty() ? "--help lists the flags" : "did you mean " + nearest + "?"));
 }
 
 bool FlagParser::Parse(int argc, const char* const* argv) {
@@ -109,3 +110,5 @@ std::string FlagParser::Help(const std::string& footer) const {
   }
   return text + "\n" + footer + "\n";
 }
+
+}  // namespace resnet_zoo

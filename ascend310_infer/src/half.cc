@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 
+namespace resnet_zoo {
+
 float HalfToFloat(uint16_t half) {
   const int exponent = half >> 10 & 31, fraction = half & 1023;
   float value = 0;
@@ -27,3 +29,5 @@ void CopyLogits(const void* output, bool is_half, size_t count, float* logits) {
     logits[i] = HalfToFloat(half);
   }
 }
+
+}  // namespace resnet_zoo

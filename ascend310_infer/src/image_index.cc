@@ -9,19 +9,26 @@
 #include "app_error.h"
 #include "files.h"
 
+namespace resnet_zoo {
+
 namespace fs = std::filesystem;
 
 namespace {
 
-bool IsImage(const fs::path& path) {
-  static const std::array<const char*, 6> kExtensions = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"};
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
-  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
+// In small letters, with its dot.
+std::string Ending(const fs::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  return ending;
 }
 
-// Links are followed, but within a class (a folder of the first level) never to a folder that was visited already, nor to the
-// root; in the order of names, so that what is found does not depend on the file system. As src/data/sources/folder.py does.
+bool IsImage(const std::string& ending) {
+  constexpr std::array<const char*, 7> kExtensions = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"};
+  return std::find(kExtensions.begin(), kExtensions.end(), ending) != kExtensions.end();
+}
+
+// Links are followed, but within a class (a folder of the first level) never to a folder that was visited already, nor to
+// the root; in the order of names, so that what is found does not depend on the file system. As src/data/sources/folder.py does.
 void Collect(const fs::path& folder, const std::string& prefix, std::set<fs::path>* visited, ImageIndex* index) {
   std::error_code error;
   if (!visited->insert(fs::canonical(folder, error)).second) return;
@@ -36,10 +43,10 @@ void Collect(const fs::path& folder, const std::string& prefix, std::set<fs::pat
       std::set<fs::path> of_class;
       if (prefix.empty()) of_class = *visited;
       Collect(entry.path(), prefix + name + "/", prefix.empty() ? &of_class : visited, index);
-    } else if (IsImage(entry.path())) {
+    } else if (const std::string ending = Ending(entry.path()); IsImage(ending)) {
       index->files.push_back(prefix + name);
     } else {
-      ++index->passed_over;
+      ++index->passed_over[ending];
     }
   }
 }
@@ -61,15 +68,32 @@ ImageIndex FindImages(const fs::path& path) {
     index.files = {path.filename().string()};
     return index;
   }
-  if (!fs::is_directory(path, error)) throw AppError("--dataset_path: no such file or folder '" + path.string() + "'");
+  if (!fs::is_directory(path, error)) throw AppError("no such file or folder '" + path.string() + "'");
   index.root = path;
   std::set<fs::path> visited;
   Collect(path, "", &visited, &index);
   if (index.files.empty()) {
-    throw AppError("--dataset_path: no images in '" + path.string() + "' (looked for .jpg, .jpeg, .png, .bmp, .tif, .tiff)");
+    throw AppError("no images in '" + path.string() + "' (looked for .jpg, .jpeg, .png, .bmp, .tif, .tiff, .webp)");
   }
   std::sort(index.files.begin(), index.files.end());
   return index;
+}
+
+std::string PassedOver(const ImageIndex& index) {
+  constexpr size_t kMostNamed = 5;
+  std::vector<std::pair<size_t, std::string>> counts;
+  size_t total = 0;
+  for (const auto& [ending, count] : index.passed_over) {
+    counts.emplace_back(count, ending.empty() ? "without ending" : ending);
+    total += count;
+  }
+  if (!total) return {};
+  std::stable_sort(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string text = std::to_string(total) + (total == 1 ? " file passed over:" : " files passed over:");
+  for (size_t i = 0; i < std::min(counts.size(), kMostNamed); ++i) {
+    text += (i ? ", " : " ") + std::to_string(counts[i].first) + " " + counts[i].second;
+  }
+  return text + (counts.size() > kMostNamed ? ", ..." : "");
 }
 
 std::vector<std::string> ResultNames(const std::vector<std::string>& files) {
@@ -87,15 +111,17 @@ std::vector<std::string> ResultNames(const std::vector<std::string>& files) {
       name = Flattened(paths[path] > 1 ? file : path);
     }
     if (name.size() > kLongestName) {
-      throw AppError("--dataset_path: the name of the results of '" + file + "' would be too long (" +
-                     std::to_string(name.size()) + " bytes, the most are " + std::to_string(kLongestName) + "); shorten the path");
+      throw AppError("the name of the results of '" + file + "' would be too long (" + std::to_string(name.size()) +
+                     " bytes, the most are " + std::to_string(kLongestName) + "); shorten the path");
     }
     const auto [owner, is_new] = owners.emplace(name, &file);
     if (!is_new) {
-      throw AppError("--dataset_path: the results of '" + *owner->second + "' and '" + file + "' would both be named " + name +
+      throw AppError("the results of '" + *owner->second + "' and '" + file + "' would both be named " + name +
                      "; rename one of the images");
     }
     names.push_back(name);
   }
   return names;
 }
+
+}  // namespace resnet_zoo

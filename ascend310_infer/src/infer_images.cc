@@ -5,15 +5,17 @@
 
 #include "app_error.h"
 #include "backend.h"
-#include "classify_images.h"
 #include "command.h"
 #include "files.h"
 #include "flags.h"
 #include "image_index.h"
+#include "image_job.h"
 #include "labels.h"
 #include "model_meta.h"
 #include "results.h"
 #include "worker_group.h"
+
+namespace resnet_zoo {
 
 namespace fs = std::filesystem;
 
@@ -37,8 +39,8 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
                    {"BIN", "TXT", "JSON"}, &flags->format);
   parser.AddNumber("--topk", "classes per image with --outfmt JSON [5]", 1, 1 << 24, &flags->top_k);
   parser.AddNumber("--device_id", "which Ascend device [0]", 0, 1023, &flags->device_id);
-  parser.AddNumber("--batch", "images per inference [the model's own, of an .om the largest; 1 where it takes any]", 1, kLargestBatch,
-                   &flags->batch);
+  parser.AddNumber("--batch", "images per inference [the model's own, of an .om the largest; 1 where it takes any]", 1,
+                   kLargestBatch, &flags->batch);
   parser.AddNumber("--threads", "threads that decode, and threads of the CPU backend [cores]", 1, 1024, &flags->threads);
   parser.AddChoice("--precision", "of an .onnx model's arithmetic [f32]", {"f32", "bf16"}, &flags->precision);
   if (!parser.Parse(argc, argv)) {
@@ -64,73 +66,86 @@ void CheckFit(const ModelSpec& spec, const ModelMeta& meta, const std::string& m
 }
 
 // Every image that could not be read, or no file at all.
-void WriteFailures(const fs::path& path, const std::vector<FailedImage>& failed) {
+void WriteFailures(const fs::path& path, const ImageIndex& index, const std::vector<UnusableItem>& failed) {
   std::string text;
-  for (const auto& [file, reason] : failed) text += OneLine(file) + "\t" + OneLine(reason) + "\n";
+  for (const auto& [item, reason] : failed) text += Escaped(index.files[item]) + "\t" + Escaped(reason) + "\n";
   std::error_code error;
   failed.empty() ? static_cast<void>(fs::remove(path, error)) : WriteFile(path, text);
 }
 
-void PrintSummary(const ClassifyReport& report, const ModelSpec& spec, double images_per_second) {
-  std::printf("images: %zu, failed: %zu\n", report.classified, report.failed.size());
-  std::printf("throughput: %.2f img/s\n", images_per_second);
+void PrintSummary(const RunReport& report, const ModelSpec& spec) {
+  std::printf("images: %zu, failed: %zu\n", report.stored, report.unusable.size());
+  std::printf("throughput: %.2f img/s\n", report.SamplesPerSecond());
   std::printf("latency (batch of %d): median %.3f ms, p90 %.3f ms, p99 %.3f ms\n", spec.batch, report.latency.median,
               report.latency.p90, report.latency.p99);
+}
+
+// What a run leaves in `output` besides the results, and its exit code as an AppError where not all was done.
+void Report(const fs::path& output, const RunReport& report, const ModelSpec& spec, const ImageIndex& index,
+            const Labels& labels, const Accuracy& accuracy) {
+  WriteFailures(output / "failed.txt", index, report.unusable);
+  WriteFile(output / "time_Result" / "test_perform_static.txt",
+            PerformanceText(report.latency, spec.batch, report.stored, report.SamplesPerSecond()));
+  PrintSummary(report, spec);
+  if (!report.complete) {
+    throw AppError("interrupted: " + std::to_string(report.stored) + " of " + std::to_string(index.files.size()) +
+                       " images are done; their results are complete",
+                   kExitInterrupted);
+  }
+  if (labels.numbers.empty()) {
+    std::printf("no accuracy: %s\n", Escaped(labels.missing).c_str());
+  } else if (report.stored) {
+    std::printf("%s\n", accuracy.Line().c_str());
+    WriteFile(output / "acc.log", accuracy.Line() + "\n");
+  }
+  if (report.unusable.empty()) return;
+  const UnusableItem& first = report.unusable.front();
+  throw AppError(std::to_string(report.unusable.size()) + " of " + std::to_string(index.files.size()) +
+                     " images could not be read, first " + index.files[first.item] + ": " + first.reason +
+                     "; all are listed in " + (output / "failed.txt").string(),
+                 kExitUnreadable);
+}
+
+ResultFormat FormatNamed(const std::string& name) {
+  return name == "BIN" ? ResultFormat::kBin : name == "TXT" ? ResultFormat::kTxt : ResultFormat::kJson;
 }
 
 int Run(int argc, char** argv) {
   Flags flags;
   if (!ParseFlags(argc, argv, &flags)) return kExitOk;
-  const ModelMeta meta = ReadModelMeta(flags.model);
-  const ImageIndex index = FindImages(flags.dataset);
-  const std::vector<std::string> names = ResultNames(index.files);
-  const Labels labels = FindLabels(index, flags.label_file, meta);
-  if (index.passed_over) std::printf("%zu files that are no images (by their extension) were passed over\n", index.passed_over);
+  const ModelMeta meta = ForFlag("--model_path", [&] { return ReadModelMeta(flags.model); });
+  const ImageIndex index = ForFlag("--dataset_path", [&] { return FindImages(flags.dataset); });
+  const fs::path output = flags.output;
+  const ImageResults results{output / "result_Files", ForFlag("--dataset_path", [&] { return ResultNames(index.files); }),
+                             FormatNamed(flags.format), flags.top_k};
+  const Labels labels = ForFlag("--label_file", [&] { return FindLabels(index, flags.label_file, meta); });
+  if (!index.passed_over.empty()) std::printf("%s\n", Escaped(PassedOver(index)).c_str());
 
-  BackendOptions backend_options{flags.model, flags.device_id, flags.batch, flags.threads, flags.precision == "bf16",
-                                 meta.preprocessing};
-  const auto backend = OpenBackend(backend_options);
+  const BackendOptions options{flags.model,   flags.device_id,           flags.batch,
+                               flags.threads, flags.precision == "bf16", meta.preprocessing};
+  const auto backend = OpenBackend(options, {"--model_path", "--batch", "--precision"});
   const ModelSpec& spec = backend->Spec();
   CheckFit(spec, meta, flags.model);
-  std::printf("%s: %s\n", flags.model.c_str(), spec.description.c_str());
+  std::printf("%s: %s\n", Escaped(flags.model).c_str(), spec.description.c_str());
 
-  const fs::path output = flags.output;
-  PrepareResultFolder(output / "result_Files");
-  MakeFolder(output / "time_Result");
+  ForFlag("--output", [&] {
+    PrepareResultFolder(results.folder);
+    MakeFolder(output / "time_Result");
+    RemoveLeftovers(output);
+    RemoveLeftovers(output / "time_Result");
+  });
   for (const char* stale : {"acc.log", "failed.txt", "time_Result/test_perform_static.txt"}) fs::remove(output / stale);
-  const ResultFormat format = flags.format == "BIN"   ? ResultFormat::kBin
-                              : flags.format == "TXT" ? ResultFormat::kTxt
-                                                      : ResultFormat::kJson;
   CatchInterrupts();
-  const ClassifyReport report = ClassifyImages(backend.get(), meta, index, names, labels.numbers,
-                                               {output / "result_Files", format, flags.top_k, flags.threads});
-
-  const double images_per_second = static_cast<double>(report.classified) / report.seconds;
-  WriteFailures(output / "failed.txt", report.failed);
-  WriteFile(output / "time_Result" / "test_perform_static.txt",
-            PerformanceText(report.latency, spec.batch, report.classified, images_per_second));
-  PrintSummary(report, spec, images_per_second);
-  if (!report.complete) {
-    throw AppError("interrupted: " + std::to_string(report.classified) + " of " + std::to_string(index.files.size()) +
-                       " images are done; their results are complete",
-                   kExitInterrupted);
-  }
-  if (labels.numbers.empty()) {
-    std::printf("no accuracy: %s\n", labels.missing.c_str());
-  } else if (report.classified) {
-    std::printf("%s\n", report.accuracy.Line().c_str());
-    WriteFile(output / "acc.log", report.accuracy.Line() + "\n");
-  }
-  if (report.failed.empty()) return kExitOk;
-  const FailedImage& first = report.failed.front();
-  throw AppError(std::to_string(report.failed.size()) + " of " + std::to_string(index.files.size()) +
-                     " images could not be read, first " + first.file + ": " + first.reason + "; all are listed in " +
-                     (output / "failed.txt").string(),
-                 kExitUnreadable);
+  ImageJob job(spec, meta, index, labels.numbers, results);
+  const RunReport report = RunBatches(backend.get(), &job, flags.threads);
+  Report(output, report, spec, index, labels, job.GetAccuracy());
+  return kExitOk;
 }
 
 }  // namespace
 
+}  // namespace resnet_zoo
+
 int main(int argc, char** argv) {
-  return RunCommand([&] { return Run(argc, argv); });
+  return resnet_zoo::RunCommand([&] { return resnet_zoo::Run(argc, argv); });
 }

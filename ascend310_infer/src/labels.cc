@@ -10,35 +10,111 @@
 #include "files.h"
 #include "json_texts.h"
 
+namespace resnet_zoo {
+
 namespace {
 
-using LabelTexts = std::unordered_map<std::string, std::string>;
+// What a label file says of an image.
+struct LabelText {
+  std::string text;
+  int line = 0;  // 0: of a JSON file
+};
+using LabelTexts = std::unordered_map<std::string, LabelText>;
 
 constexpr size_t kLargestLabelFile = size_t{1} << 30;
 
 LabelTexts ParseJson(const std::vector<uint8_t>& bytes, const std::string& where) {
   try {
-    return ParseLabelJson(bytes);
+    LabelTexts labels;
+    for (auto& [name, label] : ParseLabelJson(bytes)) labels[name] = {label, 0};
+    return labels;
   } catch (const AppError& problem) {
     throw AppError(where + ": expected a JSON object {\"image-name\": label}: " + problem.what());
   }
 }
 
-LabelTexts ParseLines(const std::string& text, const std::string& where) {
+std::string Trimmed(const std::string& text) {
+  const size_t start = text.find_first_not_of(" \t\r"), end = text.find_last_not_of(" \t\r");
+  return start == std::string::npos ? std::string() : text.substr(start, end - start + 1);
+}
+
+// A field without the blanks and the quotes around it; two quotes inside stand for one.
+std::string Unquoted(const std::string& field) {
+  std::string text = Trimmed(field);
+  if (text.size() < 2 || text.front() != '"' || text.back() != '"') return text;
+  text = text.substr(1, text.size() - 2);
+  for (size_t at = 0; (at = text.find("\"\"", at)) != std::string::npos; ++at) text.erase(at, 1);
+  return text;
+}
+
+// Where the last separator outside of quotes stands. A quote opens at the start of a field only: 5" is no quote.
+size_t LastSeparator(const std::string& line, char separator) {
+  size_t last = std::string::npos;
+  bool quoted = false, at_start = true;
+  for (size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '"' && (quoted || at_start)) quoted = !quoted;
+    if (!quoted && line[i] == separator) last = i;
+    at_start = line[i] == separator || (at_start && line[i] == ' ');
+  }
+  return quoted ? line.rfind(separator) : last;
+}
+
+bool IsNumber(const std::string& text) {
+  const size_t digits = text.find_first_not_of("+-");
+  return digits <= 1 && text.find_first_not_of("0123456789.", digits) == std::string::npos;
+}
+
+struct Row {
+  std::string name, label;
+  char separator = 0;  // 0: the line is no row
+};
+
+// The name and, behind the last separator, the label. Of the separators that the line has, that one is taken which leaves a
+// number or the name of a class; tabs, commas and semicolons go before blanks, which names may hold.
+Row SplitLine(const std::string& line, const ModelMeta& meta) {
+  Row first;
+  for (const char separator : {'\t', ',', ';', ' '}) {
+    const size_t at = LastSeparator(line, separator);
+    if (at == std::string::npos) continue;
+    Row row{Unquoted(line.substr(0, at)), Unquoted(line.substr(at + 1)), separator};
+    if (row.name.empty() || row.label.empty()) continue;
+    const auto& names = meta.class_names;
+    if (IsNumber(row.label) || std::find(names.begin(), names.end(), row.label) != names.end()) return row;
+    if (!first.separator) first = row;
+  }
+  return first;
+}
+
+// The line that names the columns of a table, such as "image,label".
+bool IsHeader(const Row& row, const ModelMeta& meta) {
+  const auto& names = meta.class_names;
+  return row.separator && row.separator != ' ' && !IsNumber(row.label) &&
+         std::find(names.begin(), names.end(), row.label) == names.end();
+}
+
+LabelTexts ParseLines(std::string text, const std::string& where, const ModelMeta& meta) {
+  if (text.compare(0, 3, "\xef\xbb\xbf") == 0) text.erase(0, 3);
+  if (text.compare(0, 2, "\xff\xfe") == 0 || text.compare(0, 2, "\xfe\xff") == 0) {
+    throw AppError(where + ": is UTF-16 text; save it as UTF-8");
+  }
   LabelTexts labels;
   std::istringstream lines(text);
   std::string line;
+  bool is_first = true;
   for (int number = 1; std::getline(lines, line); ++number) {
-    const size_t last = line.find_last_not_of(" \t\r");
-    if (last == std::string::npos) continue;
-    line.resize(last + 1);
-    const size_t gap = line.find_last_of(" \t");
-    const size_t name_end = gap == std::string::npos ? gap : line.find_last_not_of(" \t", gap);
+    line = Trimmed(line);
+    if (line.empty()) continue;
+    const Row row = SplitLine(line, meta);
+    const bool skip = is_first && IsHeader(row, meta);
+    is_first = false;
+    if (skip) continue;
     const std::string place = where + " line " + std::to_string(number) + ": ";
-    if (name_end == std::string::npos) throw AppError(place + "expected 'image-name label', got '" + line + "'");
-    const std::string name = line.substr(0, name_end + 1);
-    if (!labels.emplace(name, line.substr(gap + 1)).second) throw AppError(place + "'" + name + "' has a label already");
+    if (!row.separator) throw AppError(place + "expected 'image-name label', got '" + line + "'");
+    if (!labels.emplace(row.name, LabelText{row.label, number}).second) {
+      throw AppError(place + "'" + row.name + "' has a label already");
+    }
   }
+  if (labels.empty()) throw AppError(where + ": holds no labels");
   return labels;
 }
 
@@ -56,15 +132,10 @@ int ClassNumber(const std::string& text, const ModelMeta& meta) {
 }
 
 Labels FromFile(const ImageIndex& index, const std::filesystem::path& file, const ModelMeta& meta) {
-  const std::string where = "--label_file: '" + file.string() + "'";
-  std::vector<uint8_t> bytes;
-  try {
-    bytes = ReadFile(file, kLargestLabelFile);
-  } catch (const AppError& problem) {
-    throw AppError(std::string("--label_file: ") + problem.what());
-  }
-  const auto texts =
-      file.extension() == ".json" ? ParseJson(bytes, where) : ParseLines(std::string(bytes.begin(), bytes.end()), where);
+  const std::string where = "'" + file.string() + "'";
+  const std::vector<uint8_t> bytes = ReadFile(file, kLargestLabelFile);
+  const auto texts = file.extension() == ".json" ? ParseJson(bytes, where)
+                                                 : ParseLines(std::string(bytes.begin(), bytes.end()), where, meta);
   std::unordered_map<std::string, int> name_counts;
   for (const auto& image : index.files) ++name_counts[FileName(image)];
   Labels labels;
@@ -72,10 +143,11 @@ Labels FromFile(const ImageIndex& index, const std::filesystem::path& file, cons
     auto found = texts.find(image);
     if (found == texts.end() && name_counts[FileName(image)] == 1) found = texts.find(FileName(image));
     if (found == texts.end()) throw AppError(where + " has no label for '" + image + "'");
-    const int number = ClassNumber(found->second, meta);
+    const auto& [text, line] = found->second;
+    const int number = ClassNumber(text, meta);
     if (number < 0) {
-      throw AppError(where + ": '" + image + "' has the label '" + found->second + "', which is none of the network's " +
-                     std::to_string(meta.num_classes) + " classes");
+      throw AppError(where + (line ? " line " + std::to_string(line) : "") + ": '" + image + "' has the label '" + text +
+                     "', which is none of the network's " + std::to_string(meta.num_classes) + " classes");
     }
     labels.numbers.push_back(number);
   }
@@ -116,3 +188,5 @@ Labels FromFolders(const ImageIndex& index, const ModelMeta& meta) {
 Labels FindLabels(const ImageIndex& index, const std::filesystem::path& label_file, const ModelMeta& meta) {
   return label_file.empty() ? FromFolders(index, meta) : FromFile(index, label_file, meta);
 }
+
+}  // namespace resnet_zoo

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+namespace resnet_zoo {
+
 double Percentile(const std::vector<float>& sorted, double p) {
   if (sorted.empty()) return 0;
   const double place = p / 100 * static_cast<double>(sorted.size() - 1);
@@ -32,3 +34,5 @@ LatencySummary LatencyRecorder::Summary() const {
   summary.highest = sorted.back();
   return summary;
 }
+
+}  // namespace resnet_zoo

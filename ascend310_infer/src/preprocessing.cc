@@ -6,6 +6,8 @@
 #include "app_error.h"
 #include "resize.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 // Above this a coordinate would not fit into the arithmetic of the resizes; it takes a 1-pixel-high strip to get there.
@@ -15,10 +17,10 @@ constexpr double kLargestSide = 1 << 24;
 // does, in single precision (sampling).
 int ScaledSide(int side, int shorter, const Preprocessing& preprocessing) {
   if (side == shorter) return preprocessing.resize;
-  const double scaled = preprocessing.antialias
-                            ? static_cast<double>(preprocessing.resize) * side / shorter
-                            : std::floor(static_cast<float>(side) / static_cast<float>(shorter) *
-                                         static_cast<float>(preprocessing.resize));
+  const double scaled =
+      preprocessing.antialias
+          ? static_cast<double>(preprocessing.resize) * side / shorter
+          : std::floor(static_cast<float>(side) / static_cast<float>(shorter) * static_cast<float>(preprocessing.resize));
   if (scaled > kLargestSide) throw AppError("is too narrow to be resized");
   return static_cast<int>(scaled);
 }
@@ -47,3 +49,5 @@ void Normalize(const uint8_t* pixels, const Preprocessing& preprocessing, float*
     for (size_t i = 0; i < area; ++i) *output++ = (static_cast<float>(pixels[3 * i + channel]) - mean) / deviation;
   }
 }
+
+}  // namespace resnet_zoo

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+namespace resnet_zoo {
+
 namespace {
 
 constexpr int kChannels = 3;
@@ -164,3 +166,5 @@ void ResizeAveraging(const Image& image, int width, int height, const Window& wi
   }
   std::copy(result.begin(), result.end(), output);
 }
+
+}  // namespace resnet_zoo

@@ -5,6 +5,8 @@
 #include "app_error.h"
 #include "files.h"
 
+namespace resnet_zoo {
+
 namespace fs = std::filesystem;
 
 namespace {
@@ -36,6 +38,7 @@ std::string EncodeTxt(const float* values, size_t count, size_t columns) {
 
 void PrepareResultFolder(const fs::path& folder) {
   MakeFolder(folder);
+  RemoveLeftovers(folder);
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     if (IsResult(entry.path())) fs::remove(entry.path(), error);
@@ -54,3 +57,5 @@ std::string PerformanceText(const LatencySummary& latency, int batch, size_t ima
                 latency.mean, latency.count, batch, images, images_per_second, latency.median, latency.p90, latency.p99);
   return text;
 }
+
+}  // namespace resnet_zoo

@@ -8,6 +8,8 @@
 
 #include "app_error.h"
 
+namespace resnet_zoo {
+
 namespace {
 
 // The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
@@ -25,7 +27,8 @@ uint32_t Rotate(uint32_t x, int n) { return (x >> n) | (x << (32 - n)); }
 void Compress(std::array<uint32_t, 8>* state, const uint8_t* block) {
   std::array<uint32_t, 64> w;
   for (size_t i = 0; i < 16; ++i) {
-    w[i] = uint32_t{block[4 * i]} << 24 | uint32_t{block[4 * i + 1]} << 16 | uint32_t{block[4 * i + 2]} << 8 | block[4 * i + 3];
+    w[i] =
+        uint32_t{block[4 * i]} << 24 | uint32_t{block[4 * i + 1]} << 16 | uint32_t{block[4 * i + 2]} << 8 | block[4 * i + 3];
   }
   for (size_t i = 16; i < 64; ++i) {
     const uint32_t small = Rotate(w[i - 15], 7) ^ Rotate(w[i - 15], 18) ^ (w[i - 15] >> 3);
@@ -70,3 +73,5 @@ std::string Sha256OfFile(const std::filesystem::path& path) {
   }
   return text;
 }
+
+}  // namespace resnet_zoo

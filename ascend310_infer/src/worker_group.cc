@@ -4,6 +4,8 @@
 #include <chrono>
 #include <csignal>
 
+namespace resnet_zoo {
+
 namespace {
 
 // Any thread may run the handler, another one reads.
@@ -64,3 +66,5 @@ WorkerGroup::~WorkerGroup() {
   if (!threads_.empty()) stop_();
   for (auto& thread : threads_) thread.join();
 }
+
+}  // namespace resnet_zoo

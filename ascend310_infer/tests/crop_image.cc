@@ -10,7 +10,9 @@
 #include "decode.h"
 #include "files.h"
 
-int main(int argc, char** argv) {
+namespace resnet_zoo {
+
+int Run(int argc, char** argv) {
   if (argc < 7) return kExitUsage;
   Preprocessing preprocessing;
   preprocessing.height = std::atoi(argv[1]);
@@ -25,8 +27,13 @@ int main(int argc, char** argv) {
       std::cout.put(1);
       std::cout.write(reinterpret_cast<const char*>(crop.data()), static_cast<std::streamsize>(crop.size()));
     } catch (const AppError& error) {
-      std::cerr << argv[i] << ": " << error.what() << "\n";
+      std::cerr << Escaped(std::string(argv[i]) + ": " + error.what()) << "\n";
       std::cout.put(0);
     }
   }
+  return kExitOk;
 }
+
+}  // namespace resnet_zoo
+
+int main(int argc, char** argv) { return resnet_zoo::Run(argc, argv); }

@@ -227,3 +227,22 @@ def test_bin_runner_gives_the_same_logits_named_as_ais_bench_does(infer_programs
 
 def test_tiny_names_the_network_of_the_fixture():
     assert TINY[TINY.index("--image_size") + 1] == "16,16"  # the sizes above rely on it
+
+
+def test_a_description_is_understood_as_python_wrote_it(infer_programs, exported):
+    result = run(infer_programs / "describe_model", exported)
+    assert result.returncode == 0, result.stderr
+    found = dict(line.split(":", 1) for line in result.stdout.splitlines())
+    meta = json.loads(Path(f"{exported}.meta.json").read_text())
+    for field in ("file_format", "backbone", "num_classes", "class_names", "batch_sizes"):
+        value = meta.get(field, [])
+        assert found[field].split() == [str(item) for item in (value if isinstance(value, list) else [value])], field
+    for side in ("input", "output"):
+        assert found[f"{side}.name"].split() == [meta[side]["name"]] and found[f"{side}.dtype"] == " float32"
+        assert found[f"{side}.shape"].split() == [str(size).replace("N", "0") for size in meta[side]["shape"]]
+    preprocessing = meta["preprocessing"]
+    for field in ("image_size", "resize", "resize_mode", "antialias"):
+        value = preprocessing[field]
+        assert found[field].split() == [str(item) for item in (value if isinstance(value, list) else [value])], field
+    for field in ("mean", "std"):
+        np.testing.assert_allclose(np.array(found[field].split(), float), preprocessing[field], rtol=1e-6)

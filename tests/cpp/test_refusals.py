@@ -29,19 +29,27 @@ def test_unreadable_images_are_named_and_the_rest_is_done(infer, refusal, export
     (data / "red/aa_cut.jpg").write_bytes(good[: len(good) // 2])
     (data / "red/empty.jpg").touch()
     (data / "red/text.png").write_text("no image")
-    Image.new("RGB", (9, 9)).save(data / "red/picture.bmp")
+    Image.new("RGB", (9, 9)).save(data / "red/picture.bmp", "GIF")
+    os.mkfifo(data / "red/pipe.png")
+    escape = "red/\x1b[2J\n.jpg"
+    (data / escape).write_bytes(b"x")
+    os.link(tmp_path / "good.jpg", data / "red/zz.webp")  # what is inside decides
     (data / "green/not_an_image.txt").write_text("passed over")
     line = refusal(exported, data, code=3)
-    assert "4 of 37 images could not be read, first red/aa_cut.jpg: is truncated or damaged" in line
+    assert "6 of 40 images could not be read, first red/\\x1b[2J\\n.jpg: is not an image" in line
     failed = (tmp_path / "out/failed.txt").read_text().splitlines()
     names = [entry.split("\t")[0] for entry in failed]
-    assert names == ["red/aa_cut.jpg", "red/empty.jpg", "red/picture.bmp", "red/text.png"]
-    assert failed[2].endswith("is a BMP file; this program decodes JPEG and PNG")
-    assert len(logits_of(tmp_path / "out")) == 33 and "Total data: 33," in (tmp_path / "out/acc.log").read_text()
+    assert names == [
+        "red/\\x1b[2J\\n.jpg", "red/aa_cut.jpg", "red/empty.jpg", "red/picture.bmp", "red/pipe.png", "red/text.png",
+    ]  # fmt: skip
+    assert failed[1].endswith("\tis truncated or damaged") and failed[4].endswith("pipe.png: is no regular file")
+    assert failed[3].endswith("\tis a GIF file; JPEG, PNG, BMP, TIFF and WebP are read")
+    assert len(logits_of(tmp_path / "out")) == 34 and "Total data: 34," in (tmp_path / "out/acc.log").read_text()
 
     # A second run without bad files leaves no trace of them.
     (data / "green/green0.PNG").unlink()
-    for name in names:
+    (data / "red/zz.webp").unlink()
+    for name in (escape, *names[1:]):
         (data / name).unlink()
     assert infer(exported, data).returncode == 0
     assert not (tmp_path / "out/failed.txt").exists() and len(logits_of(tmp_path / "out")) == 32
@@ -64,13 +72,39 @@ def test_a_jpeg_made_to_cost_time_is_refused(refusal, exported, tmp_path):
 
 def test_a_full_disk_is_one_line_and_leaves_no_partial_file(infer_programs, exported, trained, tmp_path):
     def limit_file_size():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (8, 8))  # bytes; the logits are 12
 
     command = ["--model_path", exported, "--dataset_path", trained["data"] / "val", "--output", tmp_path / "out"]
     result = run(infer_programs / "infer_images", *command, preexec_fn=limit_file_size)
     assert result.returncode == 1 and re.fullmatch(r"error: .*_0.bin: cannot be written: File too large\n", result.stderr)
     assert not list((tmp_path / "out/result_Files").iterdir())
+
+
+def test_a_full_standard_output_is_an_error(infer_programs, exported, trained, tmp_path):
+    command = [infer_programs / "infer_images", "--model_path", exported, "--dataset_path", trained["data"] / "val"]
+    with open("/dev/full", "w") as full:
+        process = subprocess.run(
+            [*command, "--output", tmp_path / "out"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert process.returncode == 1 and process.stderr == "error: standard output: No space left on device\n"
+
+
+def test_what_a_killed_run_left_is_removed(infer, exported, trained, tmp_path):
+    data, out = trained["data"] / "val", tmp_path / "out"
+    (out / "result_Files").mkdir(parents=True)
+    (out / "time_Result").mkdir()
+    for folder in (out, out / "result_Files", out / "time_Result"):
+        (folder / ".infer-0123456789abcdef.tmp").write_bytes(b"part")
+    assert infer(exported, data).returncode == 0
+    assert not list(out.rglob(".*"))
+
+
+def test_other_endings_are_counted_and_named(infer, exported, trained, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(trained["data"] / "val", data)
+    for name in ("red/a.GIF", "red/b.gif", "blue/c.heic", "blue/plain"):
+        (data / name).touch()
+    assert "4 files passed over: 2 .gif, 1 without ending, 1 .heic\n" in infer(exported, data).stdout
 
 
 def test_mistakes_are_one_line(refusal, exported, trained, tmp_path):
@@ -126,6 +160,62 @@ def test_models_that_cannot_be_used_are_one_line(refusal, exported, trained, tmp
     renamed = Path(shutil.copy(exported, tmp_path / "network.pb"))
     shutil.copy(f"{exported}.meta.json", f"{renamed}.meta.json")
     assert "must end in .onnx, .om or .mindir" in refusal(renamed, data)
+
+
+def test_models_that_reach_beyond_their_file_are_one_line(infer_programs, exported, tmp_path):
+    """Through infer_bin, which needs no description."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.bin").write_bytes(bytes(4 * 3 * 16 * 16))
+
+    def refused(model: Path) -> str:
+        result = run(
+            infer_programs / "infer_bin", "--model", model, "--input", tmp_path / "in", "--output", tmp_path / "out",
+            "--output_dirname", "r",
+        )  # fmt: skip
+        assert result.returncode == 2 and re.fullmatch(r"error: --model: .*\n", result.stderr), result.stderr
+        return result.stderr
+
+    def changed(name: str, change) -> Path:
+        model = onnx.load(exported)
+        change(model)
+        path = tmp_path / f"{name}.onnx"
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    def point_outside(location: str, offset: int):
+        def change(model):
+            tensor = model.graph.initializer[0]
+            size = len(tensor.raw_data)
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in (("location", location), ("offset", offset), ("length", size)):
+                tensor.external_data.add(key=key, value=str(value))
+
+        return change
+
+    (tmp_path / "weights").write_bytes(bytes(1 << 20))
+    for number, location in enumerate(("*/_ORT_MEM_ADDR_/*", "weights", "../weights", "/etc/passwd")):
+        assert "outside the file" in refused(changed(f"outside{number}", point_outside(location, 4096)))
+
+    def short(model):
+        model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:-4]
+
+    assert "do not have the size that it says" in refused(changed("short", short))
+
+    def own_domain(model):
+        model.graph.node[0].domain = "somebody"
+
+    assert "of the domain 'somebody'; only ONNX's own are accepted" in refused(changed("domain", own_domain))
+
+    def deep(model):
+        graph = onnx.GraphProto()
+        for _ in range(30):
+            outer = onnx.GraphProto()
+            outer.node.add(op_type="If").attribute.add(name="then_branch", type=onnx.AttributeProto.GRAPH).g.CopyFrom(graph)
+            graph = outer
+        model.graph.node.extend(graph.node)
+
+    assert "is nested more than 24 deep" in refused(changed("deep", deep))
 
 
 def test_an_interrupt_leaves_complete_files_only(infer_programs, exported, tmp_path):

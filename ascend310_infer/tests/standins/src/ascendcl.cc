@@ -3,7 +3,8 @@
 //  - pointers, sizes, directions of copies, contexts of threads and the order of calls are checked;
 //  - a model computes one call at a time; a dynamic batch must be set before each call;
 //  - aclFinalize counts what was not released.
-// STANDIN_FAIL=<function>:<n> makes the n-th call of a function fail; STANDIN_RUN_MODE=device: the program runs on the device.
+// STANDIN_FAIL=<function>:<n> makes the n-th call of a function fail; STANDIN_RUN_MODE=device: the program runs on the
+// device.
 #include <sys/mman.h>
 
 #include <atomic>
@@ -65,13 +66,13 @@ bool OnDevice() {
 
 #define RULE(condition, text) \
   if (!(condition)) Broken(__func__, text)
-#define ENTER()                                          \
+#define ENTER()                                            \
   const std::lock_guard<std::recursive_mutex> lock(mutex); \
-  RULE(initialised, "called before aclInit");            \
+  RULE(initialised, "called before aclInit");              \
   if (Fails(__func__)) return kFailure
-#define ENTER_MAKING()                                   \
+#define ENTER_MAKING()                                     \
   const std::lock_guard<std::recursive_mutex> lock(mutex); \
-  RULE(initialised, "called before aclInit");            \
+  RULE(initialised, "called before aclInit");              \
   if (Fails(__func__)) return nullptr
 #define NEED_CONTEXT() RULE(contexts.count(current_context), "this thread has no current context")
 
@@ -119,10 +120,10 @@ aclError aclInit(const char*) {
 aclError aclFinalize() {
   const std::lock_guard<std::recursive_mutex> lock(mutex);
   RULE(initialised, "called before aclInit");
-  const std::map<const char*, size_t> left = {
-      {"contexts", contexts.size()}, {"device blocks", memory.size()}, {"descriptions", descs.size()},
-      {"data buffers", buffers.size()}, {"datasets", datasets.size()}, {"models", models.size()},
-      {"devices", device >= 0 ? 1 : 0}};
+  const std::map<const char*, size_t> left = {{"contexts", contexts.size()},   {"device blocks", memory.size()},
+                                              {"descriptions", descs.size()},  {"data buffers", buffers.size()},
+                                              {"datasets", datasets.size()},   {"models", models.size()},
+                                              {"devices", device >= 0 ? 1 : 0}};
   for (const auto& [kind, count] : left) {
     if (count) {
       std::fprintf(stderr, "STAND-IN: aclFinalize: %zu %s were not released\n", count, kind);
@@ -288,8 +289,10 @@ aclError aclmdlGetInputDims(const aclmdlDesc* desc, size_t index, aclmdlIODims* 
   RULE(desc->filled && index == 0, "no such input");
   const LinearModel& model = desc->model;
   const int64_t batch = model.gears.empty() ? model.batch : -1;
-  if (model.pixels) FillDims(dims, {batch, model.height, model.width, 3});
-  else FillDims(dims, {batch, 3, model.height, model.width});
+  if (model.pixels)
+    FillDims(dims, {batch, model.height, model.width, 3});
+  else
+    FillDims(dims, {batch, 3, model.height, model.width});
   return ACL_ERROR_NONE;
 }
 

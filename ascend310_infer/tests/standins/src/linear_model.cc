@@ -24,21 +24,28 @@ uint16_t ToHalf(double value) {
 bool ReadLinearModel(const std::string& path, LinearModel* model) {
   std::ifstream file(path);
   std::string word;
-  if (!(file >> word) || word != "linear") return false;
+  if (!(file >> word) || word.size() < 6 || word.substr(word.size() - 6) != "linear") return false;
   while (file >> word) {
     const size_t equals = word.find('=');
     const std::string key = word.substr(0, equals), value = equals == std::string::npos ? "" : word.substr(equals + 1);
-    if (key == "input") model->pixels = value == "uint8";
-    else if (key == "output") model->half_output = value == "float16";
-    else if (key == "height") model->height = std::atoll(value.c_str());
-    else if (key == "width") model->width = std::atoll(value.c_str());
-    else if (key == "classes") model->classes = std::atoll(value.c_str());
-    else if (key == "batch") model->batch = std::atoll(value.c_str());
+    if (key == "input")
+      model->pixels = value == "uint8";
+    else if (key == "output")
+      model->half_output = value == "float16";
+    else if (key == "height")
+      model->height = std::atoll(value.c_str());
+    else if (key == "width")
+      model->width = std::atoll(value.c_str());
+    else if (key == "classes")
+      model->classes = std::atoll(value.c_str());
+    else if (key == "batch")
+      model->batch = std::atoll(value.c_str());
     else if (key == "gears") {
       std::istringstream list(value);
       for (std::string gear; std::getline(list, gear, ',');) model->gears.push_back(std::atoll(gear.c_str()));
       model->batch = model->gears.back();
-    } else return false;
+    } else
+      return false;
   }
   return model->height > 0 && model->width > 0 && model->classes > 0 && model->batch > 0;
 }

@@ -1,4 +1,5 @@
-// The model that the stand-in libraries compute: a linear map of the input, described by a text file.
+// The model that the stand-in libraries compute: a linear map of the input, described by a text. A .mindir holds it as a
+// field of a protobuf message, whose first bytes stand before the text.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,10 @@ struct LinearModel {
   bool pixels = false;       // input=uint8, (H, W, 3); else float32, (3, H, W)
   bool half_output = false;  // output=float16
   int64_t height = 0, width = 0, classes = 0;
-  int64_t batch = 1;            // largest
-  std::vector<int64_t> gears;   // empty: static batch
+  int64_t batch = 1;           // largest
+  std::vector<int64_t> gears;  // empty: static batch
 
-  size_t InputSize() const { return static_cast<size_t>(height * width * 3) * (pixels ? 1 : 4); }    // bytes of an image
+  size_t InputSize() const { return static_cast<size_t>(height * width * 3) * (pixels ? 1 : 4); }  // bytes of an image
   size_t OutputSize() const { return static_cast<size_t>(classes) * (half_output ? 2 : 4); }
 
   // logit[k] = sum over i of x[i] * ((i * (k + 3)) % 7 - 3) / 1024, in double precision.

@@ -1,6 +1,6 @@
 // Stands in for libmindspore-lite.so in the tests: keeps MindSpore Lite's rules and ends the process when one is broken.
-// Tensors are blocks of exactly their size, so that AddressSanitizer sees any overrun; tensors from before a Resize are stale.
-// STANDIN_FAIL=Build|Resize|Predict makes that call fail.
+// Tensors are blocks of exactly their size, so that AddressSanitizer sees any overrun; tensors from before a Resize are
+// stale. STANDIN_FAIL=Build|Resize|Predict makes that call fail.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>

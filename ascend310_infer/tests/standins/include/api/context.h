@@ -1,5 +1,5 @@
-// The part of MindSpore Lite's C++ interface that ascend310_infer calls, declared anew from its documentation: used to compile
-// the tests where MindSpore's own headers are not at hand (-DLITE_INCLUDE_DIR=). Never used in a build for a device.
+// The part of MindSpore Lite's C++ interface that ascend310_infer calls, declared anew from its documentation: used to
+// compile the tests where MindSpore's own headers are not at hand (-DLITE_INCLUDE_DIR=). Never used in a build for a device.
 #pragma once
 
 #include <cstdint>
