@@ -75,7 +75,7 @@ def refuse_mistaken(keys: Iterable[str], command: str) -> None:
     """Raises UserError for a key that a command does not use, but which people give it when they mean another one."""
     for key in keys:
         if meant := KEYS[key].mistaken_for.get(command):
-            raise UserError(f"{key}: belongs to {_programs(key)}, not {command}.py; did you mean {meant}?")
+            raise UserError(f"{key}: belongs to {_programs(key)}, not {command}.py; did you mean --{meant}?")
 
 
 def _check_command(key: str, command: str) -> None:
