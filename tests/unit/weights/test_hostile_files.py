@@ -29,7 +29,6 @@ from src.errors import UserError
 from src.weights.files import read_weight_file
 from src.weights.torch_files import read_torch
 
-CONTENT = mapping({"a": tensor("0", 6, 1)})
 STORAGES = {"0": np.arange(6, dtype="<f4").tobytes()}
 
 
@@ -134,8 +133,7 @@ def test_values_within_values_do_not_exhaust_the_stack(tmp_path, write):
 
 def write_legacy_keys(path, key: bytes):
     """The list of storages at the end of the older form holds something else."""
-    write_legacy(path, CONTENT, STORAGES)
-    raw = path.read_bytes()
+    raw = write_older(path).read_bytes()
     keys = raw.rindex(b"\x80\x02]")
     path.write_bytes(raw[:keys] + b"\x80\x02](" + key + b"e." + raw[keys:])
     return path
