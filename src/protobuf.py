@@ -5,11 +5,13 @@ varint and as many bytes (2), or 4 bytes (5). Source: protobuf.dev, "Encoding".
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Union
 
 Value = Union[int, memoryview]
-MOST_FIELDS = 1 << 20  # of one message; what is walked here has some thousand tensors or operators
+Parts = dict[int, list[Value]]  # the fields of a message by number
+MOST_FIELDS = 1 << 20  # what is walked here has some thousand tensors or operators
+_DEEPEST = 32  # messages within each other
 _FIXED = {1: 8, 5: 4}  # bytes
 
 
@@ -40,6 +42,37 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         yield number, message[place : place + length]
         place += length
     raise ValueError(f"a message of more than {MOST_FIELDS} fields")
+
+
+def walk(
+    message: memoryview, kind: str, inner: Mapping[tuple[str, int], str], visit: Callable[[str, Parts], None]
+) -> None:
+    """Calls `visit` with kind and fields of a message, and then of all messages within it.
+
+    Args:
+        inner: (kind of a message, number of a field) -> kind of the message there; all other fields are not looked into.
+
+    Raises:
+        ValueError: as `fields`, a field of another type than the kind says, messages nested too deeply, more than
+            `MOST_FIELDS` fields in all, or whatever `visit` raises.
+    """
+    left = MOST_FIELDS
+
+    def step(content: memoryview, of_kind: str, depth: int) -> None:
+        nonlocal left
+        parts: Parts = {}
+        for number, value in fields(content):
+            left -= 1
+            parts.setdefault(number, []).append(value)
+        if depth > _DEEPEST or left < 0:
+            raise ValueError("nested too deeply, or more parts than a network has")
+        visit(of_kind, parts)
+        for number, values in parts.items():
+            if (of_kind, number) in inner:
+                for value in values:
+                    step(block(value), inner[of_kind, number], depth + 1)
+
+    step(message, kind, 0)
 
 
 def integers(value: Value) -> list[int]:

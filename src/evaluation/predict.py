@@ -53,6 +53,11 @@ def _print(image: Path, classes: list, as_json: bool) -> None:
         predictions = [{"class": name, "index": i, "probability": round(p, 6)} for name, i, p in classes]
         print(json.dumps({"image": str(image), "predictions": predictions}, ensure_ascii=False))
         return
-    print(image)
+    print(_shown(str(image)))
     for name, _, probability in classes:
-        print(f"  {probability:8.2%}  {name}")
+        print(f"  {probability:8.2%}  {_shown(name)}")
+
+
+def _shown(name: str) -> str:
+    """A name without characters that would steer the terminal."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()

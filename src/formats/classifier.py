@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from ..errors import UserError, first_line
 from ..model_info import ModelInfo, Preprocessing
 
 Classifier = Callable[[np.ndarray], np.ndarray]  # images float32 (N, 3, H, W) -> logits float32 (N, classes)
@@ -27,6 +29,32 @@ class LoadedClassifier:
     num_classes: int
     preprocessing: Preprocessing
     info: ModelInfo
+
+
+def checking_logits(path: Path, num_classes: int, classify: Classifier) -> Classifier:
+    """The same classifier; raises UserError for logits of another number of classes, or that are not finite."""
+
+    def run(images: np.ndarray) -> np.ndarray:
+        logits = classify(images)
+        if logits.shape != (len(images), num_classes):
+            raise UserError(
+                f"{path}: gives {logits.shape} numbers for {len(images)} images, num_classes is {num_classes}; "
+                "pass --num_classes, or export the checkpoint again"
+            )
+        if not np.isfinite(logits).all():
+            raise UserError(f"{path}: the network's output holds NaN or Inf; its weights are unusable")
+        return logits
+
+    return run
+
+
+def cannot_run(path: Path, images: np.ndarray, error: Exception) -> UserError:
+    """What a runtime's error on images (N, 3, H, W) means to the user."""
+    height, width = images.shape[2:]
+    return UserError(
+        f"{path}: cannot be run on images of image_size {height},{width}: {first_line(error)}; leave --image_size away, or "
+        "export the checkpoint again"
+    )
 
 
 def in_batches_of(batch_size: int, classify: Classifier) -> Classifier:

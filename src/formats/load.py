@@ -1,5 +1,6 @@
 """Turns a file into a classifier, told apart by the ending: a checkpoint, an export or weights of PyTorch programs."""
 
+import math
 from pathlib import Path
 
 import mindspore as ms
@@ -11,14 +12,16 @@ from ..config import Config
 from ..data.preprocessing import preprocessing_for
 from ..errors import UserError
 from ..log import log
-from ..model_info import ModelInfo, describe, meta_path
+from ..model_info import ModelInfo, Preprocessing, describe, meta_path
 from ..models.create import create_model
 from ..weights.importing import read_weights
 from ..weights.writing import network_with
-from .classifier import Classifier, LoadedClassifier, in_batches_of
+from .classifier import Classifier, LoadedClassifier, checking_logits, in_batches_of
 from .keyfile import read_key
 from .mindir import open_mindir
 from .onnx import open_onnx
+
+_LARGEST_BATCH = 1 << 30  # numbers
 
 
 def load_classifier(path: Path, config: Config) -> LoadedClassifier:
@@ -40,6 +43,8 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
     classify, info = loaders[path.suffix](path, config)
     num_classes = info.num_classes or config.num_classes
     preprocessing = preprocessing_for(config, info.preprocessing)
+    _check_input(path, config, info, preprocessing)
+    classify = checking_logits(path, num_classes, classify)
     return LoadedClassifier(classify, info.class_names, num_classes, preprocessing, info)
 
 
@@ -64,6 +69,23 @@ def _check_as_asked(path: Path, config: Config, info: ModelInfo) -> None:
         asked = getattr(config, key)
         if key in config.given and found not in (asked, None):
             raise UserError(f"{key}: {asked} was asked for, but {path} holds {found}")
+
+
+def _check_input(path: Path, config: Config, info: ModelInfo, preprocessing: Preprocessing) -> None:
+    """Raises UserError where an export does not take the images that the preprocessing gives."""
+    shape = info.input.shape if info.input else ()
+    if not shape:
+        return
+    size, taken = (",".join(map(str, numbers)) for numbers in (preprocessing.image_size, shape[2:]))
+    if shape[1:] != (3, *preprocessing.image_size):
+        asked = "image_size" in config.given
+        raise UserError(
+            f"image_size: {size} was asked for, but {path} takes {taken}; leave it away, or export with --image_size {size}"
+            if asked
+            else f"{path}: says that it takes {taken} and that images become {size}; export the checkpoint again"
+        )
+    if shape[0] != "N" and math.prod(shape) > _LARGEST_BATCH:
+        raise UserError(f"{path}: says that it takes batches of {shape[0]} images, more than fit; export it again")
 
 
 def _load_checkpoint(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:

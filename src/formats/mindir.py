@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Optional
 
 import mindspore as ms
+import numpy as np
 from mindspore import nn
 
 from ..errors import UserError, first_line
-from .classifier import Classifier
+from .check_mindir import check_mindir
+from .classifier import Classifier, cannot_run
 from .export_path import any_images, plain_path
+from .graph_file import check_file
 from .keyfile import ENCRYPTION
 
 
@@ -20,12 +23,25 @@ def write_mindir(network: nn.Cell, shape: tuple, batch_size: int, path: Path, ke
 
 
 def open_mindir(path: Path, key: Optional[bytes] = None) -> Classifier:
-    """Runs a MINDIR file, encrypted with `key` if there is one. Raises UserError where MindSpore cannot load it."""
+    """Runs a MINDIR file, encrypted with `key` if there is one.
+
+    Raises:
+        UserError: MindSpore cannot load it, or it is not encrypted and asks for more than the operators of a classifier.
+    """
+    if not key:
+        check_file(path, check_mindir)
     decryption = {"dec_key": key, "dec_mode": ENCRYPTION} if key else {}
     try:
         network = nn.GraphCell(ms.load(str(path), **decryption))
-    except (RuntimeError, ValueError, TypeError) as error:
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         if key:
             raise UserError(f"{path}: cannot be decrypted with the key in enc_key_file, or is no MINDIR file") from None
         raise UserError(f"{path}: not a usable MINDIR file: {first_line(error)}") from None
-    return lambda images: network(ms.Tensor(images)).asnumpy()
+
+    def classify(images: np.ndarray) -> np.ndarray:
+        try:
+            return network(ms.Tensor(images)).asnumpy()
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise cannot_run(path, images, error) from None
+
+    return classify

@@ -8,8 +8,10 @@ from mindspore import nn
 
 from ..device import available_cores
 from ..errors import UserError, first_line
-from .classifier import Classifier
+from .check_onnx import check_onnx
+from .classifier import Classifier, cannot_run
 from .export_path import any_images, plain_path
+from .graph_file import check_file
 
 
 def write_onnx(network: nn.Cell, shape: tuple, batch_size: int, path: Path) -> None:
@@ -30,15 +32,29 @@ def write_onnx(network: nn.Cell, shape: tuple, batch_size: int, path: Path) -> N
 
 
 def open_onnx(path: Path) -> Classifier:
-    """Runs an ONNX file on the CPU with onnxruntime. Raises UserError where it cannot load it."""
+    """Runs an ONNX file on the CPU with onnxruntime.
+
+    Raises:
+        UserError: it asks for more than ONNX's own operators and its own content, or onnxruntime cannot load it.
+    """
     import onnxruntime
 
+    check_file(path, check_onnx)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails is said in our line
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         raise UserError(f"{path}: not a usable ONNX file: {first_line(error)}") from None
-    name = session.get_inputs()[0].name
-    return lambda images: session.run(None, {name: np.ascontiguousarray(images)})[0]
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        raise UserError(f"{path}: not a usable ONNX file: it takes {len(inputs)} inputs, not one of images; export it again")
+
+    def classify(images: np.ndarray) -> np.ndarray:
+        try:
+            return session.run(None, {inputs[0].name: np.ascontiguousarray(images)})[0]
+        except Exception as error:
+            raise cannot_run(path, images, error) from None
+
+    return classify

@@ -13,6 +13,8 @@ _LITERALS = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
     "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
 }  # fmt: skip
+_MOST_INSTRUCTIONS = 5_000_000  # a network of a thousand tensors takes some ten thousand
+_MOST_COPIED = 5_000_000  # items of lists and dictionaries that are arguments, some of which are copied
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
@@ -52,7 +54,9 @@ def read_pickle(file: BinaryIO, builders: dict, find_persistent: Callable[[Any],
     """
     machine = _Machine(builders, find_persistent)
     try:
-        for instruction, argument, _ in pickletools.genops(file):
+        for number, (instruction, argument, _) in enumerate(pickletools.genops(file)):
+            if number == _MOST_INSTRUCTIONS:
+                raise ValueError(f"more than {_MOST_INSTRUCTIONS} instructions")
             if instruction.name == "STOP":
                 return machine.stack.pop()
             machine.carry_out(instruction.name, argument)
@@ -75,6 +79,7 @@ class _Machine:
         self.stack: list = []
         self._below_marks: list = []
         self._memo: dict = {}
+        self._copied = 0
         self._builders = builders
         self._find_persistent = find_persistent
 
@@ -198,7 +203,9 @@ class _Machine:
         name, module = self.stack.pop(), self.stack.pop()
         self._name(module, name)
 
-    def _name(self, module: str, name: str) -> None:
+    def _name(self, module: Any, name: Any) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ValueError("a class or function without a name")
         full_name = f"{_PYTHON_2.get(module, module)}.{name}"
         if full_name not in self._builders:
             raise RefusedError(full_name)
@@ -231,6 +238,9 @@ class _Machine:
         builder = self._builders[function.name]
         if builder is None:
             raise RefusedError(f"a call of {function.name}")
+        self._copied += sum(len(item) for item in arguments if isinstance(item, (list, tuple, dict)))
+        if self._copied > _MOST_COPIED:
+            raise ValueError(f"calls with more than {_MOST_COPIED} items in all")
         self.stack.append(builder(*arguments))
 
     def _build(self, _) -> None:

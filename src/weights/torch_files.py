@@ -9,7 +9,6 @@ import io
 import mmap
 import os
 import struct
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,7 +32,8 @@ _ZIP = b"PK\x03\x04"
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
 _DAMAGE = (
-    zipfile.BadZipFile, tarfile.TarError, OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, struct.error,
+    zipfile.BadZipFile, OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, ArithmeticError, MemoryError,
+    NotImplementedError, struct.error,
 )  # fmt: skip
 
 
@@ -59,9 +59,9 @@ def read_torch(path: Path) -> tuple:
         head = file.read(4)
         if head == _ZIP:
             return "PyTorch zip", _read_zip(path)
-        if head[:1] != b"\x80":
-            return "PyTorch tar", read_tar(path)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if head[:1] != b"\x80":
+                return "PyTorch tar", read_tar(path, content)
             return "PyTorch legacy", _read_legacy(path, content)
 
 
@@ -94,6 +94,8 @@ def _read_zip(path: Path) -> Any:
         raise UserError(f"{path}: a TorchScript program; save its weights in PyTorch: torch.save(model.state_dict(), FILE)")
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
         raise ValueError("compressed or encrypted entries, which torch.save does not write")
+    if any(entry.compress_size != entry.file_size for entry in entries):
+        raise ValueError("an entry with another size than its content")
     if len(set(archive.namelist())) < len(entries) or sum(entry.file_size for entry in entries) > os.path.getsize(path):
         raise ValueError("entries that overlap")
     if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
@@ -113,7 +115,10 @@ def _read_zip(path: Path) -> Any:
 
 def _read_entry(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     with _explaining(path):
-        return archive.read(name)  # verifies the entry's checksum
+        content = archive.read(name)  # verifies the entry's checksum
+        if len(content) != archive.getinfo(name).file_size:
+            raise ValueError(f"{name} is shorter than it says")
+        return content
 
 
 def _read_legacy(path: Path, file: mmap.mmap) -> Any:
@@ -140,7 +145,7 @@ def _read_legacy(path: Path, file: mmap.mmap) -> Any:
 
     content = read_pickle(file, BUILDERS, find)
     keys = read_pickle(file, {}, no_reference)
-    if not isinstance(keys, list) or set(keys) != set(sizes):
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(sizes):
         raise ValueError("the list of storages does not fit the content")
     end = len(file)
     for key in keys:

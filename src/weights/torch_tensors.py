@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from ..errors import UserError
 from .pickles import Global, StandIn
 
 MAX_DIMENSIONS = 32  # NumPy's limit
@@ -74,10 +75,13 @@ def storage_dtype(storage: Any) -> str:
 
 
 def read_at(path: Path, place: int, length: int) -> bytes:
-    """`length` bytes from byte `place` of a file."""
+    """`length` bytes from byte `place` of a file. Raises UserError where they are not there any more."""
     with open(path, "rb") as file:
         file.seek(place)
-        return file.read(length)
+        content = file.read(length)
+    if len(content) != length:
+        raise UserError(f"{path}: was truncated while it was read; use another copy of the file")
+    return content
 
 
 def keeping_last(read: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
@@ -112,6 +116,8 @@ def rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_) -> S
 
 def _values(storage: Storage, offset: int, shape: tuple, strides: tuple) -> np.ndarray:
     numbers = np.frombuffer(storage.read(), _NUMPY_TYPES[storage.dtype])[storage.start :][: storage.size]
+    if len(numbers) != storage.size:  # the strides below reach as far as the storage said
+        raise ValueError("a storage with fewer numbers than it says")
     steps = tuple(stride * numbers.itemsize for stride in strides)
     values = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False).copy()
     return widen_bfloat16(values) if storage.dtype == "bfloat16" else values

@@ -16,6 +16,7 @@ from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
 from src.config import build_config
 from src.errors import UserError
+from src.model_info import Best, ModelInfo
 from src.training import resume
 
 # Everything that keeps a state of its own is on.
@@ -233,7 +234,11 @@ def test_a_performance_run_times_steps_and_leaves_no_checkpoint(trained, tmp_pat
 def test_a_key_that_the_checkpoint_does_not_know_yet_counts_as_its_default():
     config = build_config({"resume": "auto"})
     then = {key: value for key, value in config.resolved().items() if key != "loss"}
-    saved = checkpoint.Checkpoint(Path("a.ckpt"), {}, {"config": then, "dataset": {"fingerprint": "f"}, "data_workers": 1})
+    images = checkpoint.TrainingImages(kind="folder", fingerprint="f")
+    state = checkpoint.RunState(
+        epoch=1, step=1, evaluation=None, best=Best(), config=then, dataset=images, data_workers=1
+    )
+    saved = checkpoint.Checkpoint(Path("a.ckpt"), {}, ModelInfo(), state)
     resume.check_same_run(saved, config, "f", 1)
     other = build_config({"resume": "auto", "loss": "binary_cross_entropy"})
     with pytest.raises(UserError, match="loss .'cross_entropy' then, 'binary_cross_entropy' now"):

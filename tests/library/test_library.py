@@ -95,7 +95,7 @@ def test_only_sizes_that_are_powers_of_two_are_compiled(model, monkeypatch):
     classifier = model._classifier
     counted = library.LoadedClassifier(
         lambda images: sizes.add(len(images)) or np.zeros((len(images), 3), np.float32),
-        classifier.class_names, classifier.num_classes, classifier.preprocessing, classifier.metadata,
+        classifier.class_names, classifier.num_classes, classifier.preprocessing, classifier.info,
     )  # fmt: skip
     other = zoo.Model(counted, model._config)
     for count in range(1, 20):
