@@ -11,6 +11,7 @@ import eval as eval_command
 import src as zoo
 from conftest import CLASSES, write_image
 from src import library
+from src.__main__ import run
 from src.data import scan
 
 
@@ -131,3 +132,11 @@ def test_a_mistake_is_one_line(model, trained, call, message):
     with pytest.raises(zoo.UserError, match=message) as caught:
         call(model, trained["run"])
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_of_a_checkout(command, refused, trained, paths):
+    assert command(run, "--help")[1].startswith("usage: python -m src COMMAND")
+    assert "write python -m src predict IMAGE" in refused(run, "predict", "--pretrained", "x.ckpt")
+    arguments = ["--pretrained", trained["ckpt"], "--platform", "CPU"]
+    code, out, _ = command(run, "predict", paths[0], *arguments)
+    assert (code, out) == command(eval_command.main, "--predict", paths[0], *arguments)[:2] and str(paths[0]) in out
