@@ -1,6 +1,7 @@
 """The library's answers are those of the commands."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import eval as eval_command
 import src as zoo
 from conftest import CLASSES, write_image
 from src import library
+from src.__main__ import run
 from src.data import scan
 
 
@@ -90,14 +92,14 @@ def test_logits_of_preprocessed_images(model):
     np.testing.assert_allclose(np.concatenate([model.logits(image[None]) for image in images]), logits, atol=1e-5)
 
 
-def test_only_sizes_that_are_powers_of_two_are_compiled(model, monkeypatch):
+def test_only_sizes_that_are_powers_of_two_are_compiled(model):
     sizes = set()
-    classifier = model._classifier
-    counted = library.LoadedClassifier(
-        lambda images: sizes.add(len(images)) or np.zeros((len(images), 3), np.float32),
-        classifier.class_names, classifier.num_classes, classifier.preprocessing, classifier.info,
-    )  # fmt: skip
-    other = zoo.Model(counted, model._config)
+
+    def classify(images: np.ndarray) -> np.ndarray:
+        sizes.add(len(images))
+        return np.zeros((len(images), 3), np.float32)
+
+    other = zoo.Model(replace(model._classifier, classify=classify), model._config)
     for count in range(1, 20):
         assert other.logits(np.zeros((count, 3, 16, 16), np.float32)).shape == (count, 3)
         assert len(other.predict(np.zeros((count, 9, 9, 3), np.uint8))) == count
@@ -131,3 +133,11 @@ def test_a_mistake_is_one_line(model, trained, call, message):
     with pytest.raises(zoo.UserError, match=message) as caught:
         call(model, trained["run"])
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_of_a_checkout(command, refused, trained, paths):
+    assert command(run, "--help")[1].startswith("usage: python -m src COMMAND")
+    assert "write python -m src predict IMAGE" in refused(run, "predict", "--pretrained", "x.ckpt")
+    arguments = ["--pretrained", trained["ckpt"], "--platform", "CPU"]
+    code, out, _ = command(run, "predict", paths[0], *arguments)
+    assert (code, out) == command(eval_command.main, "--predict", paths[0], *arguments)[:2] and str(paths[0]) in out
