@@ -66,3 +66,12 @@ def targets(page) -> set:
     links = re.findall(r"\]\((?!https?:)(.*?)(?:#.*?)?\)", prose(read(page)))
     found = {(page.parent / link).resolve().relative_to(ROOT).as_posix() for link in links if link}
     return {link.replace("docs/zh/", "docs/") for link in found} - {"README.md", "README_CN.md"}
+
+
+def test_the_way_to_the_first_step_is_short_and_each_file_is_called_from_one_before_it():
+    section = read(ROOT / "docs/architecture.md").partition("to the first step")[2].partition("\n## ")[0]
+    files = [ROOT / "docs" / link for link in re.findall(r"^\d+\. \[.*?\]\((.*?)\)", section, re.MULTILINE)]
+    assert 8 <= len(files) <= 12
+    for place, file in enumerate(files[1:], 1):
+        imports = "\n".join(re.findall(r"^ *(?:from|import) .*", "\n".join(map(read, files[:place])), re.MULTILINE))
+        assert re.search(rf"\b({file.stem}|{file.parent.name})\b", imports), file
