@@ -1,6 +1,7 @@
 """Every command on the pages is understood: parsed or dry-run by the program that it calls, shell scripts included."""
 
 import argparse
+import ast
 import importlib.util
 import os
 import re
@@ -101,7 +102,8 @@ def check(words: list[str], scripts: Path) -> None:
 def check_python(arguments: list[str]) -> None:
     """A script, a module or a text of Python."""
     if arguments[0] == "-c":
-        compile(arguments[1], "command", "exec")
+        statements = ast.parse(arguments[1]).body
+        exec(ast.unparse([node for node in statements if isinstance(node, ast.ImportFrom)]), {})  # what it names exists
         return
     module, rest = (arguments[1], arguments[2:]) if arguments[0] == "-m" else (arguments[0], arguments[1:])
     if module in OTHER_MODULES:
