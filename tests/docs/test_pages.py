@@ -1,5 +1,6 @@
 """Pages are short where they promise to be, their links lead somewhere, and both languages say the same."""
 
+import ast
 import re
 
 import pytest
@@ -50,6 +51,9 @@ def test_both_languages_have_the_same_headings_commands_tables_and_links(page):
     assert headings(chinese) == headings(english)
     assert [line for _, line in commands(chinese_of(page))] == [line for _, line in commands(page)]
     assert [kind for kind, _ in blocks(chinese)] == [kind for kind, _ in blocks(english)]
+    assert [ast.dump(ast.parse(block)) for kind, block in blocks(chinese) if kind == "python"] == [
+        ast.dump(ast.parse(block)) for kind, block in blocks(english) if kind == "python"
+    ]
     shapes = [[[len(row) for row in table] for table in tables(text)] for text in (english, chinese)]
     assert shapes[1] == shapes[0]
     assert code(chinese) == code(english)
