@@ -92,7 +92,7 @@ def gallery(digits: list[Digit]) -> list[str]:
     """The first image of every class, then every mistake."""
     shown = list({digit.truth: digit for digit in reversed(digits) if digit.truth == digit.guess}.values())[::-1]
     wrong = [digit for digit in digits if digit.truth != digit.guess]
-    title = f"{len(digits) - len(wrong)} of {len(digits)} right by the exported ONNX file; the {len(wrong)} mistakes in red"
+    title = f"{len(digits) - len(wrong)} of {len(digits)} right by the exported ONNX file; the others in red"
     parts = [text(430, 28, title, size=14)]
     for number, digit in enumerate([*shown, *wrong]):
         row, column = divmod(number, COLUMNS)

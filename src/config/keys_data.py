@@ -50,11 +50,11 @@ class Device(Section):
         False, "0 | 1; 1: one of several processes, as scripts/run_distribute_train.sh starts them", commands=ON_RANKS
     )
     rank: Count = key(
-        0, "this process's number among group_size; with is_distributed 1 the launcher's word counts", commands=ON_RANKS
+        0, "this process's number among group_size; the launcher sets it where is_distributed is 1", commands=ON_RANKS
     )
     group_size: PositiveCount = key(
         1,
-        "number of processes; with is_distributed 1 the launcher's word counts, and train.py refuses another number",
+        "number of processes; the launcher sets it where is_distributed is 1, and train.py refuses another number",
         commands=ON_RANKS,
         decides=True,
     )
@@ -64,7 +64,7 @@ class Device(Section):
     bn_statistics: Literal["master", "mean", "sync"] = key(
         "master",
         "master | mean | sync: running statistics that are evaluated and saved, rank 0's or the mean over ranks; "
-        "sync (Ascend): training normalises over the images of all ranks",
+        "sync (Ascend): training normalizes over the images of all ranks",
         commands=("train",),
         decides=True,
     )
@@ -113,7 +113,7 @@ class Preprocessing(Section):
 
     eval_resize: Count = key(
         0,
-        "pixels of the shorter side before the centre crop; 0: image_size / 0.875 (256 for 224), with crop_padding "
+        "pixels that the larger side of the center crop is cut from; 0: image_size / 0.875 (256 for 224), with crop_padding "
         "image_size",
     )
     eval_resize_mode: Literal["shorter", "square"] = key(

@@ -19,7 +19,7 @@ from .types import (
 
 
 class Optimisation(Section):
-    title = "optimisation"
+    title = "optimization"
     commands = ("train",)
     decides = True
 
@@ -175,11 +175,11 @@ class Export(Section):
     )
     aipp: Literal["auto", "none", "rgb", "yuv420sp"] = key(
         "auto",
-        "auto | none | rgb | yuv420sp: an OM takes normalised float32, or uint8 that AIPP normalises; auto: rgb",
+        "auto | none | rgb | yuv420sp: an OM takes normalized float32, or uint8 that AIPP normalizes; auto: rgb",
         commands=("export", "preprocess"),
     )
     atc: Literal["run", "script"] = key("run", "run | script: run ATC on the ONNX file, or only write the script that does")
-    atc_options: str = key("", "OM: further options of ATC, for example '--precision_mode_v2=origin'")
+    atc_options: str = key("", "OM: further options of ATC, for example '--enable_small_channel=1'")
 
 
 class Offline(Section):

@@ -1,5 +1,6 @@
 """Pages are short where they promise to be, their links lead somewhere, and both languages say the same."""
 
+import ast
 import re
 
 import pytest
@@ -50,6 +51,9 @@ def test_both_languages_have_the_same_headings_commands_tables_and_links(page):
     assert headings(chinese) == headings(english)
     assert [line for _, line in commands(chinese_of(page))] == [line for _, line in commands(page)]
     assert [kind for kind, _ in blocks(chinese)] == [kind for kind, _ in blocks(english)]
+    assert [ast.dump(ast.parse(block)) for kind, block in blocks(chinese) if kind == "python"] == [
+        ast.dump(ast.parse(block)) for kind, block in blocks(english) if kind == "python"
+    ]
     shapes = [[[len(row) for row in table] for table in tables(text)] for text in (english, chinese)]
     assert shapes[1] == shapes[0]
     assert code(chinese) == code(english)
@@ -66,3 +70,12 @@ def targets(page) -> set:
     links = re.findall(r"\]\((?!https?:)(.*?)(?:#.*?)?\)", prose(read(page)))
     found = {(page.parent / link).resolve().relative_to(ROOT).as_posix() for link in links if link}
     return {link.replace("docs/zh/", "docs/") for link in found} - {"README.md", "README_CN.md"}
+
+
+def test_the_way_to_the_first_step_is_short_and_each_file_is_called_from_one_before_it():
+    section = read(ROOT / "docs/architecture.md").partition("to the first step")[2].partition("\n## ")[0]
+    files = [ROOT / "docs" / link for link in re.findall(r"^\d+\. \[.*?\]\((.*?)\)", section, re.MULTILINE)]
+    assert 8 <= len(files) <= 12
+    for place, file in enumerate(files[1:], 1):
+        imports = "\n".join(re.findall(r"^ *(?:from|import) .*", "\n".join(map(read, files[:place])), re.MULTILINE))
+        assert re.search(rf"\b({file.stem}|{file.parent.name})\b", imports), file
