@@ -173,3 +173,25 @@ def is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def read_bounded(path: Path, limit: int, name: str) -> bytes:
+    """The content of a regular file of at most `limit` bytes. A pipe or a device is not waited for.
+
+    Args:
+        name: what messages call it, for example a command-line option.
+
+    Raises:
+        UserError: it cannot be read, is something else, or is larger.
+    """
+    try:
+        # O_NONBLOCK: opening a pipe would wait for its other end
+        with open(path, "rb", opener=lambda file, flags: os.open(file, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UserError(f"{name}: '{path}' is not a regular file")
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise UserError(f"{name}: cannot read '{path}': {error.strerror}") from None
+    if len(content) > limit:
+        raise UserError(f"{name}: '{path}' has more than {limit} bytes, the most that one may have")
+    return content

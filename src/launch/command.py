@@ -17,10 +17,11 @@ from ..config import load_config
 from ..errors import CommandParser, UserError
 from . import supervisor
 from .addresses import find_server
-from .job import Job, LocalRank
+from .job import Job, LocalRank, shown
 from .modelarts import cluster_defaults
 from .processes import ROOT
 from .rank_table import parse_devices
+from .secret import shared_secret
 from .table import RankTable, load_table, read_content, write_content
 
 DEVICE_FILES = {"Ascend": "davinci[0-9]*", "GPU": "nvidia[0-9]*"}
@@ -75,12 +76,14 @@ def create_job(options, keys: list) -> Job:
             raise UserError(f"batch_size: {options.batch_size} images cannot be shared by {places['group_size']} devices")
         program += ["--per_batch_size", str(options.batch_size // places["group_size"])]
     restarts = _restart_arguments(options, keys)
+    secret = shared_secret(options.secret_file, places["nodes"], places["master"], bool(options.insecure_network))
     if options.start == "rank_table":
         common["rank_table"] = _rank_table_start(options, table, platform, common["log_dir"])
     settings = {key: value for key, value in config.resolved().items() if key not in LOCAL_KEYS}
     agreement = repr((options.program, options.start, options.max_restarts, options.batch_size, table, settings))
     return Job(
         program=tuple(program),
+        secret=secret,
         agreement=hashlib.sha256(agreement.encode("utf-8", errors="surrogateescape")).hexdigest(),
         max_restarts=options.max_restarts,
         restart_arguments=restarts,
@@ -108,6 +111,11 @@ def _parser() -> CommandParser:
     add("--master_addr", help="address of server 0 [127.0.0.1, or the rank table's]")
     add("--master_port", type=_port, default=8118, help="port on server 0; with several servers also the next one [8118]")
     add("--local_addr", default="", help="address of this server that the others reach [chosen by the system]")
+    add("--secret_file", type=Path, help="file with the secret of the servers, the same on all [variable RESNET_ZOO_SECRET]")
+    add(
+        "--insecure_network", type=int, choices=(0, 1), default=0,
+        help="1: several servers need no secret, because no stranger can reach their network [0]",
+    )  # fmt: skip
     add("--timeout", type=_seconds, default=120.0, help="seconds until all servers and ranks have found each other [120]")
     add("--hang_timeout", type=_seconds, default=1800.0, help="seconds without progress of any rank that end the job [1800]")
     add("--stop_timeout", type=_seconds, default=120.0, help="seconds to save and end after SIGTERM or Ctrl-C [120]")
@@ -180,7 +188,7 @@ def _from_numbers(options, platform: str) -> dict:
         "group_size": nodes * len(devices),
         "nodes": nodes,
         "node": node,
-        "server": options.server_id or options.local_addr or socket.gethostname(),
+        "server": shown(options.server_id or options.local_addr or socket.gethostname()),
         "master": _resolve(options.master_addr or "127.0.0.1"),
     }
 

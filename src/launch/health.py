@@ -7,6 +7,7 @@ from .job import HANG_EXIT_CODE, Failure, Job
 from .processes import Process
 
 EXIT_GRACE_SECONDS = 120.0  # a rank may end this long before the others show their next sign of life
+MAX_IDLE_SECONDS = 1e9  # what JSON knows as NaN and Infinity is no number of seconds
 
 
 def local_failure(job: Job, ranks: list, scheduler: Optional[Process], started: float) -> Optional[Failure]:
@@ -77,5 +78,6 @@ def is_status(status: Any) -> bool:
         return False
     order = status.get("order", [True, 0])
     numbers = isinstance(order, list) and len(order) == 2 and all(isinstance(n, int) for n in order)
-    idle = isinstance(status.get("idle"), (int, float))
-    return idle and numbers and (not status["running"] or {"order", "slowest", "most_beats"} <= set(status))
+    idle = status.get("idle")
+    shows_idle = isinstance(idle, (int, float)) and 0 <= idle < MAX_IDLE_SECONDS
+    return shows_idle and numbers and (not status["running"] or {"order", "slowest", "most_beats"} <= set(status))

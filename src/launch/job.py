@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any, Optional
 
+MAX_TEXT = 1000  # characters of each text in a message to another server
+MAX_RANK = 10**6
 HANG_EXIT_CODE = 124  # that of timeout(1)
 # A rank that ended as it was asked to (src/training/stopping.py); one that a signal killed has no such code.
 STOP_EXIT_CODES = (HANG_EXIT_CODE, 128 + signal.SIGINT, 128 + signal.SIGTERM)
@@ -35,6 +37,7 @@ class Job:
         master, port: where the scheduler listens; with several servers the launchers meet at port + 1.
         rank_table: file for the rank-table start, None for the start through a scheduler.
         agreement: what must be the same on all servers, as text.
+        secret: what the launchers of all servers know and nobody else (src/launch/secret.py).
         timeout: seconds until all servers and ranks have found each other.
         hang_timeout: seconds without a heartbeat of any rank after which the job is ended.
         stop_timeout: seconds that ranks get to finish their step and save when the launcher is asked to end the job.
@@ -57,6 +60,7 @@ class Job:
     port: int = 8118
     rank_table: Optional[Path] = None
     agreement: str = ""
+    secret: bytes = dataclasses.field(default=b"", repr=False)
     timeout: float = 120.0
     hang_timeout: float = 1800.0
     stop_timeout: float = 120.0
@@ -83,11 +87,12 @@ class Failure:
 
     def __str__(self) -> str:
         who = f"rank {self.rank} on server {self.server}" if self.rank >= 0 else f"server {self.server}"
-        return f"{who}: {self.cause}" + (f"; log: {self.log}" if self.log else "")
+        return shown(f"{who}: {self.cause}" + (f"; log: {self.log}" if self.log else ""))
 
     def as_message(self) -> dict:
         """For the launchers of the other servers."""
-        return dataclasses.asdict(self)
+        fields = dataclasses.asdict(self).items()
+        return {name: value[:MAX_TEXT] if isinstance(value, str) else value for name, value in fields}
 
     @classmethod
     def from_message(cls, message: Any) -> "Failure":
@@ -100,7 +105,14 @@ class Failure:
         ):  # fmt: skip
             value = fields.get(field)
             values[field] = value if type(value) is type(default) else default
+        if not -1 <= values["rank"] <= MAX_RANK:
+            values["rank"] = -1
         return cls(**values)
+
+
+def shown(text: Any, limit: int = 4 * MAX_TEXT) -> str:
+    """What another program said, for the terminal: control characters escaped, `limit` characters at most."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[:limit])
 
 
 def interrupted(server: str, signal_number: int) -> Failure:

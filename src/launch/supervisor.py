@@ -7,7 +7,7 @@ import time
 from typing import Any, Optional
 
 from . import health, peers
-from .job import HANG_EXIT_CODE, Failure, Job, interrupted
+from .job import HANG_EXIT_CODE, Failure, Job, interrupted, shown
 from .processes import (
     Guard,
     Process,
@@ -119,7 +119,7 @@ class _Launch:
             self.guard = Guard([*self.ranks, *([self.scheduler] if self.scheduler else [])])
             logs = f"{job.log_dir}/rank_*{f'.restart{attempt}' if attempt else ''}.log"
             numbers = f"{job.ranks[0].rank} to {job.ranks[-1].rank} of {job.group_size}"
-            print(f"server {job.server}: ranks {numbers} started; logs: {logs}", flush=True)
+            print(shown(f"server {job.server}: ranks {numbers} started; logs: {logs}"), flush=True)
             self._shown = 0
             self.statuses = {}
             self.told_to_end = False
@@ -162,7 +162,7 @@ class _Launch:
                     self.statuses[peer.node] = message["status"]
             if peer.is_lost():
                 which = f"node_rank {peer.node}" if self.job.node == 0 else f"0 at {self.job.master}"
-                return Failure(-1, which, "was lost: its launcher ended or its network is down", "", 1)
+                return Failure(-1, which, f"was lost: {peer.fault or 'its launcher ended or its network is down'}", "", 1)
         return None
 
     def _report(self) -> None:
@@ -215,7 +215,7 @@ class _Launch:
     def _finish(self, failure: Optional[Failure]) -> int:
         if failure is None:
             self._show_first_rank()
-            print(f"server {self.job.server}: all ranks ended well", flush=True)
+            print(shown(f"server {self.job.server}: all ranks ended well"), flush=True)
             return 0
         self._show_first_rank()
         self._show_tail(failure)
@@ -236,7 +236,7 @@ class _Launch:
             if rank.rank == failure.rank and str(rank.log) == failure.log:
                 print(f"last lines of {rank.log}:", file=sys.stderr)
                 for line in program_lines(rank.tail())[-TAIL_LINES:]:
-                    print(f"  {line}", file=sys.stderr)
+                    print(f"  {shown(line)}", file=sys.stderr)
 
     def _let_finish(self, failure: Failure) -> None:
         """Gives ranks the time to finish their step and save; those that one of them has told need no signal."""

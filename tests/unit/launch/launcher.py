@@ -18,7 +18,7 @@ def job_from(fields: dict) -> Job:
     table = fields.pop("rank_table", None)
     return Job(
         program=tuple(fields.pop("program")), ranks=ranks, log_dir=Path(fields.pop("log_dir")),
-        rank_table=Path(table) if table else None, **fields,
+        rank_table=Path(table) if table else None, secret=fields.pop("secret", "").encode(), **fields,
     )  # fmt: skip
 
 

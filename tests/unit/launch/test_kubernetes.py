@@ -27,4 +27,7 @@ def test_the_example_fits_together():
     assert data.startswith(mounts["data"])
     parsed, keys = command._parser().parse_known_args(["train.py", *options])
     assert command.load_config(keys).platform == "Ascend" and parsed.timeout == 600
+    secret = next(volume["secret"] for volume in pod["spec"]["volumes"] if volume["name"] == "secret")
+    assert secret["defaultMode"] == 0o400 and f"generic {secret['secretName']} --from-file=secret=" in text
+    assert str(parsed.secret_file) == f"{mounts['secret']}/secret"
     assert set(HOST_VARIABLES) & {variable["name"] for variable in container["env"]}
