@@ -28,7 +28,8 @@ bool IsImage(const std::string& ending) {
 }
 
 // Links are followed, but within a class (a folder of the first level) never to a folder that was visited already, nor to
-// the root; in the order of names, so that what is found does not depend on the file system. As src/data/sources/folder.py does.
+// the root; in the order of names, so that what is found does not depend on the file system. As src/data/sources/folder.py
+// does.
 void Collect(const fs::path& folder, const std::string& prefix, std::set<fs::path>* visited, ImageIndex* index) {
   std::error_code error;
   if (!visited->insert(fs::canonical(folder, error)).second) return;

@@ -15,6 +15,7 @@ from PIL import Image
 from programs import ENVIRONMENT, infer_fixture, logits_of, reexported, refusal_fixture, run  # noqa: F401
 
 import eval as evaluation
+import export
 from conftest import CLASSES, TINY
 from src.data.pipeline import PillowCrop, eval_pipeline, read_batches
 from src.data.sources.lists import index_unlabelled
@@ -227,6 +228,17 @@ def test_bin_runner_gives_the_same_logits_named_as_ais_bench_does(infer_programs
 
 def test_tiny_names_the_network_of_the_fixture():
     assert TINY[TINY.index("--image_size") + 1] == "16,16"  # the sizes above rely on it
+
+
+def test_an_8_bit_export_is_run_as_onnx_runtime_does(infer, trained, tmp_path, command):
+    model, data = tmp_path / "small.onnx", trained["data"] / "val"
+    code, _, err = command(
+        export.main, "--ckpt_file", trained["ckpt"], "--file_format", "ONNX", "--file_name", model, *TINY,
+        "--quantize", "int8", "--calibration_dir", trained["data"] / "train", "--cache_dir", tmp_path / "cache",
+    )  # fmt: skip
+    assert code == 0, err
+    result = infer(model, data)
+    assert result.returncode == 0 and "Total data: 33, top1 accuracy: 1.0" in result.stdout, result.stderr
 
 
 def test_a_description_is_understood_as_python_wrote_it(infer_programs, exported):

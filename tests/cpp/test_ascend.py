@@ -14,8 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mindspore.train.mind_ir_pb2 import ModelProto
 from photos import photo
 from PIL import Image
+
+import export
+from conftest import TINY
 
 pytestmark = pytest.mark.slow
 
@@ -160,6 +164,32 @@ def test_models_that_do_not_fit_are_one_line(sanitized_programs, images, tmp_pat
     assert "has the input height 8, but its .meta.json says 16" in refusal("uint8-float32", "batch=1 height=8")
     if ending == "om":
         assert "takes batches of 1 to 8, got 9" in refusal("uint8-float32", "gears=2,8", "--batch", 9)
+
+
+def test_a_mindir_is_looked_through_before_the_library_opens_it(sanitized_programs, trained, tmp_path, command):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.bin").write_bytes(bytes(4))
+
+    def outcome(model: Path) -> str:
+        arguments = ["--model", model, "--input", tmp_path / "in", "--output", tmp_path]
+        return run(sanitized_programs / "infer_bin", *arguments).stderr
+
+    real = tmp_path / "real.mindir"
+    code, _, err = command(
+        export.main, "--ckpt_file", trained["ckpt"], "--file_format", "MINDIR", "--file_name", real, *TINY
+    )  # fmt: skip
+    assert code == 0, err
+    assert outcome(real).startswith("error: MindSpore Lite: Model::Build: ")  # the stand-in, which knows linear models only
+
+    graph = ModelProto()
+    graph.ParseFromString(real.read_bytes())
+    custom = graph.primitives.add(name="Custom:9", op_type="Custom")
+    custom.attribute.add(name="func_name", s=b"./libevil.so:run")
+    changed = tmp_path / "changed.mindir"
+    changed.write_bytes(graph.SerializeToString())
+    assert "changed.mindir' has an operator Custom that runs code of its own, './libevil.so:run'" in outcome(changed)
+    changed.write_bytes(real.read_bytes()[:-100])
+    assert outcome(changed).endswith("changed.mindir' is truncated or damaged\n")
 
 
 RULES = [
