@@ -71,14 +71,15 @@ def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     return np.frombuffer(content, kind, offset=header.tell()).reshape(shape)
 
 
-def pack_json(content) -> np.ndarray:
+def pack_json(content: dict) -> np.ndarray:
     """JSON as an array of bytes, for `save_arrays`."""
     return np.frombuffer(json.dumps(content).encode(), np.uint8)
 
 
-def unpack_json(packed: np.ndarray):
-    """The reverse of `pack_json`; None where it is no JSON."""
+def unpack_json(packed: np.ndarray) -> dict:
+    """The reverse of `pack_json`; {} where it is something else."""
     try:
-        return json.loads(packed.tobytes())
+        content = json.loads(packed.tobytes())
     except (ValueError, RecursionError):
-        return None
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -110,9 +110,14 @@ def decode(content: bytes) -> Image.Image:
     image = _open(io.BytesIO(content))
     _check_scans(image, content)
     image = _loaded(image)
-    if image.mode.startswith("I"):  # 16 bits of gray, which Pillow alone would clip
+    image.info.pop("transparency", None)  # of palettes; Pillow would warn that it is lost
+    return to_rgb(image)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode as RGB; 16-bit gray keeps its upper 8 bits, as in MindSpore (Pillow alone would clip them)."""
+    if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image, np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    image.info.pop("transparency", None)
     return image.convert("RGB")
 
 

@@ -157,14 +157,14 @@ def _places(names: Names, others: Names) -> np.ndarray:
 def _read_cache(path: Path) -> _Known:
     arrays = load_arrays(path, ("names_buffer", "names_ends", "stamps", "problems"))
     names = Names.checked(arrays.get("names_buffer"), arrays.get("names_ends"))
-    problems = unpack_json(arrays["problems"]) if arrays else None
+    problems = unpack_json(arrays["problems"]) if arrays else {}
     if names is None or not _fits(names, arrays["stamps"], problems):  # no scan so far, or a damaged file
         return _Known(Names.of([]), np.empty((0, 2), np.int64), {})
     return _Known(names, arrays["stamps"], {int(row): problem for row, problem in problems.items()})
 
 
-def _fits(names: Names, stamps: np.ndarray, problems) -> bool:
-    if stamps.dtype != np.int64 or stamps.shape != (len(names), 2) or not isinstance(problems, dict):
+def _fits(names: Names, stamps: np.ndarray, problems: dict) -> bool:
+    if stamps.dtype != np.int64 or stamps.shape != (len(names), 2):
         return False
     rows_fit = all(row.isdecimal() and len(row) < 19 and int(row) < len(names) for row in problems)
     return rows_fit and all(isinstance(problem, str) for problem in problems.values())
