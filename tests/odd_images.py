@@ -271,6 +271,7 @@ def _tiffs() -> list:
     files += [Odd(f"palette_{name}.tif", encoded(picture("P"), "TIFF", compression=kinds[name])) for name in ("lzw", "packbits")]
     files += [Odd(f"turned_{i}.tif", encoded(rgb, "TIFF", tiffinfo={LEFT_TO_RIGHT: i})) for i in range(2, 9)]
     files += [Odd(f"turned_{i}_lzw.tif", encoded(rgb, "TIFF", tiffinfo={LEFT_TO_RIGHT: i}, compression="tiff_lzw")) for i in (3, 6)]
+    four = {258: (8,) * 4, 277: 4}
     tiles = [np.pad(raw, ((0, 2), (0, 8), (0, 0)))[y : y + 16, x : x + 16].tobytes() for y in (0, 16) for x in (0, 16, 32)]
     files += [
         Odd("plain.tif", plain),
@@ -285,6 +286,13 @@ def _tiffs() -> list:
         Odd("planes.tif", _tiff(separate, {284: 2})),
         Odd("white_is_zero.tif", _tiff([np.asarray(gray).tobytes()], {262: 0, 258: 8, 277: 1})),
         Odd("pages.tif", encoded(rgb, "TIFF", save_all=True, append_images=[picture(size=(10, 10))])),
+        Odd("big.tif", encoded(rgb, "TIFF", big_tiff=True)),
+        Odd("fourth_sample.tif", _tiff([np.dstack([raw, raw[:, :, :1]]).tobytes()], {**four, 338: 0})),
+        Odd("premultiplied.tif", _tiff([np.dstack([raw // 2, raw[:, :, :1]]).tobytes()], {**four, 338: 1})),
+        Odd("five_samples.tif", _tiff([bytes(40 * 30 * 5)], {258: (8,) * 5, 277: 5, 338: (2, 0)}), "TIFF"),
+        Odd("gray_alpha.tif", encoded(picture("LA"), "TIFF"), "TIFF"),
+        Odd("reversed_bits.tif", _tiff([raw.tobytes()], {266: 2}), "TIFF"),
+        Odd("signed.tif", _tiff([raw.tobytes()], {339: (2, 2, 2)}), ""),
         Odd("one_pixel.tif", encoded(picture(size=(1, 1)), "TIFF")),
         Odd("float.tif", encoded(picture("F"), "TIFF"), "TIFF"),
         Odd("int32.tif", encoded(picture("I"), "TIFF"), "TIFF"),

@@ -5,7 +5,8 @@ What a file holds decides, not its ending:
 - JPEG: 8 bits; gray, YCbCr, RGB, CMYK or YCCK; sequential or progressive, not lossless. Of several in one file the first.
 - PNG: every variant; 16 bits keep the upper 8; of an animation the default image.
 - BMP: what Pillow reads.
-- TIFF: 8 bits a sample; gray, RGB, RGBA or palette; uncompressed, LZW, deflate, PackBits or JPEG; the first page. No BigTIFF.
+- TIFF: 8 bits a sample; gray, palette, RGB, with or without a fourth sample; uncompressed, LZW, deflate, PackBits or JPEG;
+  the first page.
 - WebP: lossy and lossless; no animations.
 
 Transparency is dropped, orientation tags are ignored (as torchvision and timm do), colour profiles too. Limits on pixels,
@@ -31,19 +32,21 @@ MOST_PER_SIDE = 65_500  # libjpeg's limit
 MOST_SCANS = 500  # each costs a pass over the image; encoders write about ten
 MOST_BYTES = 512 << 20
 
-_FORMATS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+_FORMATS = {
+    b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP",
+    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
+}  # fmt: skip
 _OTHERS = {  # place of the magic bytes -> what else is known, to say so
     0: {
         b"GIF8": "GIF", b"\0\0\0\x0cjP  ": "JPEG 2000", b"\xff\x4f\xff\x51": "JPEG 2000", b"%!PS": "PostScript",
-        b"\xc5\xd0\xd3\xc6": "PostScript", b"%PDF": "PDF", b"II+\0": "BigTIFF", b"MM\0+": "BigTIFF", b"\xff\x0a": "JPEG XL",
-        b"\0\0\0\x0cJXL ": "JPEG XL",
+        b"\xc5\xd0\xd3\xc6": "PostScript", b"%PDF": "PDF", b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL",
     },
     4: {b"ftypavi": "AVIF", b"ftyphei": "HEIF", b"ftyphev": "HEIF", b"ftypmif": "HEIF"},
 }  # fmt: skip
 _HEAD = 32  # bytes that tell the format
 _TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "jpeg")
-_TIFF_MODES = ("L", "P", "RGB", "RGBA")
-_ORIENTATION, _BITS, _SAMPLE_FORMAT = 274, 258, 339  # tags of TIFF
+_TIFF_SAMPLES = {"L": (1,), "P": (1,), "RGB": (3, 4), "RGBA": (4,)}  # Pillow's mode -> samples per pixel in the file
+_BITS, _FILL_ORDER, _ORIENTATION, _SAMPLES, _SAMPLE_FORMAT = 258, 266, 274, 277, 339  # tags of TIFF
 _JPEG_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # sequential and progressive, by Huffman's and by arithmetic codes
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 # How Pillow turned a TIFF by its tag -> what turns it back.
@@ -197,9 +200,10 @@ def _check_tiff(image: Image.Image) -> None:
     compression = image.info.get("compression", "raw")
     if compression not in _TIFF_COMPRESSIONS:
         raise ImageError(f"is a TIFF file with compression {compression}; {', '.join(_TIFF_COMPRESSIONS)} are read")
-    bits, kinds = image.tag_v2.get(_BITS, (1,)), image.tag_v2.get(_SAMPLE_FORMAT, (1,))
-    if image.mode not in _TIFF_MODES or set(bits) != {8} or set(kinds) != {1}:
-        raise ImageError(f"is a TIFF file of pixels {image.mode}, {bits[0]} bits; 8-bit gray, RGB, RGBA and palette are read")
+    tags = image.tag_v2
+    ordinary = set(tags.get(_BITS, (1,))) == {8} and set(tags.get(_SAMPLE_FORMAT, (1,))) == {1} and tags.get(_FILL_ORDER, 1) == 1
+    if not ordinary or tags.get(_SAMPLES, 1) not in _TIFF_SAMPLES.get(image.mode, ()):
+        raise ImageError(f"is a TIFF file of pixels {image.mode}; 8-bit gray, palette, RGB and RGBA are read")
 
 
 def _loaded(image: Image.Image) -> Image.Image:
