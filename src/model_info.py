@@ -56,14 +56,16 @@ class Preprocessing(Described):
 
     Attributes:
         image_size: (height, width) of the crop in pixels.
-        resize: pixels of the shorter side, or of both with mode "square".
+        resize: how large the image becomes before the crop, in pixels. A number: its shorter side with mode "shorter", both
+            sides with mode "square". A pair (height, width), for crops that are not square: with mode "shorter" the
+            smallest size that covers the pair (`covering_size`), with mode "square" the pair itself.
         resize_mode: "shorter" keeps the aspect ratio, "square" does not.
         antialias: Pillow's bilinear filter, which averages when it shrinks, instead of OpenCV's, which samples.
         mean, std: per channel, red, green, blue, for pixels scaled to 0..1.
     """
 
     image_size: tuple[Side, Side]
-    resize: Side
+    resize: Union[Side, tuple[Side, Side]]
     resize_mode: Literal["shorter", "square"]
     antialias: Flag
     mean: tuple[Real, Real, Real]
@@ -71,7 +73,9 @@ class Preprocessing(Described):
 
     @model_validator(mode="after")
     def _check(self) -> "Preprocessing":
-        if self.resize < max(self.image_size):
+        sides = self.resize if isinstance(self.resize, tuple) else (self.resize, self.resize)
+        crop = self.image_size if isinstance(self.resize, tuple) else (max(self.image_size),) * 2
+        if sides[0] < crop[0] or sides[1] < crop[1]:
             raise ValueError(f"resize: {self.resize} is smaller than the crop, image_size {self.image_size}")
         return self
 

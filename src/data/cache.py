@@ -1,10 +1,16 @@
-"""What is kept between runs, in files of arrays that anybody may delete."""
+"""What is kept between runs, in files of arrays that anybody may delete.
+
+Of several runs that write one file each writes a temporary file of its own and puts it in place whole: what the last one
+found stays, all of it is true, and nobody has to wait.
+"""
 
 import hashlib
 import io
 import json
 import logging
+import math
 import os
+import struct
 import zipfile
 from pathlib import Path
 
@@ -31,26 +37,49 @@ def save_arrays(path: Path, arrays: dict) -> None:
 
 def write_arrays(path: Path, arrays: dict) -> None:
     """Writes arrays with checksums, uncompressed. Raises UserError where that fails."""
-    content = io.BytesIO()  # a zip file on a full disk complains once more when it is collected
-    np.savez(content, **arrays)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for key, array in arrays.items():
+            # NumPy's own `savez` leaves the archive open when a disk is full, and Python complains of it later.
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def load_arrays(path: Path, keys: tuple) -> dict:
-    """Reads these arrays of a cache file, which bear checksums. Returns {} where there is none or it is damaged."""
+    """Reads these arrays of a cache file, which bear checksums. Returns {} where there is none or it is damaged.
+
+    Nothing is unpacked: a file takes no more memory than it has bytes.
+    """
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return {key: content[key] for key in keys}
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile):
+        with zipfile.ZipFile(path) as archive:
+            entries = [archive.getinfo(f"{key}.npy") for key in keys]
+            if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
+                return {}
+            return {key: _read_array(archive, entry) for key, entry in zip(keys, entries)}
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, struct.error, zipfile.BadZipFile):
         return {}
 
 
-def pack_json(content) -> np.ndarray:
+def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    """One array. Raises ValueError where its header promises another number of bytes than there are."""
+    content = archive.read(entry)  # compares the checksum
+    header = io.BytesIO(content)
+    if np.lib.format.read_magic(header) != (1, 0):
+        raise ValueError(f"{entry.filename}: not what save_arrays writes")
+    shape, by_columns, kind = np.lib.format.read_array_header_1_0(header)
+    if by_columns or kind.hasobject or math.prod(shape) * kind.itemsize != len(content) - header.tell():
+        raise ValueError(f"{entry.filename}: {shape} of {kind} in {len(content)} bytes")
+    return np.frombuffer(content, kind, offset=header.tell()).reshape(shape)
+
+
+def pack_json(content: dict) -> np.ndarray:
     """JSON as an array of bytes, for `save_arrays`."""
     return np.frombuffer(json.dumps(content).encode(), np.uint8)
 
 
-def unpack_json(packed: np.ndarray):
-    """The reverse of `pack_json`."""
-    return json.loads(packed.tobytes())
+def unpack_json(packed: np.ndarray) -> dict:
+    """The reverse of `pack_json`; {} where it is something else."""
+    try:
+        content = json.loads(packed.tobytes())
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

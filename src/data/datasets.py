@@ -31,7 +31,7 @@ def open_training_data(config: Config, workers: int) -> tuple:
     if eval_root and config.eval_interval:
         eval_index = _open(eval_root, config, "val")
         if train_index.class_names:
-            eval_index = eval_index.with_classes(train_index.class_names, allow_fewer=False)
+            eval_index = eval_index.with_classes(train_index.class_names)
         eval_index = _checked(eval_index, config, workers)
     return _checked(train_index, config, workers), eval_index
 

@@ -78,23 +78,24 @@ class ImageIndex:
         """The part of one rank, for evaluation: every image belongs to exactly one; parts may differ by one image."""
         return self.select(np.arange(group.rank, len(self), group.size))
 
-    def with_classes(self, class_names: tuple, allow_fewer: bool) -> "ImageIndex":
-        """Renumbers the labels after another list of class names, for example a checkpoint's.
+    def with_classes(self, class_names: tuple) -> "ImageIndex":
+        """Renumbers the labels after another list of class names, for example a checkpoint's; logs which have no images here.
 
         Raises:
-            UserError: a class that the list lacks, or (unless `allow_fewer`) one of the list that is not here.
+            UserError: a class that the list lacks.
         """
         if not self.class_names:
             check_label_range(self, len(class_names))
             return replace(self, class_names=class_names)
         unknown = sorted(set(self.class_names) - set(class_names))
         missing = sorted(set(class_names) - set(self.class_names))
-        if unknown or (missing and not allow_fewer):
-            parts = [f"not in the training classes: {some_of(unknown)}"] * bool(unknown)
+        if unknown:
+            parts = [f"not in the training classes: {some_of(unknown)}"]
             parts += [f"missing here: {some_of(missing)}"] * bool(missing)
             raise UserError(f"{self.root}: the class folders differ from the network's classes; {'; '.join(parts)}")
         if missing:
-            log.info("%s: %d of the network's %d classes have no images here", self.root, len(missing), len(class_names))
+            share = f"{len(missing)} of the network's {len(class_names)} classes"
+            log.warning("%s: %s have no images here: %s", self.root, share, some_of(missing))
         number = {name: i for i, name in enumerate(class_names)}
         table = np.array([number[name] for name in self.class_names], np.int32)
         return replace(self, labels=table[self.labels], class_names=class_names)

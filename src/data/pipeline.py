@@ -1,6 +1,5 @@
 """MindSpore pipelines: images of any format in, batches of normalised float32 images and labels out."""
 
-import io
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,8 +11,10 @@ from ..config import Config
 from ..distributed.group import ALONE, Group
 from ..model_info import Preprocessing
 from .augmentation import BatchAugmentation, image_operations
+from .image_formats import decode
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
+from .preprocessing import covering_size
 from .sources.mindrecord import MindRecordImages
 
 
@@ -113,9 +114,22 @@ def _crop(preprocessing: Preprocessing, encoded: bool) -> list:
     if preprocessing.antialias:
         return [PillowCrop(preprocessing, encoded)]
     size = preprocessing.resize
-    resize = vision.Resize(size) if preprocessing.resize_mode == "shorter" else vision.Resize((size, size))
-    decode = [vision.Decode()] if encoded else []
-    return [*decode, resize, vision.CenterCrop(preprocessing.image_size)]
+    if preprocessing.resize_mode == "square":
+        resize = vision.Resize(size if isinstance(size, tuple) else (size, size))
+    else:
+        resize = _SampledCover(size) if isinstance(size, tuple) else vision.Resize(size)
+    decode_image = [vision.Decode()] if encoded else []
+    return [*decode_image, resize, vision.CenterCrop(preprocessing.image_size)]
+
+
+class _SampledCover:
+    """MindSpore's resize to `covering_size`, which differs from image to image. RGB, uint8 (H, W, 3) in and out."""
+
+    def __init__(self, target: tuple):
+        self.target = target
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        return vision.Resize(covering_size(*image.shape[:2], self.target))(image)
 
 
 def read_batches(pipeline: ds.Dataset) -> Iterator[tuple]:
@@ -134,29 +148,21 @@ class PillowCrop:
         self.encoded = encoded
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        image = decode_rgb(image.tobytes()) if self.encoded else Image.fromarray(image)
+        image = decode(image.tobytes()) if self.encoded else Image.fromarray(image)
         height, width = self.preprocessing.image_size
-        size = self.preprocessing.resize
-        if self.preprocessing.resize_mode == "square":
-            image = image.resize((size, size), Image.Resampling.BILINEAR)
-        else:
-            shorter = min(image.size)
-            scaled = [size if side == shorter else int(size * side / shorter) for side in image.size]
-            image = image.resize(scaled, Image.Resampling.BILINEAR)
+        scaled_height, scaled_width = self._scaled(image.height, image.width)
+        image = image.resize((scaled_width, scaled_height), Image.Resampling.BILINEAR)
         left, top = round((image.width - width) / 2), round((image.height - height) / 2)
         return np.asarray(image.crop((left, top, left + width, top + height)))
 
-
-def decode_rgb(encoded: bytes) -> Image.Image:
-    """Decodes an image to RGB."""
-    return to_rgb(Image.open(io.BytesIO(encoded)))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An image of any mode as RGB; 16-bit gray keeps its upper 8 bits, as in MindSpore (Pillow alone would clip them)."""
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image, np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    return image.convert("RGB")
+    def _scaled(self, *sides: int) -> tuple:
+        """(height, width) of an image of this height and width after the resize."""
+        size = self.preprocessing.resize
+        if self.preprocessing.resize_mode == "square":
+            return size if isinstance(size, tuple) else (size, size)
+        if isinstance(size, tuple):
+            return covering_size(*sides, size)
+        return tuple(size if side == min(sides) else int(size * side / min(sides)) for side in sides)
 
 
 def _source(index: ImageIndex, order: np.ndarray, places: np.ndarray, workers: int) -> ds.Dataset:

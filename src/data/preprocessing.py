@@ -1,6 +1,6 @@
 """The preprocessing of an evaluation: what the configuration asks for, and what is stored with the weights."""
 
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from pydantic import ValidationError
 
@@ -9,39 +9,48 @@ from ..errors import UserError
 from ..model_info import Preprocessing, first_problem
 
 
+def covering_size(height: int, width: int, target: tuple) -> tuple:
+    """(height, width) of an image scaled, with its aspect ratio, to the smallest size that covers `target`.
+
+    One side becomes the target's, the other is rounded down. Reference: timm's ResizeKeepRatio for targets that are not
+    square, which rounds to the nearest.
+    """
+    target_height, target_width = target
+    if target_height * width >= target_width * height:
+        return target_height, target_height * width // height
+    return target_width * height // width, target_width
+
+
 def preprocessing_from(config: Config) -> Preprocessing:
     """The preprocessing that a configuration asks for.
-
-    `eval_resize` 0 becomes the larger side / 0.875, 256 for 224, or with `crop_padding`, which trains on whole images, the
-    larger side.
 
     Raises:
         UserError: an `eval_resize` smaller than the crop.
     """
-    return _checked(_asked(config))
+    return _checked({**_asked(config), "resize": _resize(config, config.image_size)})
 
 
 def preprocessing_for(config: Config, stored: Optional[Preprocessing]) -> Preprocessing:
     """The preprocessing stored with the weights; keys that the recipe or the command line set take its place.
 
+    Where these set the size of the crop or the one before it, `_resize` finds the latter anew, for the crop that is used.
+
     Raises:
         UserError: an `eval_resize` smaller than the crop.
     """
-    asked = _asked(config)
     if stored is None:
-        return _checked(asked)
-    keys = {"resize": "eval_resize", "resize_mode": "eval_resize_mode", "antialias": "eval_antialias"}
-    changed = {name: value for name, value in asked.items() if keys.get(name, name) in config.given}
-    if "image_size" in changed and "resize" not in changed:
-        changed["resize"] = asked["resize"]  # it follows from the image size unless it is given
-    return _checked({**dict(stored), **changed})
+        return preprocessing_from(config)
+    keys = {"resize_mode": "eval_resize_mode", "antialias": "eval_antialias"}
+    values = dict(stored)
+    values.update({name: value for name, value in _asked(config).items() if keys.get(name, name) in config.given})
+    if {"image_size", "eval_resize"} & set(config.given):
+        values["resize"] = _resize(config, values["image_size"])
+    return _checked(values)
 
 
 def _asked(config: Config) -> dict[str, Any]:
-    larger = max(config.image_size)
     return {
         "image_size": config.image_size,
-        "resize": config.eval_resize or (larger if config.crop_padding else round(larger / 0.875)),
         "resize_mode": config.eval_resize_mode,
         "antialias": config.eval_antialias,
         "mean": config.mean,
@@ -49,13 +58,26 @@ def _asked(config: Config) -> dict[str, Any]:
     }
 
 
-def _checked(values: dict[str, Any]) -> Preprocessing:
-    height, width = values["image_size"]
-    if values["resize"] < max(height, width):
+def _resize(config: Config, image_size: tuple) -> Union[int, tuple]:
+    """What the sides of the crop are scaled up to, a pair where they differ.
+
+    The larger one becomes `eval_resize` and the other follows. With 0 each is divided by 0.875, which makes 256 of 224, or
+    with `crop_padding`, which trains on whole images, stays as it is.
+    """
+    larger = max(image_size)
+    if config.eval_resize and config.eval_resize < larger:
         raise UserError(
-            f"eval_resize: {values['resize']} is smaller than the crop, image_size {height},{width}; "
-            f"pass {max(height, width)} or more, or 0"
+            f"eval_resize: {config.eval_resize} is smaller than the crop, image_size {image_size[0]},{image_size[1]}; "
+            f"pass {larger} or more, or 0"
         )
+    if config.eval_resize:
+        height, width = (round(config.eval_resize * side / larger) for side in image_size)
+    else:
+        height, width = image_size if config.crop_padding else (round(side / 0.875) for side in image_size)
+    return height if image_size[0] == image_size[1] else (height, width)
+
+
+def _checked(values: dict[str, Any]) -> Preprocessing:
     try:
         return Preprocessing(**values)
     except ValidationError as error:

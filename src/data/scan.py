@@ -1,6 +1,7 @@
-"""Finds image files that cannot be decoded before MindSpore meets them: on some its decoder ends the process.
+"""Finds image files that cannot be used (`image_formats`) before MindSpore meets them.
 
-"full" decodes every file with Pillow, which also finds truncated data; "headers" reads sizes and formats only. What was
+"full" decodes every file with Pillow, which also finds truncated and damaged data; MindSpore's decoder is known to end the
+process on some of it. "headers" reads sizes and formats only, for files that were checked before. What was
 found is kept by file size and time of change, so that a second scan of the same files only looks at those.
 benchmarks/scan.py measures the cost per million files.
 """
@@ -9,7 +10,6 @@ import contextlib
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from ..errors import UserError
 from ..progress import beat
 from .cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
+from .image_formats import RULE, find_problem
 from .index import ImageIndex
 from .sources.folder import FolderImages
 from .sources.images import Names
@@ -96,7 +96,7 @@ class _Known(NamedTuple):
 def find_problems(index: ImageIndex, scan: str, cache_dir: Path, workers: int) -> dict:
     """Position -> what is wrong, for the files of an index of files that cannot be decoded."""
     images = index.images
-    cache_file = cache_path(cache_dir, f"scan-{scan}", index.root)
+    cache_file = cache_path(cache_dir, f"scan-{scan}-{RULE}", index.root)
     known = _read_cache(cache_file)
     earlier = _places(images.names, known.names)
     checked = (earlier >= 0) & (images.stamps[:, 0] >= 0)
@@ -117,25 +117,7 @@ def find_problems(index: ImageIndex, scan: str, cache_dir: Path, workers: int) -
 
 def check_image(path: str, scan: str) -> Optional[str]:
     """What is wrong with an image file, or None."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # oddities that decode all the same
-            with Image.open(path) as image:
-                if image.format in ("GIF", "WEBP"):
-                    return f"is a {image.format} file, which MindSpore does not decode"
-                if scan == "full":
-                    # JPEG may decode at 1/8 of its size: all its data is read, but less is computed.
-                    image.draft("RGB", (image.width // 8, image.height // 8))
-                    image.load()
-    except Image.UnidentifiedImageError:
-        return "is not an image" if os.path.getsize(path) else "is empty"
-    except OSError as error:
-        return error.strerror or str(error)
-    except Image.DecompressionBombError:
-        return "has more pixels than is safe to decode"
-    except Exception as error:  # Pillow raises SyntaxError, ValueError, struct.error and more on broken files
-        return f"cannot be decoded ({error})"
-    return None
+    return find_problem(path, whole=scan == "full")
 
 
 def _report(index: ImageIndex, problems: dict) -> str:
@@ -174,10 +156,18 @@ def _places(names: Names, others: Names) -> np.ndarray:
 
 def _read_cache(path: Path) -> _Known:
     arrays = load_arrays(path, ("names_buffer", "names_ends", "stamps", "problems"))
-    if not arrays:  # no scan so far, or a damaged file
+    names = Names.checked(arrays.get("names_buffer"), arrays.get("names_ends"))
+    problems = unpack_json(arrays["problems"]) if arrays else {}
+    if names is None or not _fits(names, arrays["stamps"], problems):  # no scan so far, or a damaged file
         return _Known(Names.of([]), np.empty((0, 2), np.int64), {})
-    problems = {int(row): problem for row, problem in unpack_json(arrays["problems"]).items()}
-    return _Known(Names(arrays["names_buffer"], arrays["names_ends"]), arrays["stamps"], problems)
+    return _Known(names, arrays["stamps"], {int(row): problem for row, problem in problems.items()})
+
+
+def _fits(names: Names, stamps: np.ndarray, problems: dict) -> bool:
+    if stamps.dtype != np.int64 or stamps.shape != (len(names), 2):
+        return False
+    rows_fit = all(row.isdecimal() and len(row) < 19 and int(row) < len(names) for row in problems)
+    return rows_fit and all(isinstance(problem, str) for problem in problems.values())
 
 
 def _write_cache(path: Path, now: _Known, known: _Known, earlier: np.ndarray) -> None:

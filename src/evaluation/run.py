@@ -58,7 +58,7 @@ def evaluate_file(config: Config) -> int:
 def labels_for(classifier: LoadedClassifier, index: ImageIndex) -> ImageIndex:
     """The index with the class numbers of the classifier. Raises UserError where the two do not fit."""
     if classifier.class_names:
-        return index.with_classes(classifier.class_names, allow_fewer=True)
+        return index.with_classes(classifier.class_names)
     if index.class_names and len(index.class_names) != classifier.num_classes:
         found = len(index.class_names)
         raise UserError(f"num_classes: the network has {classifier.num_classes}, '{index.root}' has {found} class folders")

@@ -24,7 +24,7 @@ def write_label_json(img_path: Path, output: Path, class_names: tuple) -> ImageI
     """
     index = index_folder(img_path)
     if class_names:
-        index = index.with_classes(class_names, allow_fewer=True)
+        index = index.with_classes(class_names)
     first: dict = {}
     twice = [(first[Path(file).stem], file) for file in index.files if first.setdefault(Path(file).stem, file) != file]
     if twice:
@@ -57,4 +57,4 @@ def labelled_images(config: Config, class_names: tuple) -> ImageIndex:
         raise UserError(
             "label_file: no value; pass --label_file imagenet_label.json or val_label.txt, or --data_dir with class folders"
         )
-    return index.with_classes(class_names, allow_fewer=True) if class_names else index
+    return index.with_classes(class_names) if class_names else index

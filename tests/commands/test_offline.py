@@ -82,7 +82,7 @@ def test_the_chain_gives_the_accuracy_of_eval(network, tmp_path, command, as_tex
     names = {path.name for path in (tmp_path / "bins").iterdir()}
     assert len(names) == 30 and {"a.bin", "j__same.bin", "v9.2.bin"} <= names
     meta = json.loads((tmp_path / "bins.meta.json").read_text())
-    assert meta["files"]["j__same.bin"] == "j/same.jpg" and meta["preprocessing"]["resize"] == 20
+    assert meta["files"]["j__same.bin"] == "j/same.jpg" and meta["preprocessing"]["resize"] == [18, 20]
 
     run_network(network / "net.onnx", tmp_path / "bins", tmp_path / "results", as_text)
     code, out, err = command(

@@ -9,7 +9,7 @@ import pytest
 from odd_images import bmps, others, pictures, refused, tiff, tiffs
 from PIL import Image
 
-from src.data.pipeline import decode_rgb
+from src.data.image_formats import decode
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def test_pixels_are_those_of_pillow(infer_programs, tmp_path):
     assert len(files) > 90
     different = {}
     for name, found in decoded(infer_programs, tmp_path / "in", files).items():
-        expected = np.asarray(decode_rgb(files[name]))
+        expected = np.asarray(decode(files[name]))
         if isinstance(found, str) or found.shape != expected.shape or (found != expected).any():
             different[name] = found if isinstance(found, str) else found.shape
     assert not different

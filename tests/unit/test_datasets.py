@@ -125,7 +125,7 @@ def test_mindrecord_gives_what_the_folder_gives_bit_for_bit(packed):
         assert len(epochs[0]) == len(epochs[1]) > 0
         for ours, theirs in zip(*epochs):
             assert all((a == b).all() for a, b in zip(ours, theirs))
-    renumbered = [index.with_classes(("red", "green", "blue"), False).without({2, 5}) for index in (folder, records)]
+    renumbered = [index.with_classes(("red", "green", "blue")).without({2, 5}) for index in (folder, records)]
     batches = [list(read_batches(eval_pipeline(index, preprocessing_from(config), 5, 2))) for index in renumbered]
     assert all((a == b).all() for ours, theirs in zip(*batches) for a, b in zip(ours, theirs))
 

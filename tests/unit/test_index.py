@@ -59,17 +59,16 @@ def test_unusable_folders(tmp_path, name, part):
 
 
 def test_labels_follow_the_networks_order_of_classes(data_set):
-    index = index_folder(data_set / "val").with_classes(("red", "green", "blue"), allow_fewer=False)
+    index = index_folder(data_set / "val").with_classes(("red", "green", "blue"))
     assert [index.labels[i] for i, name in enumerate(index.files) if name.startswith("blue")] == [2] * 5
 
 
-def test_classes_that_differ_are_named(data_set):
+def test_classes_that_differ_are_named(data_set, caplog):
     index = index_folder(data_set / "val")
-    with pytest.raises(UserError, match="missing here: yellow"):
-        index.with_classes((*CLASSES, "yellow"), allow_fewer=False)
-    assert index.with_classes((*CLASSES, "yellow"), allow_fewer=True).class_names[-1] == "yellow"
-    with pytest.raises(UserError, match="not in the training classes: blue"):
-        index.with_classes(("green", "red"), allow_fewer=True)
+    assert index.with_classes((*CLASSES, "yellow")).class_names[-1] == "yellow"
+    assert "1 of the network's 4 classes have no images here: yellow" in caplog.text
+    with pytest.raises(UserError, match="not in the training classes: blue; missing here: white"):
+        index.with_classes(("green", "red", "white"))
 
 
 def flat_folder(tmp_path, lines):
@@ -185,7 +184,7 @@ def test_the_fingerprint_follows_the_data_and_not_its_place(data_set, tmp_path):
     shutil.copytree(data_set / "train", tmp_path / "copy")
     assert index_folder(tmp_path / "copy").fingerprint == index.fingerprint
     prints = {index.fingerprint, index.without({3}).fingerprint, index.select(np.arange(18)[::-1]).fingerprint}
-    prints |= {index.with_classes(("red", "green", "blue"), allow_fewer=False).fingerprint}
+    prints |= {index.with_classes(("red", "green", "blue")).fingerprint}
     assert len(prints) == 4
 
 

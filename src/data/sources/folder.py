@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -15,18 +16,18 @@ import numpy as np
 
 from ...errors import UserError
 from ...progress import beat
-from ..cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
+from ..cache import cache_path, load_arrays, save_arrays
+from ..image_formats import EXTENSIONS, ImageError, for_mindspore, read_file
 from ..index import ImageIndex, index_of, some_of
 from .images import Images, Names
 
 log = logging.getLogger("resnet_zoo")
 
-# What MindSpore decodes. WebP and GIF, which it does not, count as other files.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-
 PLAN = ".prepare.json"  # in a folder that `prepare` is filling; while it is there, images are missing
 
-_CACHED = ("about", "labels", "stamps", "folder_times", "names_buffer", "names_ends", "folders_buffer", "folders_ends")
+_ARRAYS = {"labels": np.int32, "stamps": np.int64, "folder_times": np.int64, "other_counts": np.int64}
+_LISTS = ("names", "folders", "class_names", "empty", "other_endings")  # in bytes: they must not depend on the locale
+_CACHED = (*_ARRAYS, *(f"{name}_{part}" for name in _LISTS for part in ("buffer", "ends")))
 # File systems note times in steps of up to 2 seconds (FAT): a folder changed so shortly before may change again unnoticed.
 _CLOCK_STEP_NS = 2_000_000_000
 _FILES_PER_BEAT = 1024
@@ -54,7 +55,11 @@ class FolderImages(Images):
         return self.names[image]
 
     def read(self, image: int) -> np.ndarray:
-        return np.fromfile(os.path.join(self.root, self.names[image]), np.uint8)
+        path = os.path.join(self.root, self.names[image])
+        try:
+            return np.frombuffer(for_mindspore(read_file(path)), np.uint8)
+        except ImageError as error:
+            raise UserError(f"{path}: {error}") from None
 
     def digest(self) -> bytes:
         digest = hashlib.sha256(np.ascontiguousarray(self.stamps[:, 0]))
@@ -82,8 +87,7 @@ def index_folder(root: Path, cache_dir: Optional[Path] = None, check_files: bool
         raise UserError(f"data_dir: no images in class folders below '{root}'; expected {root}/<class>/<image>.jpg")
     if found.empty:
         log.info("%s: %d folders without images are no classes: %s", root, len(found.empty), some_of(found.empty))
-    if found.ignored:
-        log.info("%s: %d files that are no images (by their extension) were passed over", root, found.ignored)
+    say_passed_over(root, found.others)
     return index_of(found.images, found.labels, found.class_names)
 
 
@@ -95,6 +99,13 @@ def has_parts(root: Path) -> bool:
 def evaluation_folder(root: Path) -> Path:
     """The folder itself, or the val/ in it where it holds train/ and val/."""
     return root / "val" if has_parts(root) else root
+
+
+def say_passed_over(root: Path, others: Counter) -> None:
+    """Logs how many files did not count as images: "12 files passed over: 10 .gif, 2 .heic". `others`: ending -> number."""
+    if others:
+        endings = [f"{count} {ending}" for ending, count in sorted(others.items(), key=lambda item: (-item[1], item[0]))]
+        log.warning("%s: %d files passed over: %s", root, sum(others.values()), some_of(endings))
 
 
 def check_folder(root: Path, key: str = "data_dir") -> None:
@@ -113,7 +124,7 @@ class Listing(NamedTuple):
         labels: number of the class folder of every image, int32 (images,).
         class_names: class folders that hold images.
         empty: class folders that hold none.
-        ignored: number of other files.
+        others: ending -> number of the other files.
         folders: all folders looked into, relative to the root.
         folder_times: their times of change in nanoseconds, int64; 0 where the folder may have changed since.
     """
@@ -122,7 +133,7 @@ class Listing(NamedTuple):
     labels: np.ndarray
     class_names: list
     empty: list
-    ignored: int
+    others: Counter
     folders: Names
     folder_times: np.ndarray
 
@@ -152,8 +163,8 @@ def list_class_folders(root: Path, cache_dir: Optional[Path], check_files: bool)
 
 
 def images_below(root: Path, folder: str) -> tuple:
-    """Images at any depth below root/folder: sorted paths relative to root, number of other files, folders with times."""
-    images, others, folders = [], 0, []
+    """Images at any depth below root/folder: sorted paths relative to root, endings of other files, folders with times."""
+    images, others, folders = [], Counter(), []
     top = os.stat(root)
     visited = {(top.st_dev, top.st_ino)} if folder else set()  # a link back to the root would mix the classes
     for directory, subfolders, names in os.walk(root / folder, followlinks=True):
@@ -168,7 +179,8 @@ def images_below(root: Path, folder: str) -> tuple:
         prefix = "" if relative == "." else relative + os.sep
         found = [prefix + name for name in names if is_image(name)]
         images += found
-        others += len(names) - len(found) - sum(name.startswith(".") for name in names)
+        if len(found) < len(names):
+            others.update(map(ending_of, (name for name in names if not is_image(name) and not name.startswith("."))))
     return sorted(images), others, folders
 
 
@@ -177,11 +189,16 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
 
 
+def ending_of(name: str) -> str:
+    """The ending by which a file that is no image is counted."""
+    return os.path.splitext(name)[1].lower() or "without an ending"
+
+
 def _walk(root: Path) -> Listing:
     started = time.time_ns()
     folders = [(".", root.stat().st_mtime_ns)]
     classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-    parts, counts, class_names, empty, ignored = [], [], [], [], 0
+    parts, counts, class_names, empty, ignored = [], [], [], [], Counter()
     for name in classes:
         images, others, below = images_below(root, name)
         ignored += others
@@ -215,29 +232,48 @@ def _stamps(root: Path, names: Names) -> np.ndarray:
 
 
 def _write_cache(path: Path, listing: Listing) -> None:
+    lists = {
+        "names": listing.images.names,
+        "folders": listing.folders,
+        "class_names": Names.of(listing.class_names),
+        "empty": Names.of(listing.empty),
+        "other_endings": Names.of(listing.others),
+    }
     arrays = {
-        "about": pack_json({name: getattr(listing, name) for name in ("class_names", "empty", "ignored")}),
         "labels": listing.labels,
         "stamps": listing.images.stamps,
         "folder_times": listing.folder_times,
+        "other_counts": np.array(list(listing.others.values()), np.int64),
     }
-    for key, names in (("names", listing.images.names), ("folders", listing.folders)):
+    for key, names in lists.items():
         arrays |= {f"{key}_buffer": names.buffer, f"{key}_ends": names.ends}
     save_arrays(path, arrays)
 
 
 def _read_cache(path: Path, root: Path) -> Optional[Listing]:
-    """The list of an earlier run, if no folder changed since."""
+    """The list of an earlier run, if it is sound and no folder changed since."""
     arrays = load_arrays(path, _CACHED)
-    if not arrays:
+    lists = {name: Names.checked(arrays.get(f"{name}_buffer"), arrays.get(f"{name}_ends")) for name in _LISTS}
+    if not arrays or None in lists.values() or not _fits(arrays, lists):
         return None
-    folders = Names(arrays["folders_buffer"], arrays["folders_ends"])
-    for folder, changed in zip(folders, arrays["folder_times"]):
+    for folder, changed in zip(lists["folders"], arrays["folder_times"]):
         try:
             if os.stat(os.path.join(root, folder)).st_mtime_ns != changed:
                 return None
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name with a zero byte
             return None
-    images = FolderImages(root, Names(arrays["names_buffer"], arrays["names_ends"]), arrays["stamps"])
-    about = unpack_json(arrays["about"])
-    return Listing(images, arrays["labels"], folders=folders, folder_times=arrays["folder_times"], **about)
+    images = FolderImages(root, lists["names"], arrays["stamps"])
+    others = Counter(dict(zip(lists["other_endings"], arrays["other_counts"].tolist())))
+    class_names, empty = list(lists["class_names"]), list(lists["empty"])
+    return Listing(images, arrays["labels"], class_names, empty, others, lists["folders"], arrays["folder_times"])
+
+
+def _fits(arrays: dict, lists: dict) -> bool:
+    """Whether the arrays of a cache file have the types and lengths that belong together."""
+    files, classes, labels = len(lists["names"]), len(lists["class_names"]), arrays["labels"]
+    shapes = {
+        "labels": (files,), "stamps": (files, 2), "folder_times": (len(lists["folders"]),),
+        "other_counts": (len(lists["other_endings"]),),
+    }  # fmt: skip
+    types_fit = all(arrays[key].dtype == kind and arrays[key].shape == shapes[key] for key, kind in _ARRAYS.items())
+    return types_fit and (not files or (labels.min() >= 0 and labels.max() < classes))

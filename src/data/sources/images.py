@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
@@ -54,6 +55,14 @@ class Names(Sequence):
         encoded = [os.fsencode(name) for name in names]
         ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
         return cls(np.frombuffer(b"".join(encoded), np.uint8), ends)
+
+    @classmethod
+    def checked(cls, buffer: Optional[np.ndarray], ends: Optional[np.ndarray]) -> Optional["Names"]:
+        """What a file says that a list is; None where that cannot be."""
+        if buffer is None or ends is None or (buffer.dtype, ends.dtype, buffer.ndim, ends.ndim) != (np.uint8, np.int64, 1, 1):
+            return None
+        grows = not len(ends) or (ends[0] >= 0 and ends[-1] == len(buffer) and (ends[1:] >= ends[:-1]).all())
+        return cls(buffer, ends) if grows else None
 
     @classmethod
     def join(cls, parts: list) -> "Names":
