@@ -13,8 +13,8 @@ from . import device
 from .config import Config, build_config
 from .config.command_line import canonical_key
 from .data.datasets import open_evaluation_data
-from .data.index import index_of
 from .data.image_formats import to_rgb
+from .data.index import index_of
 from .data.preprocessing import Preprocessing
 from .data.scan import check_image
 from .data.sources.folder import FolderImages

@@ -21,9 +21,10 @@ from torch import nn
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER.parents[1])]
 
+from weights import AT_OWN_SIZE, digest, draw_images, draw_weights  # noqa: E402
+
 from src.networks.registry import find_model, list_models  # noqa: E402
 from src.weights.verification import import_torchvision  # noqa: E402
-from weights import AT_OWN_SIZE, digest, draw_images, draw_weights  # noqa: E402
 
 # What torchvision has no constructor for. Stage sizes, groups, width per group of its ResNet:
 LARGER = {

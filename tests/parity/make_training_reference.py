@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from make_reference import FOLDER, import_torchvision
 from torch import nn
-
 from training import (
     CURVE_FIRST_SEED,
     CURVE_NETWORK,

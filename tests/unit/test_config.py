@@ -54,7 +54,8 @@ def test_a_commands_help_and_command_line_have_its_own_keys_only(tmp_path):
     assert "--top_k" in help_text("eval") and "--top_k" not in help_text("train")
     with pytest.raises(UserError, match=r"top_k: belongs to eval\.py, not train\.py"):
         load_config(["--top_k", "3"], "train")
-    with pytest.raises(UserError, match=r"batch_size: belongs to export\.py, not train\.py; did you mean --per_batch_size\?"):
+    meant = r"batch_size: belongs to export\.py, not train\.py; did you mean --per_batch_size\?"
+    with pytest.raises(UserError, match=meant):
         load_config(["--batch_size", "3"], "train")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("top_k: 3\nbatch_size: 4\n")
