@@ -30,9 +30,11 @@ log = logging.getLogger("resnet_zoo")
 
 
 def _setting(value: Any) -> Any:
-    for item in value if isinstance(value, (list, tuple)) else [value]:
-        if not isinstance(item, (bool, int, float, str, type(None))):
-            raise ValueError("expected a number, a text, true or false, or a list of them")
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if len(items) > 1000 or any(isinstance(item, str) and len(item) > 4096 for item in items):
+        raise ValueError("a list or text that is too long")
+    if not all(isinstance(item, (bool, int, float, str, type(None))) for item in items):
+        raise ValueError("expected a number, a text, true or false, or a list of them")
     return value
 
 
@@ -157,14 +159,14 @@ def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
     """
     expected = {name: tuple(parameter.shape) for name, parameter in parameters_of(network).items()}
     actual = {name: tuple(parameter.shape) for name, parameter in checkpoint.weights.items()}
+    both = [name for name in expected if name in actual]
     differences = {
         "missing": [name for name in expected if name not in actual],
         "unknown": [name for name in actual if name not in expected],
         "of another shape": [
-            f"{name} {actual[name]} instead of {shape}"
-            for name, shape in expected.items()
-            if name in actual and actual[name] != shape
+            f"{name} {actual[name]} instead of {expected[name]}" for name in both if actual[name] != expected[name]
         ],
+        "no floating-point numbers": [name for name in both if not checkpoint.weights[name].is_floating_point()],
     }
     problems = [f"{len(names)} {kind} ({first_of(names)})" for kind, names in differences.items() if names]
     if problems:

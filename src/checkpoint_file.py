@@ -45,8 +45,9 @@ class Tensor:
     content: list
 
     def values(self) -> np.ndarray:
-        """The numbers, in memory of their own; those of bfloat16 as float32."""
-        joined = np.frombuffer(b"".join(self.content), "<u2" if self.dtype == "bfloat16" else self.dtype)
+        """The numbers, those of bfloat16 as float32; where they are in one piece, the array shares its memory."""
+        content = self.content[0] if len(self.content) == 1 else b"".join(self.content)
+        joined = np.frombuffer(content, "<u2" if self.dtype == "bfloat16" else self.dtype)
         if self.dtype == "bfloat16":  # the upper half of the same number's float32
             joined = (joined.astype(np.uint32) << 16).view(np.float32)
         return joined.reshape(self.shape)

@@ -20,7 +20,7 @@ LARGEST_SIDE = 1 << 14  # of an image, pixels
 MOST_CLASSES = 1 << 24
 LARGEST_BATCH = 2048  # of an .om: ATC, --dynamic_batch_size
 _LARGEST_DESCRIPTION = 64 << 20  # bytes
-_LARGEST_FLOAT32, _SMALLEST_FLOAT32 = 3.4e38, 1.2e-38
+_LARGEST_FLOAT32, _SMALLEST_FLOAT32 = 3.4028234e38, 1.5e-45
 
 
 def _any_text(value: Any) -> str:

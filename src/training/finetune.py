@@ -21,7 +21,7 @@ def start_from(network: nn.Cell, saved: Checkpoint) -> None:
     own = {parameter.name: parameter for parameter in network.get_parameters()}
     theirs = saved.weights.get("fc.weight")
     weight = own["fc.weight"]
-    if theirs is not None and theirs.shape[0] != weight.shape[0] and theirs.shape[1:] == weight.shape[1:]:
+    if theirs is not None and theirs.shape[1:] == weight.shape[1:] and theirs.shape[0] != weight.shape[0]:
         log.info("%s: the classifier of %d classes is replaced by a new one of %d", saved.path, len(theirs), len(weight))
         saved = replace(saved, weights={**saved.weights, **{name: own[name] for name in ("fc.weight", "fc.bias")}})
     checkpoint.load_into(network, saved)

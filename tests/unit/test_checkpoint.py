@@ -53,6 +53,14 @@ def test_a_checkpoint_of_another_network_is_refused(saved, name, classes, parts)
     assert all(part in str(error.value) for part in [str(saved), "does not fit", *parts])
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.int64, np.bool_, np.uint8])
+def test_integers_are_no_weights(network, tmp_path, kind):
+    values = {**checkpoint.weights_of(network), "fc.bias": np.ones(10, kind)}
+    ms.save_checkpoint([{"name": name, "data": ms.Tensor(each)} for name, each in values.items()], str(tmp_path / "a.ckpt"))
+    with pytest.raises(UserError, match="1 no floating-point numbers .fc.bias"):
+        checkpoint.load_into(create_model("resnet20", 10), checkpoint.load(tmp_path / "a.ckpt"))
+
+
 @pytest.mark.parametrize("damage", ["half", "last bytes", "empty", "text", "missing"])
 def test_truncated_and_foreign_files_are_refused(saved, damage):
     content = saved.read_bytes()
