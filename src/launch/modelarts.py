@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import stat
 import tempfile
 import threading
@@ -34,13 +35,10 @@ def cluster_defaults(environment: Mapping) -> dict:
         return {"rank_table": Path(table, "jobstart_hccl.json") if os.path.isdir(table) else Path(table)}
     found: dict = {}
     for option, variable in (("nnodes", "MA_NUM_HOSTS"), ("node_rank", "VC_TASK_INDEX"), ("device_num", "MA_NUM_GPUS")):
-        value = environment.get(variable, "")
-        if value and not value.isdigit():
-            raise UserError(f"{variable}: '{value}' in the environment is not a number")
-        if value:
-            found[option] = int(value)
+        if environment.get(variable):
+            found[option] = _number(environment, variable, 0)
     hosts = environment.get("VC_WORKER_HOSTS", "").split(",")
-    if hosts[0]:
+    if hosts[0] and found.get("nnodes") != 1:  # one server needs no address that others can reach
         found["master_addr"] = hosts[0].strip()
     return found
 
@@ -62,7 +60,7 @@ def copied(config: Config, results: bool = True) -> Iterator[Config]:
         yield config
         return
     local = _with_local_paths(config)
-    rank = _number("RANK_ID", 0)
+    rank = _number(os.environ, "RANK_ID", 0)
     jobs = [(key, getattr(config, key), target) for key, target in _sources(config) if getattr(config, key)]
     if jobs:
         _once(lambda: [_copy(key, url, target) for key, url, target in jobs], repr(jobs))
@@ -86,8 +84,8 @@ def _once(copy: Callable[[], Any], what: str) -> None:
     Raises:
         UserError: on all of them, where it failed or its process was killed.
     """
-    on_server = max(1, _number("RANK_SIZE", 1) // max(1, _number("MA_NUM_HOSTS", 1)))
-    size = _number("RESNET_ZOO_LOCAL_SIZE", on_server)
+    on_server = max(1, _number(os.environ, "RANK_SIZE", 1) // max(1, _number(os.environ, "MA_NUM_HOSTS", 1)))
+    size = _number(os.environ, "RESNET_ZOO_LOCAL_SIZE", on_server)
     job = os.environ.get("RESNET_ZOO_JOB") or os.environ.get("JOB_ID") or "job"
     digest = hashlib.sha256(f"{job} {what}".encode(errors="surrogateescape")).hexdigest()
     with _beating(), open(_private_folder() / digest, "a+", encoding="utf-8", errors="backslashreplace") as file:
@@ -127,9 +125,9 @@ def _private_folder() -> Path:
     return folder
 
 
-def _number(name: str, default: int) -> int:
-    value = os.environ.get(name) or str(default)
-    if not value.isdigit():
+def _number(environment: Mapping, name: str, default: int) -> int:
+    value = environment.get(name) or str(default)
+    if not re.fullmatch("[0-9]{1,9}", value):
         raise UserError(f"{name}: '{value}' in the environment is not a number")
     return int(value)
 

@@ -1,5 +1,6 @@
 """`python -m src.launch.rank_table`: checks, shows, makes and merges rank tables."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -20,10 +21,10 @@ def parse_devices(text: str) -> list:
     """'0-7' or '0,1,4-5' as a list of device numbers. Raises UserError."""
     devices: list = []
     for part in text.split(","):
-        first, separator, last = part.strip().partition("-")
-        if not first.isdigit() or (separator and not last.isdigit()):
+        match = re.fullmatch("([0-9]{1,4})(?:-([0-9]{1,4}))?", part.strip())
+        if not match:
             raise UserError(f"devices: '{text}' is not a list such as 0,1,2 or 0-7")
-        devices += range(int(first), int(last or first) + 1)
+        devices += range(int(match[1]), int(match[2] or match[1]) + 1)
     if not devices or len(set(devices)) != len(devices):
         raise UserError(f"devices: '{text}' names a device twice, or none")
     return devices

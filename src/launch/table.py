@@ -8,14 +8,18 @@ Reference: CANN, HCCL user guide, "rank table" for each product; MindSpore tutor
 
 import dataclasses
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, first_of
-from ..files import write_text
+from ..files import read_bounded, write_text
 from .table_rules import RING, kind, repeated, violations
 
+MAX_BYTES = 16 << 20  # more than 100,000 devices
+MAX_DEPTH = 16  # of lists and objects; a table has 6
+TOO_DEEP = f"has more than {MAX_DEPTH} levels of lists and objects"
 LEGACY_FIELDS = ("deploy_mode", "chip_info", "board_id", "para_plane_nic_location", "para_plane_nic_name")
 
 
@@ -78,17 +82,22 @@ def read_content(path: Path) -> dict:
     Raises:
         UserError: not there, not readable, not JSON, or a format that is not supported (which one, and what to do).
     """
+    if not os.path.exists(path):
+        raise UserError(f"rank table '{path}': no such file; python -m src.launch.rank_table make writes one")
+    data = read_bounded(path, MAX_BYTES, "rank table")
     try:
-        content = json.loads(path.read_text(encoding="utf-8").strip() or "{}")  # empty: nothing was written yet
-    except FileNotFoundError:
-        raise UserError(f"rank table '{path}': no such file; python -m src.launch.rank_table make writes one") from None
-    except OSError as error:
-        raise UserError(f"rank table '{path}': cannot be read: {error.strerror}") from None
+        content = json.loads(data.decode("utf-8").strip() or "{}")  # empty: nothing was written yet
     except UnicodeDecodeError:
         raise UserError(f"rank table '{path}': is not a text file") from None
     except json.JSONDecodeError as error:
         reason = f"is not JSON: {error.msg}, line {error.lineno} column {error.colno}"
         raise UserError(f"rank table '{path}': {reason}") from None
+    except RecursionError:
+        raise UserError(f"rank table '{path}': {TOO_DEEP}") from None
+    except ValueError:  # Python's limit for the digits of a number
+        raise UserError(f"rank table '{path}': has a number of several thousand digits") from None
+    if _is_deeper(content, MAX_DEPTH):
+        raise UserError(f"rank table '{path}': {TOO_DEEP}")
     if not isinstance(content, dict):
         raise UserError(f"rank table '{path}': must be an object {{...}}, is {kind(content)}")
     legacy = [field for field in LEGACY_FIELDS if field in content]
@@ -198,3 +207,12 @@ def _from_modelarts(content: dict) -> dict:
 
 def _objects(value: Any) -> list:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether lists and objects lie in each other more than `depth` levels deep."""
+    level = [value]
+    for _ in range(depth + 1):
+        containers = [item for item in level if isinstance(item, (dict, list))]
+        level = [inner for item in containers for inner in (item.values() if isinstance(item, dict) else item)]
+    return bool(containers)

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, Optional
 
 from ..errors import first_of
+from .job import shown
 
 VERSIONS = ("1.0", "1.2")
 RING = 4  # Ascend 910A: devices 0-3 and 4-7 of a server are two rings
 MAX_SERVER_ID = 64
 MAX_PORT = 65535
+MAX_DIGITS = 9
+MAX_SHOWN = 80  # characters of a wrong value
 
 
 def violations(content: dict) -> list:
@@ -22,10 +25,10 @@ def violations(content: dict) -> list:
     problems = []
     status, version = content.get("status"), content.get("version")
     if status != "completed":
-        said = "is missing" if status is None else f"is {status!r}"
+        said = "is missing" if status is None else f"is {_short(status)}"
         problems.append(f"status: {said}, must be 'completed'; whoever writes the table has not finished it")
-    if version not in VERSIONS:
-        said = "is missing" if version is None else f"is {version!r}"
+    if not isinstance(version, str) or version not in VERSIONS:
+        said = "is missing" if version is None else f"is {_short(version)}"
         problems.append(f"version: {said}, must be one of {', '.join(VERSIONS)}")
     servers = content.get("server_list")
     if not isinstance(servers, list) or not servers:
@@ -40,14 +43,12 @@ def violations(content: dict) -> list:
         if not isinstance(server, dict):
             problems.append(f"server_list[{position}]: must be an object, is {kind(server)}")
             continue
-        where = f"server {server['server_id']}" if _is_name(server.get("server_id")) else f"server_list[{position}]"
+        name = server.get("server_id")
+        where = f"server {name[:MAX_SERVER_ID]}" if _is_name(name) else f"server_list[{position}]"
         problems += _server_violations(server, where, version, len(servers) > 1, ranked, addresses)
     names = [server.get("server_id") for server in servers if isinstance(server, dict)]
-    problems += [f"server {name}: server_id: used {n} times" for name, n in repeated(names)]
-    problems += [
-        f"{', '.join(where for other, where in addresses if other == ip)}: device_ip: all have {ip}"
-        for ip, _ in repeated(ip for ip, _ in addresses)
-    ]
+    problems += [f"server {shown(name, MAX_SERVER_ID)}: server_id: used {n} times" for name, n in repeated(names)]
+    problems += [f"{places}: device_ip: all have {ip}" for ip, places in _shared(addresses)]
     problems += _rank_violations(ranked)
     if version == "1.2":
         problems += _super_pod_violations(content.get("super_pod_list"), [name for name in names if _is_name(name)])
@@ -116,10 +117,7 @@ def _device_violations(device: dict, version: Any, several: bool) -> list:
 def _rank_violations(ranked: list) -> list:
     """Ranks must be 0..n-1, and with several servers follow the dictionary order of server_id."""
     ranks = [rank for rank, _, _ in ranked]
-    problems = [
-        f"{', '.join(where for other, _, where in ranked if other == rank)}: rank_id: all have {rank}"
-        for rank, _ in repeated(ranks)
-    ]
+    problems = [f"{places}: rank_id: all have {rank}" for rank, places in _shared((r, where) for r, _, where in ranked)]
     missing = sorted(set(range(len(ranks))) - set(ranks))
     if missing:
         shown = first_of([str(rank) for rank in missing])
@@ -128,7 +126,7 @@ def _rank_violations(ranked: list) -> list:
     for (before, _), (name, where) in zip(in_order, in_order[1:]):
         if name < before:
             problems.append(
-                f"{where}: rank_id: lies behind those of server {before}; ranks must follow the dictionary order of "
+                f"{where}: rank_id: lies behind those of server {before[:MAX_SERVER_ID]}; ranks must follow the dictionary order of "
                 "server_id (python -m src.launch.rank_table merge renumbers)"
             )
             break
@@ -141,6 +139,7 @@ def _super_pod_violations(pods: Any, servers: list) -> list:
         return [f"super_pod_list: version 1.2 needs a list of super pods, is {kind(pods)}"]
     problems = []
     members: Counter = Counter()
+    known = dict.fromkeys(servers)
     for position, pod in enumerate(pods):
         fields = pod if isinstance(pod, dict) else {}
         name, listed = fields.get("super_pod_id"), fields.get("server_list")
@@ -151,11 +150,12 @@ def _super_pod_violations(pods: Any, servers: list) -> list:
             continue
         members.update(entry["server_id"] for entry in listed)
     for name in members:
-        if name not in servers:
-            problems.append(f"super_pod_list: server {name}: not in server_list")
-    for name in dict.fromkeys(servers):
+        if name not in known:
+            problems.append(f"super_pod_list: server {name[:MAX_SERVER_ID]}: not in server_list")
+    for name in known:
         if members[name] != 1:
-            problems.append(f"super_pod_list: server {name}: is in {members[name]} super pods, must be in one")
+            shown_name = name[:MAX_SERVER_ID]
+            problems.append(f"super_pod_list: server {shown_name}: is in {members[name]} super pods, must be in one")
     return problems
 
 
@@ -163,12 +163,20 @@ def repeated(values: Iterable) -> list:
     return [(value, n) for value, n in Counter(value for value in values if isinstance(value, (str, int))).items() if n > 1]
 
 
+def _shared(places: Iterable) -> list:
+    """Values that several places have, each with the first of these places; `places` are pairs of value and place."""
+    by_value: dict = {}
+    for value, where in places:
+        by_value.setdefault(value, []).append(where)
+    return [(value, first_of(found)) for value, found in by_value.items() if len(found) > 1]
+
+
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isdigit()
+    return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS
 
 
 def _is_port(value: Any) -> bool:
@@ -176,14 +184,22 @@ def _is_port(value: Any) -> bool:
 
 
 def _is_address(value: Any) -> bool:
+    if not isinstance(value, str) or not value.isprintable() or len(value) >= MAX_SERVER_ID:
+        return False  # ipaddress takes anything as the scope of an IPv6 address, behind its %
     try:
-        return isinstance(value, str) and bool(ipaddress.ip_address(value))
+        return bool(ipaddress.ip_address(value))
     except ValueError:
         return False
 
 
 def _shown(value: Any) -> str:
-    return "missing" if value is None else json.dumps(value, ensure_ascii=False)
+    if value is None or isinstance(value, (dict, list)):
+        return kind(value)
+    return shown(json.dumps(value, ensure_ascii=False), MAX_SHOWN)
+
+
+def _short(value: Any) -> str:
+    return kind(value) if isinstance(value, (dict, list)) else shown(repr(value), MAX_SHOWN)
 
 
 def kind(value: Any) -> str:

@@ -58,10 +58,11 @@ def test_multinode_train_takes_the_known_options(passed_on, tmp_path):
         "--nnodes=2", "--node_rank=1", "--master_addr=10.0.0.1", "--local_addr=10.0.0.2", "--device-list=0,1",
         "--batch_size=512",
     ]  # fmt: skip
-    arguments = passed_on("run_multinode_train.sh", "--data_path=my data", *given, "--rank_table", "t.json")
+    paths = ("--rank_table", "t.json", "--secret_file=s")
+    arguments = passed_on("run_multinode_train.sh", "--data_path=my data", *given, *paths)
     assert arguments == [
         "-m", "src.launch", "train.py", "--data_dir", f"{tmp_path}/my data", *given,
-        "--rank_table", f"{tmp_path}/t.json",
+        "--rank_table", f"{tmp_path}/t.json", "--secret_file", f"{tmp_path}/s",
     ]  # fmt: skip
     assert "--data_path: got no value; usage: bash scripts/run_multinode_train.sh" in passed_on(
         "run_multinode_train.sh", *given

@@ -236,5 +236,7 @@ def test_what_the_environment_says_of_the_servers(tmp_path):
     found = modelarts.cluster_defaults({"RANK_TABLE_FILE": str(tmp_path)})  # older images name the folder
     assert found == {"rank_table": tmp_path / "jobstart_hccl.json"}
     assert modelarts.cluster_defaults({}) == {}
-    with pytest.raises(UserError, match="MA_NUM_HOSTS: 'two'"):
-        modelarts.cluster_defaults({"MA_NUM_HOSTS": "two"})
+    assert modelarts.cluster_defaults({"MA_NUM_HOSTS": "1", "VC_WORKER_HOSTS": "w-0.job"}) == {"nnodes": 1}  # loopback
+    for wrong in ("two", "\u00b2", "9" * 5000):
+        with pytest.raises(UserError, match=f"MA_NUM_HOSTS: '{wrong}'"):
+            modelarts.cluster_defaults({"MA_NUM_HOSTS": wrong})
