@@ -23,7 +23,7 @@ from src.launch import command as launcher
 COMMANDS = sorted({(line, page) for path in [*ENGLISH, *OTHERS] for page, line in commands(path)})
 CONFIGURED = ("train.py", "eval.py", "export.py", "preprocess.py", "postprocess.py")
 # Programs that are not ours: their command lines are split into words, no more.
-OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "apt-get", "sudo"}
+OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "umask"}
 OTHER_MODULES = {"ais_bench", "pytest"}
 WRITTEN_BY_EXPORT = {"best.atc.sh"}
 INSTALLING = {
