@@ -14,6 +14,9 @@ struct ImageIndex {
   std::map<std::string, size_t> passed_over;  // ending, in small letters -> files that are no images by it
 };
 
+// Whether a file is looked at: by its ending, in large or small letters.
+bool IsImageName(const std::string& name);
+
 // Finds the images below a folder, at any depth; hidden files and folders count for nothing; `path` may be one image.
 // Throws AppError when there is no such folder or there are no images.
 ImageIndex FindImages(const std::filesystem::path& path);

@@ -15,11 +15,7 @@ struct Labels {
   std::string missing;       // why there are none
 };
 
-// From a label file, or, without one, from the class folders.
-// A label file is a JSON object {"image-name": label} in a file that ends in .json, or UTF-8 text with a line per image: its
-// name, then, behind the last tab, comma, semicolon or blank, its label; both may stand in double quotes. Where a line has
-// several separators, the first of tab, comma, semicolon and blank counts that leaves a class number or name. A first line
-// with a tab, comma or semicolon whose last field is no number and no class name is a header.
+// From a label file (see ReadLabelFile), or, without one, from the class folders.
 // A label is a class number or name. An image is looked up by its relative path, then, where no other image has the same, by
 // its file name.
 // Throws AppError for a label file that cannot be read, lacks an image or names a class that the network does not have.

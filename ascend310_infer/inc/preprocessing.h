@@ -11,7 +11,8 @@ namespace resnet_zoo {
 // The `preprocessing` of an export's .meta.json (src/data/preprocessing.py).
 struct Preprocessing {
   int height = 0, width = 0;  // of the centre crop, pixels
-  int resize = 0;             // pixels of the shorter side, or of both when `square`
+  int resize = 0;             // pixels of the shorter side, or of both when `square`; not used where there is a pair:
+  int resize_height = 0, resize_width = 0;  // the smallest size that covers both, or both when `square`; 0: no pair
   bool square = false;
   bool antialias = false;              // Pillow's bilinear filter instead of OpenCV's
   std::array<float, 3> mean{}, std{};  // red, green, blue; of pixels scaled to 0..1

@@ -1,3 +1,4 @@
+#include <array>
 #include <csetjmp>
 #include <cstring>
 #include <string>
@@ -52,6 +53,25 @@ struct Reader {
   Reader& operator=(const Reader&) = delete;
 };
 
+// The file, with the chunk that ends it where that alone is missing: all chunks before are whole and the image's data is
+// there.
+std::vector<uint8_t> WithEnd(const std::vector<uint8_t>& file) {
+  constexpr std::array<uint8_t, 12> kEnd = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
+  size_t at = 8;
+  bool has_data = false;
+  while (file.size() - at >= 12) {
+    const size_t length = size_t{file[at]} << 24 | size_t{file[at + 1]} << 16 | size_t{file[at + 2]} << 8 | file[at + 3];
+    if (std::memcmp(&file[at + 4], "IEND", 4) == 0 || length > file.size() - at - 12) return file;
+    has_data = has_data || std::memcmp(&file[at + 4], "IDAT", 4) == 0;
+    at += length + 12;
+  }
+  std::vector<uint8_t> bytes = file;
+  if (!has_data) return bytes;
+  bytes.resize(at);
+  bytes.insert(bytes.end(), kEnd.begin(), kEnd.end());
+  return bytes;
+}
+
 // The two functions below hold no object with a destructor, because an error jumps out of them.
 bool ReadHeader(Reader* reader) {
   if (setjmp(png_jmpbuf(reader->png))) return false;
@@ -79,7 +99,8 @@ bool ReadRows(Reader* reader, uint8_t** rows, size_t row_bytes) {
 
 }  // namespace
 
-Image DecodePng(const std::vector<uint8_t>& bytes) {
+Image DecodePng(const std::vector<uint8_t>& file) {
+  const std::vector<uint8_t> bytes = WithEnd(file);
   Reader reader(bytes);
   const auto fail = [&] { return AppError(std::string("cannot be decoded (") + reader.source.message + ")"); };
   if (!ReadHeader(&reader)) throw fail();

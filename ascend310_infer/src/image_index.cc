@@ -61,6 +61,8 @@ using Counts = std::unordered_map<std::string, int>;
 
 }  // namespace
 
+bool IsImageName(const std::string& name) { return IsImage(Ending(name)); }
+
 ImageIndex FindImages(const fs::path& path) {
   std::error_code error;
   ImageIndex index;

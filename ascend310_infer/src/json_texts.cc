@@ -42,8 +42,12 @@ std::string Text(const Json& value, const char* key) {
 
 // Empty where there is no such member, or null.
 std::string OptionalText(const Json& json, const char* key) {
+  constexpr size_t kLongest = 4096;
   const Json& value = Member(json, key);
-  return value.is_null() ? std::string() : Text(value, key);
+  std::string text = value.is_null() ? std::string() : Text(value, key);
+  if (text.size() > 4 * kLongest)
+    throw AppError(std::string(key) + " is longer than " + std::to_string(kLongest) + " letters");
+  return text;
 }
 
 std::array<float, 3> PerChannel(const Json& value, const char* key, bool positive) {
@@ -52,8 +56,9 @@ std::array<float, 3> PerChannel(const Json& value, const char* key, bool positiv
   for (size_t i = 0; good && i < numbers.size(); ++i) {
     good = value[i].is_number();
     if (!good) break;
-    numbers[i] = static_cast<float>(value[i].get<double>());
-    good = std::isfinite(numbers[i]) && (!positive || numbers[i] > 0);
+    const auto number = value[i].get<double>();
+    good = std::abs(number) <= 3.4e38 && (!positive || number >= 1.2e-38);  // normal numbers of float32
+    if (good) numbers[i] = static_cast<float>(number);
   }
   if (!good) throw AppError(std::string(key) + " must be three " + (positive ? "positive " : "") + "numbers");
   return numbers;
@@ -66,11 +71,20 @@ Preprocessing ParsePreprocessing(const Json& json) {
   if (!size.is_array() || size.size() != 2) throw AppError("image_size must be [height, width]");
   result.height = Integer(size[0], "image_size", kLargestSide);
   result.width = Integer(size[1], "image_size", kLargestSide);
-  result.resize = Integer(Member(json, "resize"), "resize", kLargestSide);
+  const Json& resize = Member(json, "resize");
+  const bool pair = resize.is_array() && resize.size() == 2;  // height and width, for crops that are not square
+  if (pair) {
+    result.resize_height = Integer(resize[0], "resize", kLargestSide);
+    result.resize_width = Integer(resize[1], "resize", kLargestSide);
+  } else {
+    result.resize = Integer(resize, "resize", kLargestSide);
+  }
   const Json& mode = Member(json, "resize_mode");
   if (mode != "shorter" && mode != "square") throw AppError("resize_mode must be shorter or square");
   result.square = mode == "square";
-  if (result.resize < std::max(result.height, result.width)) throw AppError("resize must not be smaller than image_size");
+  const bool too_small = pair ? result.resize_height < result.height || result.resize_width < result.width
+                              : result.resize < std::max(result.height, result.width);
+  if (too_small) throw AppError("resize must not be smaller than image_size");
   const Json& antialias = Member(json, "antialias");
   if (!antialias.is_boolean()) throw AppError("antialias must be true or false");
   result.antialias = antialias.get<bool>();

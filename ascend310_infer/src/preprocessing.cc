@@ -25,6 +25,30 @@ int ScaledSide(int side, int shorter, const Preprocessing& preprocessing) {
   return static_cast<int>(scaled);
 }
 
+struct Size {
+  int width, height;
+};
+
+// The smallest size with the image's shape that covers the pair; the side that is longer than it must be is rounded down.
+Size CoveringSize(const Image& image, const Preprocessing& preprocessing) {
+  const int64_t width = image.width, height = image.height;
+  const int64_t pair_width = preprocessing.resize_width, pair_height = preprocessing.resize_height;
+  const bool by_height = pair_height * width >= pair_width * height;
+  const int64_t other = by_height ? pair_height * width / height : pair_width * height / width;
+  if (other > static_cast<int64_t>(kLargestSide)) throw AppError("is too narrow to be resized");
+  if (by_height) return {static_cast<int>(other), preprocessing.resize_height};
+  return {preprocessing.resize_width, static_cast<int>(other)};
+}
+
+Size ScaledSize(const Image& image, const Preprocessing& preprocessing) {
+  const bool pair = preprocessing.resize_height != 0;
+  if (preprocessing.square && pair) return {preprocessing.resize_width, preprocessing.resize_height};
+  if (preprocessing.square) return {preprocessing.resize, preprocessing.resize};
+  if (pair) return CoveringSize(image, preprocessing);
+  const int shorter = std::min(image.width, image.height);
+  return {ScaledSide(image.width, shorter, preprocessing), ScaledSide(image.height, shorter, preprocessing)};
+}
+
 // Pillow's callers round half to even, MindSpore rounds down.
 int Offset(int size, int crop, bool antialias) {
   return antialias ? static_cast<int>(std::nearbyint((size - crop) / 2.0)) : (size - crop) / 2;
@@ -33,9 +57,7 @@ int Offset(int size, int crop, bool antialias) {
 }  // namespace
 
 void ResizeAndCrop(const Image& image, const Preprocessing& preprocessing, uint8_t* crop) {
-  const int shorter = std::min(image.width, image.height);
-  const int width = preprocessing.square ? preprocessing.resize : ScaledSide(image.width, shorter, preprocessing);
-  const int height = preprocessing.square ? preprocessing.resize : ScaledSide(image.height, shorter, preprocessing);
+  const auto [width, height] = ScaledSize(image, preprocessing);
   const Window window{Offset(width, preprocessing.width, preprocessing.antialias),
                       Offset(height, preprocessing.height, preprocessing.antialias), preprocessing.width,
                       preprocessing.height};

@@ -1,6 +1,7 @@
 // Prints what the network would see: for the comparison with src/data/pipeline.py.
-// Usage: crop_image HEIGHT WIDTH RESIZE shorter|square sampling|averaging FILE...
+// Usage: crop_image HEIGHT WIDTH RESIZE|HEIGHTxWIDTH shorter|square sampling|averaging FILE...
 // Writes for every file, to standard output, one byte 1 and the crop (HEIGHT * WIDTH * 3 bytes), or one byte 0.
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -17,7 +18,11 @@ int Run(int argc, char** argv) {
   Preprocessing preprocessing;
   preprocessing.height = std::atoi(argv[1]);
   preprocessing.width = std::atoi(argv[2]);
-  preprocessing.resize = std::atoi(argv[3]);
+  // A number, or height and width as in 64x48.
+  if (std::sscanf(argv[3], "%dx%d", &preprocessing.resize_height, &preprocessing.resize_width) != 2) {
+    preprocessing.resize_height = 0;
+    preprocessing.resize = std::atoi(argv[3]);
+  }
   preprocessing.square = argv[4] == std::string("square");
   preprocessing.antialias = argv[5] == std::string("averaging");
   std::vector<uint8_t> crop(static_cast<size_t>(preprocessing.height * preprocessing.width * 3));

@@ -38,7 +38,11 @@ int Run(int argc, char** argv) {
   Print("output", meta.output);
   const Preprocessing& preprocessing = meta.preprocessing;
   Print("image_size", std::vector<int>{preprocessing.height, preprocessing.width});
-  Print("resize", std::to_string(preprocessing.resize));
+  if (preprocessing.resize_height) {
+    Print("resize", std::vector<int>{preprocessing.resize_height, preprocessing.resize_width});
+  } else {
+    Print("resize", std::to_string(preprocessing.resize));
+  }
   Print("resize_mode", std::string(preprocessing.square ? "square" : "shorter"));
   Print("antialias", std::string(preprocessing.antialias ? "True" : "False"));
   Print("mean", preprocessing.mean);

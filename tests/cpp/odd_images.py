@@ -220,6 +220,11 @@ def others() -> dict:
     files["jpeg_strip"] = saved(Image.fromarray(photo(300, 7, 1)), "JPEG")
     for mode in ("RGB", "RGBA", "L", "LA", "1", "P", "P16", "P2", "I;16"):
         files[f"png_{mode}"] = saved(images[mode], "PNG")
+    files["png_without_end"] = files["png_RGB"][:-12]
+    files["png_with_half_an_end"] = files["png_RGB"][:-5]
+    last = files["jpeg_progressive"].rindex(b"\xff\xda")
+    scans = 100 * files["jpeg_progressive"][last:-2]
+    files["jpeg_of_many_scans"] = files["jpeg_progressive"][:last] + scans + b"\xff\xd9"
     files["png_transparent_color"] = saved(images["RGB"], "PNG", transparency=(1, 2, 3))
     for mode in ("RGB", "RGBA", "L", "P"):
         files[f"webp_{mode}"] = saved(images[mode], "WEBP", quality=75)
@@ -258,7 +263,7 @@ def refused() -> dict:
                           ("bmp_rle", bmps()["bmp_rle8"])):  # fmt: skip
         files[f"cut_{name}"] = (content if name == "tiff" else content[: len(content) * 2 // 3], "")
     png = saved(images["RGB"], "PNG")
-    files["png_without_end"] = (png[:-12], "the data ends too early")
+    files["png_cut_in_its_last_data"] = (png[:-18], "the data ends too early")
     for name, size in (("png_of_a_million_columns", (1_000_000, 1)), ("png_of_179_million_pixels", (13378, 13378))):
         files[name] = (b"".join([png[:16], struct.pack(">II", *size), png[24:29],
                                  struct.pack(">I", zlib.crc32(b"IHDR" + struct.pack(">II", *size) + png[24:29])),

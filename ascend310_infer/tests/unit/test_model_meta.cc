@@ -1,6 +1,7 @@
 #include "model_meta.h"
 
 #include "files.h"
+#include "json_texts.h"
 #include "scratch.h"
 #include "sha256.h"
 
@@ -42,6 +43,21 @@ TEST_CASE_FIXTURE(Scratch, "every field of a description is read") {
   CHECK(meta.preprocessing.antialias);
   CHECK(meta.preprocessing.mean[1] == 0.2F);
   CHECK(meta.preprocessing.std[2] == 3);
+}
+
+TEST_CASE("the resize of a crop that is not square may be a pair") {
+  const auto parse = [](const std::string& resize) {
+    std::string text = Description("00"), digest;
+    text.replace(text.find("\"resize\": 28"), 12, "\"resize\": " + resize);
+    return ParseMetaJson({text.begin(), text.end()}, &digest).preprocessing;
+  };
+  CHECK(parse("[18, 27]").resize_height == 18);
+  CHECK(parse("[18, 27]").resize_width == 27);
+  CHECK(parse("28").resize_height == 0);
+  CHECK_REFUSED(parse("[18, 23]"), "resize must not be smaller");
+  CHECK_REFUSED(parse("[15, 27]"), "resize must not be smaller");
+  CHECK_REFUSED(parse("[18]"), "resize must be a whole number");
+  CHECK_REFUSED(parse("[18, \"27\"]"), "resize must be a whole number");
 }
 
 TEST_CASE_FIXTURE(Scratch, "what describes no usable model is refused") {

@@ -12,4 +12,21 @@ TEST_CASE("a strip that would become too long is refused") {
   CHECK_REFUSED(ResizeAndCrop(strip, preprocessing, crop.data()), "is too narrow");
 }
 
+TEST_CASE("a crop that is not square gets its share of both directions") {
+  Preprocessing preprocessing;
+  preprocessing.height = 24;
+  preprocessing.width = 56;
+  preprocessing.resize_height = 27;
+  preprocessing.resize_width = 64;
+  // Columns rise from 0 by one: of 140 columns and 60 rows, 64 x 27 cover all but a row and a half at most.
+  Image image{140, 60, {}};
+  for (int y = 0; y < 60; ++y) {
+    for (int x = 0; x < 140; ++x) image.pixels.insert(image.pixels.end(), 3, static_cast<uint8_t>(x));
+  }
+  std::vector<uint8_t> crop(24 * 56 * 3);
+  ResizeAndCrop(image, preprocessing, crop.data());
+  CHECK(crop.front() <= 10);  // 4 of 64 columns are cut on each side: 4 / 64 * 140 is 9
+  CHECK(crop.back() >= 129);
+}
+
 }  // namespace resnet_zoo
