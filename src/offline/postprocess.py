@@ -17,7 +17,7 @@ from ..files import write_text
 from ..log import log
 from .description import description_of
 from .labels import labelled_images
-from .names import result_names
+from .result_names import result_names
 from .results import ResultFolder, open_results, read_logits, usual_length
 
 TOP = 5

@@ -21,7 +21,7 @@ from ..formats.aipp import FORMATS, input_of, to_yuv420sp
 from ..log import log
 from ..model_info import ModelInfo, meta_path
 from .description import description_of
-from .names import result_names
+from .result_names import result_names
 
 _BATCH = 32  # images; more would not be faster
 
