@@ -28,7 +28,7 @@ def evaluate(arguments: list[str]) -> int:
     """Evaluates a checkpoint, an export or weights of PyTorch, or classifies single images."""
     config, _ = _start(arguments, "eval")
 
-    from .evaluation.run import run
+    from .evaluation.model_files import run
     from .launch import modelarts
 
     with modelarts.copied(config, results=False) as config:

@@ -22,10 +22,10 @@ from .data.sources.images import Images, Names
 from .data.sources.lists import index_unlabelled
 from .errors import UserError
 from .evaluation.evaluate import classified_batches, evaluate
+from .evaluation.model_files import labels_for
 from .evaluation.predict import top_classes
-from .evaluation.run import labels_for
 from .formats.classifier import Classifier, LoadedClassifier, in_batches_of
-from .formats.load import load_classifier
+from .formats.opening import load_classifier
 from .log import log
 from .models.create import create_model
 

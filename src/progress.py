@@ -5,6 +5,7 @@ import faulthandler
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from tqdm import tqdm
@@ -13,9 +14,9 @@ VARIABLE = "RESNET_ZOO_HEARTBEAT"  # names the file; set by the launcher, one fo
 _beats = 0
 
 
-def bar(*args: Any, **kwargs: Any) -> tqdm:
+def bar(iterable: Iterable[Any] = (), **kwargs: Any) -> "tqdm[Any]":
     """tqdm's progress bar, where the output for people is a terminal."""
-    return tqdm(*args, disable=not sys.stderr.isatty(), **kwargs)
+    return tqdm(iterable, disable=not sys.stderr.isatty(), **kwargs)
 
 
 def beat() -> None:

@@ -9,7 +9,6 @@ benchmarks/scan.py measures the cost per million files.
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import UserError
-from ..progress import beat
+from ..progress import bar, beat
 from .cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
 from .image_formats import RULE, find_problem
 from .index import ImageIndex
@@ -131,7 +129,7 @@ def _report(index: ImageIndex, problems: dict) -> str:
 
 def _check_all(images: FolderImages, rows: np.ndarray, scan: str, workers: int) -> list:
     problems: list = []
-    progress = tqdm(total=len(rows), desc=f"checking images ({scan})", unit="img", disable=not sys.stderr.isatty())
+    progress = bar(total=len(rows), desc=f"checking images ({scan})", unit="img")
     # Fresh processes, because forking one whose MindSpore threads run can hang.
     several = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if len(rows) > _CHUNK and workers > 1 else None
     with progress, several or contextlib.nullcontext():

@@ -1,10 +1,8 @@
 """Runs a classifier over a data set."""
 
-import sys
 import time
 
 import numpy as np
-from tqdm import tqdm
 
 from ..data.index import ImageIndex
 from ..data.pipeline import eval_pipeline, read_batches
@@ -13,7 +11,7 @@ from ..distributed.communication import all_reduce_sum, together
 from ..distributed.group import ALONE, Group
 from ..formats.classifier import Classifier, fill_up
 from ..model_info import Preprocessing
-from ..progress import beat
+from ..progress import bar, beat
 from .metrics import Counts
 
 
@@ -70,7 +68,7 @@ def classified_batches(classify, index: ImageIndex, preprocessing: Preprocessing
     if not len(index):  # there are fewer images than processes
         return
     batch_size = min(batch_size, len(index))
-    progress = tqdm(total=len(index), unit="img", leave=False, disable=not sys.stderr.isatty())
+    progress = bar(total=len(index), unit="img", leave=False)
     with progress, naming_bad_images(index):
         for images, labels in read_batches(eval_pipeline(index, preprocessing, batch_size, workers)):
             # The last batch is filled up, because another shape would be compiled anew, and its surplus cut off again.

@@ -15,17 +15,17 @@ from ..data.index import ImageIndex
 from ..data.preprocessing import preprocessing_for
 from ..device import worker_count
 from ..errors import UserError
-from ..evaluation.run import labels_for
+from ..evaluation.model_files import labels_for
 from ..files import is_utf8, replacing
 from ..formats.aipp import input_of
 from ..formats.air import write_air
 from ..formats.classifier import Classifier, LoadedClassifier, in_batches_of
 from ..formats.fold import prepare_for_inference
 from ..formats.keyfile import ENCRYPTION, read_key
-from ..formats.load import restore_network
 from ..formats.mindir import open_mindir, write_mindir
 from ..formats.om import check_om_options, write_om
 from ..formats.onnx import open_onnx, write_onnx
+from ..formats.opening import restore_network
 from ..formats.quantize import quantize
 from ..log import log
 from ..model_info import ModelInfo, Origin, Preprocessing, Quantization, TensorInfo, write_meta

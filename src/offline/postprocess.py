@@ -1,12 +1,10 @@
 """Result files to accuracy: every image that has a label counts, whether its result can be used or not."""
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from ..config import Config
 from ..data.index import ImageIndex, check_label_range
@@ -15,9 +13,10 @@ from ..errors import UserError
 from ..evaluation.metrics import label_ranks
 from ..files import write_text
 from ..log import log
+from ..progress import bar
 from .description import description_of
 from .labels import labelled_images
-from .names import result_names
+from .result_names import result_names
 from .results import ResultFolder, open_results, read_logits, usual_length
 
 TOP = 5
@@ -72,7 +71,7 @@ def _read_all(results: ResultFolder, index: ImageIndex, names: list, class_count
     predicted = np.full(len(index), -1)
     problems, used = [], Counter()
     known = set(names)
-    for i, name in enumerate(tqdm(names, unit="img", leave=False, disable=not sys.stderr.isatty())):
+    for i, name in enumerate(bar(names, unit="img", leave=False)):
         short = name.partition(".")[0]  # ais_bench cuts names at their first dot
         file = results.files.get(name) or (results.files.get(short) if short not in known else None)
         if not file:

@@ -1,12 +1,10 @@
 """Images to .bin files: what a network's file takes as input, one file per image, without a header."""
 
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from ..config import Config
 from ..data.pipeline import eval_pipeline, pixel_pipeline, read_batches
@@ -20,8 +18,9 @@ from ..files import replacing, write_text
 from ..formats.aipp import FORMATS, input_of, to_yuv420sp
 from ..log import log
 from ..model_info import ModelInfo, meta_path
+from ..progress import bar
 from .description import description_of
-from .names import result_names
+from .result_names import result_names
 
 _BATCH = 32  # images; more would not be faster
 
@@ -59,7 +58,7 @@ def preprocess(config: Config) -> int:
         "preprocessing": preprocessing.to_dict(),
         "files": {f"{names[file]}.bin": file for file in index.files},
     }
-    progress = tqdm(total=len(index), unit="img", disable=not sys.stderr.isatty())
+    progress = bar(total=len(index), unit="img")
     files = iter(index.files)
     with replacing(target) as work, progress, naming_bad_images(index), ThreadPoolExecutor(workers) as pool:
         work.mkdir()

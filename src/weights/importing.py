@@ -13,8 +13,7 @@ from ..errors import UserError, first_of
 from ..model_info import ModelInfo, Source, file_digest
 from ..models.create import create_model
 from ..networks.registry import canonical_name, find_model
-from .files import WeightFile, find_weights, read_weight_file
-from .names import (
+from .parameter_names import (
     EPSILON_DIFFERENCE,
     find_padding,
     has_larger_epsilon,
@@ -26,6 +25,7 @@ from .names import (
     split_group,
     without_wrappers,
 )
+from .reading import WeightFile, find_weights, read_weight_file
 from .torch_tensors import StoredTensor
 
 log = logging.getLogger("resnet_zoo")

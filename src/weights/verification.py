@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import UserError, first_line
 from ..model_info import ModelInfo
 from ..networks.registry import find_model
-from .files import find_weights, read_weight_file
-from .names import our_name
+from .parameter_names import our_name
+from .reading import find_weights, read_weight_file
 from .writing import network_with
 
 log = logging.getLogger("resnet_zoo")

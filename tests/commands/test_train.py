@@ -16,7 +16,7 @@ from src import checkpoint
 from src.config import build_config, load_config
 from src.data.preprocessing import preprocessing_for
 from src.data.sources.folder import index_folder
-from src.formats.load import restore_network
+from src.formats.opening import restore_network
 from src.models.create import create_model
 
 

@@ -7,18 +7,16 @@ A record has `image` (bytes of the file), `label` (int32) and `name` (string), f
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
-from tqdm import tqdm
 
 from ...errors import UserError, first_line
 from ...files import is_utf8, write_text
 from ...model_info import file_digest
-from ...progress import beat
+from ...progress import bar, beat
 from ..cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json, write_arrays
 from ..index import ImageIndex, index_of
 from .images import Images, Names
@@ -97,7 +95,7 @@ class MindRecordImages(Images):
         cache_file = cache_path(cache_dir, "checksums", self.root) if cache_dir else None
         known = unpack_json(load_arrays(cache_file, ("checked",)).get("checked", pack_json({}))) if cache_file else {}
         checked = {}
-        for file in tqdm(self.manifest.files, desc="checksums", unit="file", disable=not sys.stderr.isatty()):
+        for file in bar(self.manifest.files, desc="checksums", unit="file"):
             path = self.root / file.name
             stamp = [file.sha256, path.stat().st_mtime_ns]
             if known.get(file.name) != stamp and file_digest(path) != file.sha256:
@@ -205,7 +203,7 @@ def _write_records(index: ImageIndex, path: Path, shards: int) -> list:
     try:
         writer = FileWriter(str(path), shard_num=shards)
         writer.add_schema({"image": {"type": "bytes"}, "label": {"type": "int32"}, "name": {"type": "string"}}, "images")
-        for position in tqdm(range(len(index)), desc="writing", unit="img", disable=not sys.stderr.isatty()):
+        for position in bar(range(len(index)), desc="writing", unit="img"):
             content = index.read(position).tobytes()
             digests.append((hashlib.sha256(content).digest(), len(content)))
             records.append({"image": content, "label": int(index.labels[position]), "name": index.name(position)})

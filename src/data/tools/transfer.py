@@ -7,15 +7,13 @@ import logging
 import os
 import shutil
 import stat
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
-from tqdm import tqdm
-
 from ...errors import UserError
 from ...files import owning, work_folder, write_text
+from ...progress import bar
 from ..sources.folder import PLAN
 
 log = logging.getLogger("resnet_zoo")
@@ -88,7 +86,7 @@ def carry_out(plan: Plan, output: Path) -> int:
             for name, text in plan.texts.items():
                 write_text(output / name, text)
             with work_folder(output) as work:
-                for source, target in tqdm(pending, unit="img", disable=not sys.stderr.isatty()):
+                for source, target in bar(pending, unit="img"):
                     _make_folder(target.parent, output)
                     _transfer(source, target, plan.mode, work)
             os.sync()

@@ -26,7 +26,7 @@ from torch_writer import (
 
 from conftest import ROOT
 from src.errors import UserError
-from src.weights.files import read_weight_file
+from src.weights.reading import read_weight_file
 from src.weights.torch_files import read_torch
 
 STORAGES = {"0": np.arange(6, dtype="<f4").tobytes()}

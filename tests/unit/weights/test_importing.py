@@ -12,7 +12,7 @@ from torch_writer import write_state
 
 from src import checkpoint
 from src.config import build_config
-from src.formats.load import load_classifier
+from src.formats.opening import load_classifier
 from src.models.create import create_model
 from src.networks import registry
 from src.networks.registry import find_model

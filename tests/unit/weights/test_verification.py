@@ -9,7 +9,7 @@ from peers import cadene
 from torch_writer import write_state
 
 from src.config import build_config
-from src.formats.load import load_classifier
+from src.formats.opening import load_classifier
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="PyTorch is installed here")

@@ -2,7 +2,7 @@ import pytest
 from cases import STATE, assert_holds, convert, shapes_of
 from torch_writer import write_state
 
-from src.weights.names import find_padding, is_training_state, our_name, split_group
+from src.weights.parameter_names import find_padding, is_training_state, our_name, split_group
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module.module.", "model."])

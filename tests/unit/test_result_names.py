@@ -1,7 +1,7 @@
 import pytest
 
 from src.errors import UserError
-from src.offline.names import result_names
+from src.offline.result_names import result_names
 
 
 @pytest.mark.parametrize(

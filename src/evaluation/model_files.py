@@ -13,7 +13,7 @@ from ..distributed.group import ALONE, Group
 from ..errors import UserError
 from ..files import write_text
 from ..formats.classifier import LoadedClassifier
-from ..formats.load import load_classifier
+from ..formats.opening import load_classifier
 from ..log import log
 from .evaluate import evaluate, report_lines
 from .predict import predict
