@@ -32,7 +32,7 @@ from src.formats.graph_file import check_file
 from src.formats.onnx import open_onnx
 from src.launch.table import load_table, make_content
 from src.model_info import describe, file_digest
-from src.weights.files import read_weight_file
+from src.weights.reading import read_weight_file
 
 sys.path.append(str(ROOT / "tests/unit/weights"))
 from torch_writer import (  # noqa: E402
