@@ -19,6 +19,7 @@ import re
 import stat
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Optional
 
@@ -112,6 +113,8 @@ def decode(content: bytes) -> Image.Image:
     """The RGB pixels of an image file. Raises ImageError where it cannot be used."""
     image = _open(io.BytesIO(content))
     _check_scans(image, content)
+    if image.format == "PNG":
+        _check_png(content)
     image = _loaded(image)
     image.info.pop("transparency", None)  # of palettes; Pillow would warn that it is lost
     return to_rgb(image)
@@ -148,6 +151,9 @@ def _check(file: BinaryIO, whole: bool) -> None:
         _check_scans(image, file.read(length))
         # JPEG may decode at 1/8 of its size: all its data is read, but less is computed.
         image.draft("RGB", (max(image.width // 8, 1), max(image.height // 8, 1)))
+    if whole and image.format == "PNG":
+        file.seek(0)
+        _check_png(file.read())
     if whole:
         _loaded(image)
 
@@ -266,6 +272,21 @@ def _is_ordinary_jpeg(content: bytes) -> bool:
             sizes_fit = 0 < width <= MOST_PER_SIDE and 0 < height <= MOST_PER_SIDE and width * height <= MOST_PIXELS
             return bits == 8 and components in (1, 3) and sizes_fit
     return False
+
+
+def _check_png(content: bytes) -> None:
+    """Checks the names of a PNG file's chunks and the checksums of the critical ones, as libpng does; Pillow leaves gaps."""
+    place = 8
+    while place + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        end = place + 8 + length
+        if not kind.isalpha():
+            raise ImageError("cannot be decoded (damaged between its chunks)")
+        if kind[:1].isupper() and zlib.crc32(content[place + 4 : end]).to_bytes(4, "big") != content[end : end + 4]:
+            raise ImageError(f"cannot be decoded (a wrong checksum in its chunk {kind.decode('latin-1')!r})")
+        if kind == b"IEND":
+            return
+        place = end + 4
 
 
 def _is_ordinary_png(content: bytes) -> bool:

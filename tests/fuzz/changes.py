@@ -140,15 +140,19 @@ def as_message(draw, kind, seeds: list):
     for _ in range(draw(st.integers(1, 3))):
         part = message
         while True:
-            inner = [value for field, value in part.ListFields() if field.message_type]
+            inner = [value for field, value in part.ListFields() if field.message_type and not _is_map(field)]
             flat = [item for value in inner for item in (value if hasattr(value, "add") else [value])]
             if not flat or draw(st.integers(0, 4)) == 0:
                 break
             part = flat[draw(PLACES) % len(flat)]
-        field = draw(st.sampled_from(list(part.DESCRIPTOR.fields)))
-        _change(draw, part, field)
+        plain = [field for field in part.DESCRIPTOR.fields if not _is_map(field)]
+        _change(draw, part, draw(st.sampled_from(plain)))
     content = message.SerializePartialToString()
     return edited(content, draw(EDITS)) if draw(st.integers(0, 5)) == 0 else content
+
+
+def _is_map(field) -> bool:
+    return bool(field.message_type and field.message_type.GetOptions().map_entry)
 
 
 def _change(draw, part, field) -> None:
@@ -167,7 +171,7 @@ def _change(draw, part, field) -> None:
                 value.extend([drawn] * draw(st.integers(1, 5)))
             else:
                 setattr(part, field.name, drawn)
-        except (ValueError, TypeError, UnicodeError):
+        except (ValueError, TypeError, OverflowError):
             part.ClearField(field.name)  # what a message of this kind cannot hold
 
 

@@ -15,6 +15,7 @@ from changes import as_bytes, as_json, as_message, as_yaml, json_bytes
 from checkpoints import described, message
 from descriptions import DESCRIPTION, RUN
 from hypothesis import strategies as st
+from mindspore.dataset import vision
 from mindspore.train.checkpoint_pb2 import Checkpoint
 from mindspore.train.mind_ir_pb2 import ModelProto
 from onnx import TensorProto, helper, numpy_helper
@@ -24,9 +25,11 @@ from conftest import ROOT, write_image
 from src import checkpoint
 from src.config import load_config
 from src.data import cache
+from src.data.image_formats import decode, for_mindspore
 from src.data.scan import check_image
 from src.data.sources.label_files import read_labels
 from src.data.sources.mindrecord import index_mindrecord
+from src.errors import UserError
 from src.formats.check_mindir import check_mindir
 from src.formats.graph_file import check_file
 from src.formats.onnx import open_onnx
@@ -262,7 +265,17 @@ def images(folder: Path) -> Reader:
         content = io.BytesIO()
         (Image.fromarray(np.zeros((9, 9), np.uint16)) if mode == "I;16" else pixels.convert(mode)).save(content, "PNG")
         seeds.append(content.getvalue())
-    return Reader(path, as_bytes(seeds), lambda: [check_image(str(path), scan) for scan in ("headers", "full")])
+
+    def read() -> None:
+        """What the whole check accepts, both decoders read, and to the same size."""
+        problem = [check_image(str(path), scan) for scan in ("headers", "full")][1]
+        if problem:
+            raise UserError(problem)
+        content = path.read_bytes()
+        theirs = vision.Decode()(np.frombuffer(for_mindspore(content), np.uint8))
+        assert theirs.shape[1::-1] == decode(content).size
+
+    return Reader(path, as_bytes(seeds), read)
 
 
 READERS: dict[str, Callable[[Path], Reader]] = {

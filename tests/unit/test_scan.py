@@ -16,12 +16,18 @@ def break_files(root) -> dict:
     photo = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 90, 3), np.uint8)).save(photo, "JPEG")
     content = photo.getvalue()
+    picture = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8)).save(picture, "PNG")
+    pixels = picture.getvalue()  # ends in the checksum of the pixels and a chunk of 12 bytes
+    changed = pixels[:-13] + bytes([pixels[-13] ^ 1]) + pixels[-12:]
     broken = {
         "half.jpg": (content[: len(content) // 2], "truncated"),
         "no_end.jpg": (content[:-10], "truncated"),
         "header.jpg": (content[:300], ""),
         "text.JPEG": (b"this is not an image", "is not an image"),
         "empty.png": (b"", "is empty"),
+        "checksum.png": (changed, "wrong checksum in its chunk 'IDAT'"),
+        "chunks.png": (pixels[:-12] + b"\0\0\0\0\1\2\3\4abcd" + pixels[-12:], "between its chunks"),
     }
     for name, (data, _) in broken.items():
         (root / "red" / name).write_bytes(data)
@@ -47,13 +53,13 @@ def test_a_headers_scan_finds_those_that_end_the_process(data_set, tmp_path):
     expected = break_files(data_set / "train")
     index = index_folder(data_set / "train")
     found = names_of(index, scan.find_problems(index, "headers", tmp_path, workers=1))
-    assert set(found) == set(expected) - {"half.jpg", "no_end.jpg"}  # their data is cut, their headers are whole
+    assert set(found) == set(expected) - {"half.jpg", "no_end.jpg", "checksum.png", "chunks.png"}  # their headers are whole
 
 
 def test_stop_lists_all_and_skip_leaves_them_out(data_set, tmp_path):
     break_files(data_set / "train")
     index = index_folder(data_set / "train")
-    with pytest.raises(UserError, match="7 of 25 images cannot be decoded.*--bad_images skip"):
+    with pytest.raises(UserError, match="9 of 27 images cannot be decoded.*--bad_images skip"):
         scan.usable_images(index, "full", "stop", tmp_path, 1)
     usable = scan.usable_images(index, "full", "skip", tmp_path, 1)
     assert len(usable) == 18 and list(np.bincount(usable.labels)) == [6, 6, 6]
