@@ -24,9 +24,9 @@ from PIL import Image
 from conftest import ROOT, write_image
 from src import checkpoint
 from src.config import load_config
-from src.data import cache
 from src.data.image_formats import decode, for_mindspore
-from src.data.scan import check_image
+from src.data.scan import check_image, find_problems
+from src.data.sources.folder import index_folder
 from src.data.sources.label_files import read_labels
 from src.data.sources.mindrecord import index_mindrecord
 from src.errors import UserError
@@ -241,10 +241,32 @@ def _mindrecord(folder: Path) -> tuple:
     return root, good
 
 
-def caches(folder: Path) -> Reader:
-    path = folder / "cache.npz"
-    seed = arrays_of({"checked": cache.pack_json({"a": [1, 2]}), "more": np.arange(5)})
-    return Reader(path, as_bytes([seed]), lambda: cache.load_arrays(path, ("checked", "more")))
+def folder_caches(folder: Path) -> Reader:
+    return _cache(folder, lambda root: index_folder(root, folder / "cache"))
+
+
+def scan_caches(folder: Path) -> Reader:
+    return _cache(folder, lambda root: find_problems(index_folder(root), "full", folder / "cache", 1))
+
+
+def _cache(folder: Path, use: Callable[[Path], object]) -> Reader:
+    """Whatever the cache holds, what comes out is what is there."""
+    root = folder / "data"
+    for number, name in enumerate(("cat", "dog", "cat/deeper")):
+        write_image(root / name / f"{number}.png", number, number)
+    (root / "dog/broken.jpg").write_bytes(b"no image")
+    expected = _found(use(root))
+    (target,) = (folder / "cache").iterdir()
+    seeds = [target.read_bytes()]
+
+    def read() -> None:
+        assert _found(use(root)) == expected
+
+    return Reader(target, as_bytes(seeds), read)
+
+
+def _found(result) -> object:
+    return result if isinstance(result, dict) else (result.files, result.labels.tolist(), result.class_names)
 
 
 def images(folder: Path) -> Reader:
@@ -282,6 +304,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     function.__name__: function
     for function in (
         checkpoints, torch_zip, torch_legacy, torch_tar, pickles, safetensors, descriptions, onnx_files, mindir_files,
-        rank_tables, recipes, labels, mindrecord_manifests, mindrecord_indices, caches, images,
+        rank_tables, recipes, labels, mindrecord_manifests, mindrecord_indices, folder_caches, scan_caches,
+        images,
     )
 }  # fmt: skip
