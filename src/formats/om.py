@@ -103,17 +103,8 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
         options.append(("insert_op_conf", aipp_file))
     lines = [f"--{name}={_quote(value)}" for name, value in options]
     lines += ['--output="$work"/model', *(shlex.quote(option) for option in shlex.split(config.atc_options))]
-    described = info.model_copy(
-        update={
-            "file_format": "OM",
-            "input": input_of(kind, preprocessing.image_size),
-            "batch_sizes": tuple(sizes),
-            "soc_version": config.soc_version,
-            "onnx": OnnxOrigin(file=onnx_file.name, max_abs_diff=info.max_abs_diff),
-            "max_abs_diff": None,  # an OM runs on Ascend only
-            "compared_batch_sizes": (),
-        }
-    )
+    changes = {"input": input_of(kind, preprocessing.image_size), "batch_sizes": tuple(sizes)}
+    described = _described(config, onnx_file, info).model_copy(update=changes)
     script = target.with_suffix(".atc.sh")
     text = _SCRIPT.format(
         name=shlex.quote(script.name),
@@ -129,6 +120,19 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
         log.info("%s: ready; run 'bash %s' where CANN is installed", script, script)
         return
     _run(script, target)
+
+
+def _described(config: Config, onnx_file: Path, info: ModelInfo) -> ModelInfo:
+    """What an OM says of itself, but its input, from what its ONNX file says."""
+    return info.model_copy(
+        update={
+            "file_format": "OM",
+            "soc_version": config.soc_version,
+            "onnx": OnnxOrigin(file=onnx_file.name, max_abs_diff=info.max_abs_diff),
+            "max_abs_diff": None,  # an OM runs on Ascend only
+            "compared_batch_sizes": (),
+        }
+    )
 
 
 def _run(script: Path, target: Path) -> None:

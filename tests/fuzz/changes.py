@@ -3,6 +3,9 @@
 import copy
 import json
 import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -38,6 +41,14 @@ EDITS = st.lists(
     min_size=1,
     max_size=5,
 )
+
+
+class Reader(NamedTuple):
+    """`changed`: a strategy of contents; `target`: the file that gets them; `read`: reads it, or raises UserError."""
+
+    target: Path
+    changed: Any
+    read: Callable[[], object]
 
 
 def edited(content: bytes, edits: list) -> bytes:

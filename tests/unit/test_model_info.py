@@ -18,10 +18,10 @@ from descriptions import (
     as_json,
     changed,
 )
+from refusals import refusal
 
 import eval as evaluation
 from src import checkpoint
-from src.errors import UserError
 from src.model_info import ModelInfo, describe, file_digest, write_meta
 
 TENSORS = {"fc.weight": np.ones((3, 4), np.float32), "train.moment": np.float32(2)}
@@ -49,14 +49,6 @@ def without_later(value):
     if not isinstance(value, dict):
         return value
     return {key: without_later(item) for key, item in value.items() if key not in ("later", "sha256")}
-
-
-def refusal(read, path) -> str:
-    with pytest.raises(UserError) as error:
-        read(path)
-    line = str(error.value)
-    assert line.isprintable() and len(line) < 500 and str(path.parent) in line
-    return line
 
 
 @pytest.mark.parametrize("case", **names(ACCEPTED))
