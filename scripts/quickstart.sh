@@ -73,4 +73,4 @@ else
   step "infer" bash scripts/run_infer_310.sh "$OUT/resnext.onnx" "$OUT/data/val" --output "$OUT/infer"
 fi
 
-step "summary" "$PY" scripts/quickstart_summary.py
+step "summary" "$PY" -m scripts.quickstart_summary

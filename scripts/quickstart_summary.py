@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Optional
 
+from src.files import write_text
+
 OUTPUT = Path("outputs/quickstart")
 GOAL_TOP1 = 0.98
 
@@ -49,7 +51,7 @@ def main() -> int:
         "cpp_top1": infer and infer["top1"],  # of five decimals
         "cpp_img_per_s": infer and infer["img_per_s"],
     }
-    (OUTPUT / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_text(OUTPUT / "summary.json", json.dumps(summary, indent=2) + "\n")
 
     if infer:
         results["onnx, C++"] = infer

@@ -45,7 +45,7 @@ def start_log(file: Optional[Path] = None, stdout_is_data: bool = False) -> None
     if file:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            handler = logging.FileHandler(file, encoding="utf-8")
+            handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise UserError(f"ckpt_path: cannot write '{file}': {error.strerror}; choose another folder") from None
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

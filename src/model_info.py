@@ -271,9 +271,9 @@ def meta_path(model: Path) -> Path:
     return model.with_name(model.name + ".meta.json")
 
 
-def write_meta(model: Path, info: ModelInfo) -> None:
-    """Writes the description of an exported file, with the file's checksum."""
-    write_text(meta_path(model), json.dumps({"sha256": file_digest(model), **info.to_dict()}, indent=2) + "\n")
+def write_meta(model: Path, info: ModelInfo, content: Optional[Path] = None) -> None:
+    """Writes the description of an exported file, with the checksum of its `content`, which may still lie elsewhere."""
+    write_text(meta_path(model), json.dumps({"sha256": file_digest(content or model), **info.to_dict()}, indent=2) + "\n")
 
 
 def file_digest(path: Path) -> str:

@@ -72,7 +72,7 @@ def export(config: Config, platform: str) -> Path:
             info = info.model_copy(update={"max_abs_diff": difference, "compared_batch_sizes": tuple(sizes)})
         if calibration:
             info = info.model_copy(update={"quantization": _quantize(temporary, config, calibration, info)})
-    write_meta(written, info)
+        write_meta(written, info, temporary)  # before the file: it is never without
     if kind == "AIR":
         log.info("%s: not compared with the network, because AIR files run on Ascend's own runtime only", written)
     else:

@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 import export as export_command
+from conftest import TINY
 from src import checkpoint
 from src.errors import run_command
 from src.exporting import export as exporting
@@ -107,6 +108,16 @@ def test_a_network_with_split_groups_exports_like_the_fused_one(trained, tmp_pat
         assert code == 0, err
         operations[form] = [node.op_type for node in onnx.load(str(tmp_path / f"{form}.onnx")).graph.node]
     assert operations["fused"] == operations["split"]
+
+
+def test_an_export_is_never_there_without_its_description(trained, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting, "write_meta", killed)
+    arguments = ["--ckpt_file", trained["ckpt"], "--file_format", "ONNX", "--file_name", tmp_path / "net.onnx", *TINY]
+    assert run_command(export_command.main, [str(argument) for argument in arguments]) == 130
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_export_that_answers_differently_is_not_written(trained, tmp_path, refused, monkeypatch):

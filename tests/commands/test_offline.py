@@ -156,7 +156,8 @@ def test_an_image_that_cannot_be_read_leaves_no_folder_behind(tmp_path, refused,
     arguments = ["--data_dir", tmp_path / "images", "--bin_dir", tmp_path / "bins", "--image_size", "16,16",
                  "--cache_dir", tmp_path / "cache", "--platform", "CPU"]  # fmt: skip
     for scan in ("full", "off"):
-        assert "bad.jpg (is not an image)" in refused(preprocess_command.main, *arguments, "--scan", scan)
+        line = refused(preprocess_command.main, *arguments, "--scan", scan)
+        assert "bad.jpg (is not an image; JPEG, PNG, BMP, TIFF and WebP are read)" in line
         assert {path.name for path in tmp_path.iterdir()} == {"images", "cache"}
     assert command(preprocess_command.main, *arguments, "--bad_images", "skip")[0] == 0
     assert [path.name for path in (tmp_path / "bins").iterdir()] == ["good.bin"]
