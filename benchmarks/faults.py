@@ -1,16 +1,19 @@
 """What happens when ranks, servers, disks or rank tables fail: seconds until everything has ended, exit code and message.
 
 Each fault is brought about in a real run of train.py or eval.py on CPU ranks (`fault_hook` does it inside a rank). The exit
-code is 1 where a run hangs, ends well in spite of the fault, or leaves a process behind. Seconds count from the fault, from
-the start of the launcher where it is there from the beginning; those of SIGSTOP and of an early end include --hang_timeout.
+code is 1 where a run hangs, ends well in spite of the fault, or leaves a process behind. Strangers (`attackers.py`) are a
+fault that must have no effect: two servers that they attack for --attack_seconds, and then at work, end well with the same
+bits as without them. Seconds count from the fault, from the start of the launcher where it is there from the beginning;
+those of SIGSTOP and of an early end include --hang_timeout.
 
-Usage: python benchmarks/faults.py [--only WORD] [--hang_timeout 30] [--port 9200] [--output FILE]
+Usage: python benchmarks/faults.py [--only WORD] [--hang_timeout 30] [--attack_seconds 60] [--port 9200] [--output FILE]
 """
 
 import argparse
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -25,6 +28,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from attackers import Attack, false_server  # noqa: E402
+from kills import compare  # noqa: E402
 
 from src.launch.table import make_content  # noqa: E402
 
@@ -42,19 +48,22 @@ DURING = {  # fault -> what fault_hook does
 class Faults:
     """Brings about one fault after the other and keeps what was seen."""
 
-    def __init__(self, folder: Path, port: int, hang_timeout: float):
+    def __init__(self, folder: Path, port: int, hang_timeout: float, attack_seconds: float):
         self.folder = folder
         self.port = port
         self.hang_timeout = hang_timeout
+        self.attack_seconds = attack_seconds
         self.rows: list = []
         self.runs = 0
 
-    def start(self, program: str, *arguments: str, fault: str = "", data: str = "data", port: int = 0) -> dict:
+    def start(
+        self, program: str, *arguments: str, fault: str = "", data: str = "data", port: int = 0, secret: str = ""
+    ) -> dict:  # fmt: skip
         """Starts a launcher. Returns what `end` needs."""
         self.runs += 1
         run = self.folder / f"run{self.runs}"
         run.mkdir()
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks/fault_hook")}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks/fault_hook"), "RESNET_ZOO_SECRET": secret}
         if fault:
             environment["RESNET_ZOO_FAULT"] = f"{fault}:{run / 'fault'}"
         common = ["--data_dir", self.folder / data, "--cache_dir", self.folder / f"cache-{data}", "--log_dir", run / "logs"]
@@ -67,11 +76,12 @@ class Faults:
             )
         return {"process": process, "run": run, "started": time.time()}
 
-    def end(self, fault: str, started: dict, since: str = "fault") -> None:
+    def end(self, fault: str, started: dict, since: str = "fault", ends_well: bool = False) -> None:
         """Waits for a launcher and adds a row to the table.
 
         Args:
             since: file of the run that was written when the fault happened; without it the start counts.
+            ends_well: the fault must have no effect.
         """
         process, run = started["process"], started["run"]
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -89,7 +99,8 @@ class Faults:
             "fault": fault, "seconds": round(ended - begun, 1), "exit_code": process.returncode, "hangs": hangs,
             "left": len(left), "message": message.replace(str(run), "...").replace(str(self.folder), "..."),
         }  # fmt: skip
-        row["good"] = not hangs and process.returncode != 0 and message.startswith("error: ") and not left
+        ended_so = process.returncode == 0 if ends_well else process.returncode != 0 and message.startswith("error: ")
+        row["good"] = not hangs and ended_so and not left
         self.rows.append(row)
         verdict = "" if row["good"] else " **bad**"
         print(f"| {fault} | {row['seconds']} | {row['exit_code']}{verdict} | {row['message']} |", flush=True)
@@ -174,6 +185,35 @@ def servers(faults: Faults) -> None:
         faults.end(f"the second server has fewer images: server {node} says", started)
 
 
+def strangers(faults: Faults) -> None:
+    """Impostors without the secret; then two servers that nobody disturbs, and two that all kinds of attacks disturb."""
+    two = ["train.py", "--nnodes", "2", "--master_addr", "127.0.0.1", "--device_num", "1", "--max_epoch", "30"]
+    secret, port, checkpoints = secrets.token_hex(32), faults.port + 92, []
+    with false_server(port + 1) as recorded:
+        started = faults.start(*two, "--node_rank", "1", "--timeout", "6", port=port, secret=secret)
+        faults.end("an impostor in the place of server 0: server 1 says", started)
+    pair = [
+        faults.start(*two, "--node_rank", str(node), "--timeout", "8", port=port + 2, secret=secret[node:])
+        for node in (0, 1)
+    ]
+    for node in (1, 0):
+        faults.end(f"an impostor in the place of server 1: server {node} says", pair[node])
+    for name, seconds in (("undisturbed", 0.0), ("attacked", faults.attack_seconds)):
+        port += 4
+        wait = ["--timeout", str(seconds + 120)]
+        pair = [faults.start(*two, *wait, "--node_rank", "0", port=port, secret=secret)]
+        with Attack(port + 1, recorded[0]) if seconds else contextlib.nullcontext() as attack:
+            time.sleep(seconds)
+            pair.append(faults.start(*two, *wait, "--node_rank", "1", port=port, secret=secret))
+            for node in (0, 1):
+                faults.end(f"{name} ({seconds:g} s and at work): server {node} says", pair[node], ends_well=True)
+        checkpoints.append(pair[0]["run"] / "run/last.ckpt")
+    differing = compare(*checkpoints)
+    faults.rows.append({"fault": "bits", "attacks": attack.tries, "differing": differing, "good": not differing})
+    attempts = ", ".join(f"{kind} {count}" for kind, count in attack.tries.items())
+    print(f"| weights and state: tensors that differ | | {len(differing)} | attacks: {attempts} |", flush=True)
+
+
 def rank_tables(faults: Faults) -> None:
     """Tables that cannot be used; no process is started."""
     for name, content in broken_tables().items():
@@ -217,15 +257,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="kinds of faults whose function's name holds this word")
     parser.add_argument("--hang_timeout", type=float, default=30.0, help="seconds, of the launchers")
+    parser.add_argument("--attack_seconds", type=float, default=60.0, help="of strangers, before the second server comes")
     parser.add_argument("--port", type=int, default=9200, help="first of 100 ports to use")
     parser.add_argument("--output", default="", help="JSON file to write")
     options = parser.parse_args()
     print("| fault | s | exit code | last line |\n| --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
-        faults = Faults(Path(folder), options.port, options.hang_timeout)
+        faults = Faults(Path(folder), options.port, options.hang_timeout, options.attack_seconds)
         write_images(faults.folder / "data", 16)
         write_images(faults.folder / "fewer", 15)
-        for kind in (during_training, during_evaluation, disk_full, servers, rank_tables):
+        for kind in (during_training, during_evaluation, disk_full, servers, strangers, rank_tables):
             if options.only in kind.__name__:
                 kind(faults)
     if options.output:

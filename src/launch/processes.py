@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
+import psutil
+
 from ..progress import VARIABLE
 from .job import STOP_EXIT_CODES, Failure, Job, LocalRank
 
@@ -71,9 +73,8 @@ class Process:
 
     def is_stopped(self) -> bool:
         """Whether a signal such as SIGSTOP holds it."""
-        with contextlib.suppress(OSError):
-            state = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
-            return state.rpartition(")")[2].split()[0] in "Tt"
+        with contextlib.suppress(psutil.Error):
+            return psutil.Process(self.pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
         return False
 
     def send(self, signal_number: int) -> None:

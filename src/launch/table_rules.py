@@ -126,8 +126,8 @@ def _rank_violations(ranked: list) -> list:
     for (before, _), (name, where) in zip(in_order, in_order[1:]):
         if name < before:
             problems.append(
-                f"{where}: rank_id: lies behind those of server {before[:MAX_SERVER_ID]}; ranks must follow the dictionary order of "
-                "server_id (python -m src.launch.rank_table merge renumbers)"
+                f"{where}: rank_id: lies behind those of server {before[:MAX_SERVER_ID]}; ranks must follow the "
+                "dictionary order of server_id (python -m src.launch.rank_table merge renumbers)"
             )
             break
     return problems
