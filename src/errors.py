@@ -25,6 +25,15 @@ def as_called_here(text: str) -> str:
     return text
 
 
+# Control characters, and those that turn the direction of the text around them: names of files may hold any of them.
+_UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what would steer a terminal: "\\x1b[2J"."""
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 class UserError(ValueError):
     """Wrong input or environment: the message says what is wrong, with which value, and what to do."""
 
@@ -52,7 +61,7 @@ def run_command(main: Callable[[list], int], argv: list) -> int:
     except UserError as error:
         message, code = str(error), 2
     except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
+        print(printable(str(stopped)), file=sys.stderr)
         return stopped.exit_code
     except KeyboardInterrupt:
         message, code = "interrupted", 130
@@ -68,7 +77,7 @@ def run_command(main: Callable[[list], int], argv: list) -> int:
         return 1
     except OSError as error:
         message, code = describe_os_error(error), 1
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     return code
 
 

@@ -10,9 +10,16 @@ from typing import Optional
 
 from tqdm import tqdm
 
-from .errors import UserError
+from .errors import UserError, printable
 
 log = logging.getLogger("resnet_zoo")
+
+
+class _Lines(logging.Formatter):
+    """One line per message, whatever the names in it hold."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
+        return printable(super().formatMessage(record))
 
 
 class _ScreenHandler(logging.Handler):
@@ -25,6 +32,7 @@ class _ScreenHandler(logging.Handler):
 
     def __init__(self, everything_to_stderr: bool):
         super().__init__()
+        self.setFormatter(_Lines())
         self.everything_to_stderr = everything_to_stderr
 
 
@@ -48,7 +56,7 @@ def start_log(file: Optional[Path] = None, stdout_is_data: bool = False) -> None
             handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise UserError(f"ckpt_path: cannot write '{file}': {error.strerror}; choose another folder") from None
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(handler)
 
 

@@ -116,7 +116,7 @@ def _jpegs() -> list:
     ]
     for ratio in range(3):
         files.append(Odd(f"subsampling_{ratio}.jpg", encoded(picture(size=(41, 31)), "JPEG", subsampling=ratio)))
-    return files + [Odd(f"turned_{i}.jpg", encoded(rgb, "JPEG", exif=exif(i))) for i in range(2, 9)]
+    return files + [Odd(f"turned_{i}.jpg", encoded(rgb, "JPEG", quality=90, exif=exif(i))) for i in range(2, 9)]
 
 
 def _with_segment(jpeg: bytes, marker: int, content: bytes) -> bytes:
@@ -323,8 +323,8 @@ def _tiff(parts: list, changes: Optional[dict] = None, order: str = "<") -> byte
     extra, entries = b"", []
     tags.update({at: (0,) * len(parts), counts: tuple(map(len, parts))})
     lengths = sum(4 * len(value) for value in tags.values() if isinstance(value, tuple) and len(value) > 1)
-    for part in parts:
-        offsets.append(place + lengths + sum(map(len, parts[: len(offsets)])))
+    for i in range(len(parts)):
+        offsets.append(place + lengths + sum(map(len, parts[:i])))
     tags[at] = tuple(offsets)
     for tag, value in sorted(tags.items()):
         values = value if isinstance(value, tuple) else (value,)

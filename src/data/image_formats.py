@@ -191,7 +191,7 @@ def _format_of(head: bytes) -> str:
         for magic, kind in kinds.items():
             if head.startswith(magic, place):
                 raise ImageError(f"is a {kind} file; JPEG, PNG, BMP, TIFF and WebP are read")
-    raise ImageError("is not an image; JPEG, PNG, BMP, TIFF and WebP are read")
+    raise ImageError("is not an image")
 
 
 def _check_size(width: int, height: int) -> None:

@@ -214,6 +214,13 @@ def test_bad_images_can_be_skipped(data_set, tmp_path, command):
 
 
 
+def test_a_validation_folder_may_lack_a_class(data_set, tmp_path, command):
+    shutil.rmtree(data_set / "val" / "green")
+    code, out, err = command(train.main, *arguments(data_set, tmp_path))
+    assert code == 0 and "10 for evaluation" in out
+    assert "1 of the network's 3 classes have no images here: green" in err
+
+
 def remove_data(data):
     return {"data_dir": data / "nowhere"}
 

@@ -8,7 +8,7 @@ from conftest import CLASSES, write_image
 from src.data.sources import folder
 from src.data.sources.folder import index_folder
 from src.data.sources.images import Names
-from src.data.sources.lists import index_flat
+from src.data.sources.lists import index_flat, index_unlabelled
 from src.errors import UserError
 
 
@@ -30,6 +30,26 @@ def test_hidden_and_empty_folders_are_no_classes_and_other_files_no_images(data_
     assert index.class_names == CLASSES
     assert list(np.bincount(index.labels)) == [6, 7, 6]
     assert os.path.join("green", "more", "deep.JpEg") in index.files
+
+
+def test_other_files_are_counted_by_their_endings(data_set, tmp_path, caplog):
+    root = data_set / "train"
+    for name in ("a.gif", "b.GIF", "c.heic", "no_ending", ".hidden.gif"):
+        (root / "red" / name).write_bytes(b"x")
+    (root / "blue" / "more").mkdir()
+    (root / "blue" / "more" / "d.gif").write_bytes(b"x")
+    said = "5 files passed over: 3 .gif, 1 .heic, 1 without an ending"
+    settled(root)
+    for _ in range(2):  # found, and from the cache
+        caplog.clear()
+        index_folder(root, tmp_path / "cache")
+        assert said in caplog.text
+    caplog.clear()
+    assert len(index_unlabelled(root)) == 18 and said in caplog.text
+    images, labels = flat_folder(tmp_path, [f"ILSVRC2012_val_{i:08}.JPEG {i}" for i in range(3)])
+    (images / "d.avif").write_bytes(b"x")
+    caplog.clear()
+    assert len(index_flat(images, labels)) == 3 and "1 file passed over: 1 .avif" in caplog.text
 
 
 def test_names_that_are_no_text(data_set, tmp_path, command):

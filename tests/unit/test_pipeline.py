@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from mindspore.dataset import vision
@@ -7,9 +9,10 @@ from conftest import write_image
 from src.config import build_config
 from src.data.image_formats import decode
 from src.data.pipeline import PillowCrop, eval_pipeline, read_batches, train_pipeline
-from src.data.preprocessing import preprocessing_for, preprocessing_from
+from src.data.preprocessing import covering_size, preprocessing_for, preprocessing_from
 from src.data.sources.folder import index_folder
 from src.distributed.group import Group
+from src.errors import UserError
 from src.model_info import Preprocessing
 
 NEUTRAL = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # pixel values as they are
@@ -158,3 +161,45 @@ def test_preprocessing_travels_with_the_weights_unless_the_user_says_otherwise()
     assert (changed.image_size, changed.resize, changed.mean, changed.antialias) == ((64, 64), 73, (0.1, 0.2, 0.3), True)
     assert preprocessing_from(build_config()).resize == 256
     assert preprocessing_from(build_config({"image_size": "32,32", "crop_padding": 4})).resize == 32
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("mode", ["shorter", "square"])
+def test_a_crop_that_is_not_square_shows_seven_eighths_of_each_dimension(tmp_path, mode, antialias):
+    y, x = np.mgrid[0:60, 0:140]
+    for shape, name in (((60, 140), "a.png"), ((140, 60), "b.png")):
+        path = tmp_path / name / "c" / name
+        path.parent.mkdir(parents=True)
+        image = np.stack([y, x, 0 * x], -1).astype(np.uint8)
+        Image.fromarray(image if shape == (60, 140) else image.transpose(1, 0, 2)).save(path)
+    config = build_config({"image_size": "24,56", "eval_resize_mode": mode, "eval_antialias": antialias})
+    assert preprocessing_from(config).resize == (27, 64)
+    values = {"image_size": (24, 56), "resize": (27, 64), "resize_mode": mode, "antialias": antialias}
+    pixels = evaluation_pixels(tmp_path / "a.png" / "c" / "a.png", **values)
+    assert pixels.shape == (24, 56, 3)
+    for axis, length in ((0, 60), (1, 140)):
+        low, high = pixels[:, :, axis].min(), pixels[:, :, axis].max()
+        assert low == pytest.approx(length / 16, abs=2.5) and high == pytest.approx(length - 1 - length / 16, abs=2.5)
+    upright = evaluation_pixels(tmp_path / "b.png" / "c" / "b.png", **values)  # the width fits, most of the height is lost
+    assert upright[:, :, 0].max() - upright[:, :, 0].min() == pytest.approx(60 * 7 / 8, abs=3)
+    seen = 23 * (140 / 27 if mode == "square" else 60 / 64)  # 23 steps between 24 pixels
+    assert upright[:, :, 1].max() - upright[:, :, 1].min() == pytest.approx(seen, abs=3)
+
+
+def test_the_size_before_a_crop_that_is_not_square():
+    assert covering_size(60, 140, (27, 64)) == (27, 64) and covering_size(140, 60, (27, 64)) == (149, 64)
+    assert covering_size(1, 65500, (256, 300)) == (256, 256 * 65500)
+    for height, width in ((1, 1), (60, 140), (140, 60), (333, 500), (7, 1000)):
+        scaled = covering_size(height, width, (27, 64))
+        assert scaled[0] >= 27 and scaled[1] >= 64 and (scaled[0] == 27 or scaled[1] == 64)
+    wide = preprocessing_from(build_config({"image_size": "24,56", "eval_resize": 70}))
+    assert wide.resize == (30, 70)
+    assert preprocessing_from(build_config({"image_size": "24,56", "crop_padding": 4})).resize == (24, 56)
+    stored = preprocessing_from(build_config({"image_size": "24,56"}))
+    assert preprocessing_for(build_config(), Preprocessing(**json.loads(json.dumps(stored.to_dict())))) == stored
+    assert preprocessing_for(build_config({"eval_resize": 70}), stored).resize == (30, 70)
+    assert preprocessing_for(build_config({"image_size": "32,32"}), stored).resize == 37
+    older = stored.model_copy(update={"resize": 64})  # of a file that was written when there were no pairs
+    assert preprocessing_for(build_config(), older).resize == 64
+    with pytest.raises(UserError, match="eval_resize: 50 is smaller than the crop, image_size 24,56"):
+        preprocessing_for(build_config({"eval_resize": 50, "image_size": "24,56"}), None)

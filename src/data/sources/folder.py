@@ -105,7 +105,8 @@ def say_passed_over(root: Path, others: Counter) -> None:
     """Logs how many files did not count as images: "12 files passed over: 10 .gif, 2 .heic". `others`: ending -> number."""
     if others:
         endings = [f"{count} {ending}" for ending, count in sorted(others.items(), key=lambda item: (-item[1], item[0]))]
-        log.warning("%s: %d files passed over: %s", root, sum(others.values()), some_of(endings))
+        number = sum(others.values())
+        log.warning("%s: %d file%s passed over: %s", root, number, "s" * (number > 1), some_of(endings))
 
 
 def check_folder(root: Path, key: str = "data_dir") -> None:

@@ -1,11 +1,12 @@
 """Images without class folders: a flat folder with a label file, and files to be classified."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from ...errors import UserError
 from ..index import ImageIndex, index_of, some_of
-from .folder import EXTENSIONS, FolderImages, check_folder, images_below, is_image
+from .folder import EXTENSIONS, FolderImages, check_folder, ending_of, images_below, is_image, say_passed_over
 from .images import Names
 from .label_files import read_labels
 
@@ -20,10 +21,12 @@ def index_flat(root: Path, label_file: Path) -> ImageIndex:
     """
     check_folder(root)
     labels = read_labels(label_file)
+    images, others = _flat_files(root, label_file)
+    say_passed_over(root, others)
     missing = [name for name in labels if not (root / name).is_file()]
     if missing:
         raise UserError(f"label_file: {len(missing)} files of '{label_file}' are not in '{root}': {some_of(missing)}")
-    unlabelled = sorted(set(flat_images(root)) - set(labels))
+    unlabelled = sorted(set(images) - set(labels))
     if unlabelled:
         raise UserError(f"label_file: '{label_file}' has no label for {len(unlabelled)} images: {some_of(unlabelled)}")
     return index_of_labels(root, labels)
@@ -48,12 +51,15 @@ def index_unlabelled(path: Path, key: str = "predict") -> ImageIndex:
     if path.is_file():
         return index_of(FolderImages(path.parent, Names.of([path.name])), [-1], ())
     check_folder(path, key)
-    files, *_ = images_below(path, "")
+    files, others, _ = images_below(path, "")
+    say_passed_over(path, others)
     if not files:
         raise UserError(f"{key}: no images in '{path}' (looked for {', '.join(EXTENSIONS)})")
     return index_of(FolderImages(path, Names.of(files)), [-1] * len(files), ())
 
 
-def flat_images(folder: Path) -> list:
-    """Names of the images directly in a folder, hidden ones aside, in order."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and is_image(entry.name))
+def _flat_files(folder: Path, label_file: Path) -> tuple:
+    """Names of the images directly in a folder, and ending -> number of other files; hidden ones and the labels aside."""
+    names = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
+    others = Counter(ending_of(name) for name in names if not is_image(name) and name != label_file.name)
+    return [name for name in names if is_image(name)], others
