@@ -19,6 +19,7 @@ struct ErrorManager {
   jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
   long warnings;
+  bool too_short;  // the data ended before the end marker
 };
 
 [[noreturn]] void Fail(j_common_ptr info) {
@@ -28,8 +29,10 @@ struct ErrorManager {
 }
 
 void Emit(j_common_ptr info, int level) {
-  // More refinements than an image needs are odd, but every pixel is there.
-  if (level < 0 && info->err->msg_code != JWRN_BOGUS_PROGRESSION) ++reinterpret_cast<ErrorManager*>(info->err)->warnings;
+  if (level >= 0) return;
+  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
+  ++errors->warnings;
+  errors->too_short = errors->too_short || info->err->msg_code == JWRN_JPEG_EOF;
 }
 
 void Ignore(j_common_ptr) {}
@@ -111,8 +114,9 @@ Image DecodeJpeg(const std::vector<uint8_t>& bytes, bool pillow_cmyk) {
   const size_t count = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
   image.pixels.resize(count * (cmyk ? 4 : 3));
   if (!ReadRows(&decompressor, image.pixels.data())) throw fail();
-  // One warning is an oddity, for example a missing end marker; the second one says that pixels had to be invented.
-  if (decompressor.errors.warnings > 1) throw AppError("is truncated or damaged");
+  // A missing end marker alone is an oddity; a second warning says that pixels had to be invented. Without the first,
+  // warnings are about data that are all there.
+  if (decompressor.errors.too_short && decompressor.errors.warnings > 1) throw AppError("is truncated or damaged");
   if (cmyk) {
     uint8_t* pixels = image.pixels.data();
     const bool inverted = info.saw_Adobe_marker;

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_images import bmps, others, pictures, refused, tiff, tiffs
+from image_files import bmps, others, pictures, refused, tiff, tiffs
+from odd_images import odd_images
 from PIL import Image
 
-from src.data.image_formats import decode
+from src.data.image_formats import ImageError, decode
 
 pytestmark = pytest.mark.slow
 
@@ -69,3 +70,18 @@ def test_what_is_not_promised_is_refused_with_its_reason(infer_programs, tmp_pat
     results = decoded(infer_programs, tmp_path / "in", {name: content for name, (content, _) in files.items()})
     for name, (_, reason) in files.items():
         assert isinstance(results[name], str) and reason in results[name], (name, results[name])
+
+
+def test_the_verdict_and_the_pixels_are_those_of_python(infer_programs, tmp_path):
+    """Over the files that Python's readers are held to."""
+    files = {odd.name: odd.content for odd in odd_images()}
+    different = {}
+    for name, found in decoded(infer_programs, tmp_path / "in", files).items():
+        try:
+            expected = np.asarray(decode(files[name]))
+        except ImageError as error:
+            expected = str(error)
+        same = isinstance(found, str) == isinstance(expected, str)
+        if not same or not (isinstance(found, str) or np.array_equal(found, expected)):
+            different[name] = found, expected
+    assert not different

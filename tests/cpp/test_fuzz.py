@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_images import bmps, others, saved, tiffs
+from image_files import bmps, others, saved, tiffs
 from photos import photo
 from PIL import Image
 from test_ascend import write_model
