@@ -1,7 +1,9 @@
 """Images without class folders: a flat folder with a label file, and files to be classified."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Union
 
 from ...errors import UserError
 from ..index import ImageIndex, index_of, some_of
@@ -29,7 +31,7 @@ def index_flat(root: Path, label_file: Path) -> ImageIndex:
     return index_of_labels(root, labels)
 
 
-def index_of_labels(root: Path, labels: dict) -> ImageIndex:
+def index_of_labels(root: Path, labels: Mapping[str, Union[int, str]]) -> ImageIndex:
     """The images that `labels` names (image name -> class number, or else class name), whether they are there or not."""
     files = sorted(labels)
     if all(isinstance(labels[name], int) for name in files):
@@ -54,6 +56,6 @@ def index_unlabelled(path: Path, key: str = "predict") -> ImageIndex:
     return index_of(FolderImages(path, Names.of(files)), [-1] * len(files), ())
 
 
-def flat_images(folder: Path) -> list:
+def flat_images(folder: Path) -> list[str]:
     """Names of the images directly in a folder, hidden ones aside, in order."""
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and is_image(entry.name))
