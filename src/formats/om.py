@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..config import Config
@@ -148,7 +149,7 @@ def _run(script: Path, target: Path) -> None:
     log.info("%s: written; it was not run here, its ONNX file was", target)
 
 
-def _text(numbers: tuple) -> str:
+def _text(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
 
 
