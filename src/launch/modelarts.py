@@ -130,7 +130,7 @@ def _private_folder() -> Path:
     return folder
 
 
-def _number(environment: Mapping, name: str, default: int) -> int:
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     value = environment.get(name) or str(default)
     if not re.fullmatch("[0-9]{1,9}", value):
         raise UserError(f"{name}: '{value}' in the environment is not a number")

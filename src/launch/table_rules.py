@@ -45,7 +45,7 @@ def violations(content: dict[str, Any]) -> list[str]:
         if not isinstance(server, dict):
             problems.append(f"server_list[{position}]: must be an object, is {kind(server)}")
             continue
-        name = server.get("server_id")
+        name: Any = server.get("server_id")
         where = f"server {name[:MAX_SERVER_ID]}" if _is_name(name) else f"server_list[{position}]"
         problems += _server_violations(server, where, version, len(servers) > 1, ranked, addresses)
     names = [server.get("server_id") for server in servers if isinstance(server, dict)]
@@ -128,8 +128,8 @@ def _rank_violations(ranked: list[_Ranked]) -> list[str]:
     for (before, _), (name, where) in zip(in_order, in_order[1:]):
         if name < before:
             problems.append(
-                f"{where}: rank_id: lies behind those of server {before[:MAX_SERVER_ID]}; ranks must follow the dictionary order of "
-                "server_id (python -m src.launch.rank_table merge renumbers)"
+                f"{where}: rank_id: lies behind those of server {before[:MAX_SERVER_ID]}; ranks must follow the dictionary "
+                "order of server_id (python -m src.launch.rank_table merge renumbers)"
             )
             break
     return problems
@@ -165,9 +165,9 @@ def repeated(values: Iterable[Any]) -> list[Any]:
     return [(value, n) for value, n in Counter(value for value in values if isinstance(value, (str, int))).items() if n > 1]
 
 
-def _shared(places: Iterable) -> list:
+def _shared(places: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
     """Values that several places have, each with the first of these places; `places` are pairs of value and place."""
-    by_value: dict = {}
+    by_value: dict[Any, list[str]] = {}
     for value, where in places:
         by_value.setdefault(value, []).append(where)
     return [(value, first_of(found)) for value, found in by_value.items() if len(found) > 1]
