@@ -116,20 +116,24 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
         }
     )
     script = target.with_suffix(".atc.sh")
+    _write_script(script, target, onnx_file, lines, described)
+    if config.atc == "script":
+        log.info("%s: ready; run 'bash %s' where CANN is installed", script, script)
+        return
+    _run(script, target)
+
+
+def _write_script(script: Path, target: Path, onnx_file: Path, options: list[str], described: ModelInfo) -> None:
     text = _SCRIPT.format(
         name=shlex.quote(script.name),
         onnx=onnx_file.name,
         om=target.name,
         om_quoted=shlex.quote(target.name),
         meta_quoted=shlex.quote(f"{target.name}.meta.json"),
-        options=" \\\n".join(f"  {line}" for line in lines),
+        options=" \\\n".join(f"  {line}" for line in options),
         meta=json.dumps(described.to_dict(), indent=2)[2:],
     )
     write_text(script, text)
-    if config.atc == "script":
-        log.info("%s: ready; run 'bash %s' where CANN is installed", script, script)
-        return
-    _run(script, target)
 
 
 def _run(script: Path, target: Path) -> None:
