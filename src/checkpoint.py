@@ -16,6 +16,7 @@ from typing import Annotated, Any, Optional
 import mindspore as ms
 import numpy as np
 from mindspore import nn
+from numpy.typing import NDArray
 from pydantic import Field, PlainValidator
 
 from .checkpoint_file import STATE_PREFIX, digest_of, tensor_of
@@ -82,6 +83,12 @@ class Checkpoint:
     info: ModelInfo
     run: Optional[RunState] = None
 
+    @property
+    def resumable(self) -> RunState:
+        """What a resume needs, of a checkpoint that `resume.find_checkpoint` found."""
+        assert self.run is not None, f"{self.path}: no training state"
+        return self.run
+
     def averaged(self) -> "Checkpoint":
         """The same with the averaged weights in place of the raw ones. Raises UserError where it holds none."""
         if self.info.averaged:
@@ -93,12 +100,12 @@ class Checkpoint:
         return replace(self, weights=weights)
 
 
-def parameters_of(network: nn.Cell) -> dict:
+def parameters_of(network: nn.Cell) -> dict[str, ms.Parameter]:
     """Name -> parameter of what a network needs to be used, which leaves out what only training needs."""
     return {p.name: p for p in network.get_parameters() if not p.name.startswith(STATE_PREFIX)}
 
 
-def weights_of(network: nn.Cell) -> dict:
+def weights_of(network: nn.Cell) -> dict[str, NDArray[Any]]:
     """Name -> values of what a network needs to be used; on the CPU the arrays share memory with the network."""
     return {name: parameter.asnumpy() for name, parameter in parameters_of(network).items()}
 
@@ -175,7 +182,7 @@ def load_into(network: nn.Cell, checkpoint: Checkpoint) -> None:
     ms.load_param_into_net(network, checkpoint.weights)
 
 
-def newest_first(folder: Path) -> list:
+def newest_first(folder: Path) -> list[Path]:
     """The `.ckpt` files of a folder, the newest first."""
     return sorted(folder.glob("[!.]*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 

@@ -11,9 +11,10 @@ import math
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import UserError, describe_os_error
 from .protobuf import block, fields, integers, text
@@ -42,9 +43,9 @@ class Tensor:
 
     dtype: str
     shape: tuple[int, ...]
-    content: list
+    content: list[memoryview]
 
-    def values(self) -> np.ndarray:
+    def values(self) -> NDArray[Any]:
         """The numbers, those of bfloat16 as float32; where they are in one piece, the array shares its memory."""
         content = self.content[0] if len(self.content) == 1 else b"".join(self.content)
         joined = np.frombuffer(content, "<u2" if self.dtype == "bfloat16" else self.dtype)
@@ -99,13 +100,13 @@ def digest_of(tensors: dict[str, Tensor], description: str) -> str:
     return digest.hexdigest()
 
 
-def tensor_of(values: np.ndarray) -> Tensor:
+def tensor_of(values: NDArray[Any]) -> Tensor:
     """An array as it would be read from a file."""
     return Tensor(str(values.dtype), values.shape, [np.ascontiguousarray(values).reshape(-1).data])
 
 
 def _parse(content: memoryview) -> tuple[dict[str, Tensor], dict[str, str]]:
-    stored: dict = {}  # name -> type, dimensions, pieces
+    stored: dict[str, tuple[str, tuple[int, ...], list[memoryview]]] = {}  # name -> type, dimensions, pieces
     last = ""
     for number, value in fields(_without_checksum(content)):
         name, kind, dimensions, piece = _read_value(number, value)
@@ -154,7 +155,7 @@ def _read_value(number: int, value) -> tuple[str, str, tuple[int, ...], memoryvi
     return text(parts[1]), kind, tuple(dimensions), content
 
 
-def _tensor(name: str, kind: str, dimensions: tuple[int, ...], pieces: list) -> Tensor:
+def _tensor(name: str, kind: str, dimensions: tuple[int, ...], pieces: list[memoryview]) -> Tensor:
     dtype = TYPES[kind]
     item_size = 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
     length = sum(map(len, pieces))
@@ -164,7 +165,7 @@ def _tensor(name: str, kind: str, dimensions: tuple[int, ...], pieces: list) -> 
     return Tensor(dtype, shape, pieces)
 
 
-def _text(pieces: list) -> str:
+def _text(pieces: list[memoryview]) -> str:
     if sum(map(len, pieces)) > _LONGEST_TEXT:
         raise ValueError("a text of more than 64 million letters")
     return b"".join(pieces).decode("utf-32-le")

@@ -3,8 +3,8 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 # Messages and help name commands as a checkout has them; what an installed package has in their place.
 _INSTALLED = (
@@ -49,7 +49,7 @@ class StoppedError(Exception):
         self.exit_code = exit_code
 
 
-def run_command(main: Callable[[list], int], argv: list) -> int:
+def run_command(main: Callable[[list[str]], int], argv: list[str]) -> int:
     """Runs a command; what the user can mend becomes one line on stderr, without a traceback.
 
     Returns:
@@ -92,12 +92,12 @@ class CommandParser(argparse.ArgumentParser):
         """The help, with commands as they are called here."""
         return as_called_here(super().format_help())
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         """Raises UserError."""
         raise UserError(f"{message}; {self.prog} --help lists the options")
 
 
-def first_of(names: list, limit: int = 3) -> str:
+def first_of(names: Sequence[str], limit: int = 3) -> str:
     """The first names of a list that may be long: "a, b, c, ..."."""
     return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
 

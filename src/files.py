@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .errors import UserError
 
@@ -132,7 +133,7 @@ def owning(folder: Path, key: str) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _lock(file: Path) -> tuple:
+def _lock(file: Path) -> tuple[Any, ...]:
     """Opens and locks a file, made where it is missing.
 
     Returns:

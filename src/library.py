@@ -4,9 +4,10 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple, Union, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from . import device
@@ -31,14 +32,14 @@ from .models.create import create_model
 
 __all__ = ["Accuracy", "Model", "Prediction", "create_model", "load"]
 
-Picture = Union[str, os.PathLike, Image.Image, np.ndarray]  # a file, or RGB pixels uint8 (height, width, 3)
+Picture = Union[str, os.PathLike[str], Image.Image, NDArray[Any]]  # a file, or RGB pixels uint8 (height, width, 3)
 
 
 class Prediction(NamedTuple):
     """A class that an image may show. `name` is the number as text where the file has no class names."""
 
     name: str
-    index: int
+    index: int  # type: ignore[assignment] # hides the tuple's method, which nobody calls on a prediction
     probability: float
 
 
@@ -52,7 +53,7 @@ class Accuracy(NamedTuple):
     top5_correct: int
 
 
-def load(path: Union[str, os.PathLike], **keys: Any) -> "Model":
+def load(path: Union[str, os.PathLike[str]], **keys: Any) -> "Model":
     """Opens a checkpoint (.ckpt), an export (.onnx, .mindir) or weights of a PyTorch program (.safetensors, .pth).
 
     Chooses the device for this process and sets MindSpore to graph mode.
@@ -111,7 +112,7 @@ class Model:
         rows = [[Prediction(*found) for found in top_classes(row, self.classes, top_k)] for row in self.logits(images)]
         return rows[0] if _is_one(images) else rows
 
-    def logits(self, images: Union[Picture, Iterable[Picture]]) -> np.ndarray:
+    def logits(self, images: Union[Picture, Iterable[Picture]]) -> NDArray[np.float32]:
         """The network's output, float32 (N, classes).
 
         Args:
@@ -122,7 +123,7 @@ class Model:
             if images.shape != expected or not len(images):
                 raise UserError(f"logits: expected float32 (N, 3, {expected[2]}, {expected[3]}), got {images.shape}")
             return self._in_batches(len(images))(images)
-        pictures = [images] if _is_one(images) else list(images)
+        pictures: list[Any] = [images] if _is_one(images) else list(cast(Iterable[Picture], images))
         if not pictures:
             return np.empty((0, len(self.classes)), np.float32)
         found = _images_of(pictures)
@@ -131,7 +132,7 @@ class Model:
         batches = classified_batches(self._in_batches(len(found)), index, self.preprocessing, size, self._workers)
         return np.concatenate([logits for logits, _ in batches])
 
-    def evaluate(self, data_dir: Union[str, os.PathLike], label_file: Union[str, os.PathLike] = "") -> Accuracy:
+    def evaluate(self, data_dir: Union[str, os.PathLike[str]], label_file: Union[str, os.PathLike[str]] = "") -> Accuracy:
         """The accuracy on a data set of any format that eval.py takes: every image counts once.
 
         Raises:
@@ -161,7 +162,7 @@ class _Pixels(Images):
     encoded = False
     kind = "pixels"
 
-    def __init__(self, arrays: list[np.ndarray]):
+    def __init__(self, arrays: list[NDArray[Any]]):
         self.arrays = arrays
 
     def __len__(self) -> int:
@@ -170,7 +171,7 @@ class _Pixels(Images):
     def name(self, image: int) -> str:
         return f"image {image}"
 
-    def read(self, image: int) -> np.ndarray:
+    def read(self, image: int) -> NDArray[np.uint8]:
         return self.arrays[image]
 
 
@@ -179,7 +180,7 @@ def _is_one(images: Any) -> bool:
     return one or not isinstance(images, Iterable)  # what is no image at all is refused as one
 
 
-def _images_of(pictures: list[Picture]) -> Images:
+def _images_of(pictures: list[Any]) -> Images:
     """Files that can be decoded, or pixels. Raises UserError."""
     are_files = [isinstance(picture, (str, os.PathLike)) for picture in pictures]
     if not any(are_files):
@@ -193,7 +194,7 @@ def _images_of(pictures: list[Picture]) -> Images:
     return FolderImages(Path(), Names.of(map(os.path.abspath, pictures)))
 
 
-def _pixels_of(picture: Any) -> np.ndarray:
+def _pixels_of(picture: Any) -> NDArray[np.uint8]:
     if isinstance(picture, Image.Image):
         return np.asarray(to_rgb(picture))
     if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:

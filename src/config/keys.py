@@ -39,7 +39,7 @@ class Key(NamedTuple):
 def _keys() -> Iterator[Key]:
     for section in SECTIONS:
         for name, field in section.model_fields.items():
-            extra = dict(field.json_schema_extra or {})
+            extra: Any = field.json_schema_extra or {}
             commands, decides = extra["commands"] or section.commands, extra["decides"]
             decides = section.decides if decides is None else decides
             text = str(field.description)

@@ -1,10 +1,10 @@
 """The keys of network, device, data, preprocessing and augmentation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from .section import ALL, ON_RANKS, WITH_IMAGES, WITH_NETWORK, Section
+from .section import ALL, ON_RANKS, WITH_IMAGES, WITH_NETWORK, Commands, Section
 from .types import (
     Count,
     Fraction,
@@ -21,7 +21,7 @@ from .types import (
 
 class Network(Section):
     title = "network"
-    commands = ALL
+    commands: ClassVar[Commands] = ALL
     decides = True
 
     backbone: str = key("resnext152", "network name (python -m src.models lists them; resnext152 = resnext152_64x4d)")
@@ -36,7 +36,7 @@ class Network(Section):
 
 class Device(Section):
     title = "device"
-    commands = ALL
+    commands: ClassVar[Commands] = ALL
 
     platform: Literal["auto", "Ascend", "GPU", "CPU"] = key(
         "auto", "auto | Ascend | GPU | CPU; auto takes the first of these that is there (alias: device_target)"
@@ -75,7 +75,7 @@ class Device(Section):
 
 class Data(Section):
     title = "data"
-    commands = WITH_IMAGES
+    commands: ClassVar[Commands] = WITH_IMAGES
 
     dataset: Literal["auto", "folder", "mindrecord", "cifar10", "cifar100", "synthetic"] = key(
         "auto",
@@ -108,7 +108,7 @@ class Data(Section):
 
 class Preprocessing(Section):
     title = "preprocessing (travels with the weights)"
-    commands = WITH_IMAGES
+    commands: ClassVar[Commands] = WITH_IMAGES
     decides = True
 
     eval_resize: Count = key(
@@ -130,7 +130,7 @@ class Preprocessing(Section):
 
 class Augmentation(Section):
     title = "augmentation (training only)"
-    commands = ("train",)
+    commands: ClassVar[Commands] = ("train",)
     decides = True
 
     crop_scale: Range = key("0.08,1.0", "fraction of the image's area that a random crop covers, 'smallest,largest'")

@@ -1,10 +1,10 @@
 """The keys of optimisation, of a run and its files, of evaluation, export and off-line inference."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from .section import ON_RANKS, WITH_NETWORK, Section
+from .section import ON_RANKS, WITH_NETWORK, Commands, Section
 from .types import (
     BatchSizes,
     Count,
@@ -20,7 +20,7 @@ from .types import (
 
 class Optimisation(Section):
     title = "optimization"
-    commands = ("train",)
+    commands: ClassVar[Commands] = ("train",)
     decides = True
 
     per_batch_size: PositiveCount = key(128, "images per step and device")
@@ -81,7 +81,7 @@ class Optimisation(Section):
 
 class Run(Section):
     title = "a run and its files"
-    commands = ("train",)
+    commands: ClassVar[Commands] = ("train",)
 
     pretrained: str = key(
         "",
@@ -118,7 +118,7 @@ class Run(Section):
 
 class ModelArts(Section):
     title = "ModelArts (Huawei Cloud)"
-    commands = ON_RANKS
+    commands: ClassVar[Commands] = ON_RANKS
 
     enable_modelarts: bool = key(False, "0 | 1; 1: copy from and to its object storage with moxing")
     data_url: str = key("", "folder in the object storage that is copied to data_path; data_dir is then inside data_path")
@@ -137,7 +137,7 @@ class ModelArts(Section):
 
 class Evaluation(Section):
     title = "evaluation and prediction"
-    commands = ("eval",)
+    commands: ClassVar[Commands] = ("eval",)
 
     eval_batch_size: PositiveCount = key(128, "images per batch", commands=WITH_NETWORK)
     result_json: str = key(
@@ -150,7 +150,7 @@ class Evaluation(Section):
 
 class Export(Section):
     title = "export"
-    commands = ("export",)
+    commands: ClassVar[Commands] = ("export",)
 
     ckpt_file: str = key("", "checkpoint to export")
     file_format: Literal["MINDIR", "ONNX", "AIR", "OM"] = key("MINDIR", "MINDIR | ONNX | AIR | OM")
@@ -184,7 +184,7 @@ class Export(Section):
 
 class Offline(Section):
     title = "off-line inference"
-    commands = ("preprocess", "postprocess")
+    commands: ClassVar[Commands] = ("preprocess", "postprocess")
 
     bin_dir: str = key("prep_dataset", "preprocess.py: folder to write the .bin files to", commands=("preprocess",))
     result_dir: str = key(

@@ -58,8 +58,10 @@ def read_recipe(path: Path) -> dict[str, Any]:
 
 def _oddities(text: str) -> Iterator[str]:
     """What is refused, from the parser's events: nothing is built from them yet."""
-    depth, keys, expects_key = 0, set(), True
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    keys: set[str] = set()
+    depth, expects_key = 0, True
+    events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
+    for event in events:
         where = f"line {event.start_mark.line + 1}"
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             yield f"{where}: anchors and aliases are not supported; write the value out"

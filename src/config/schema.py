@@ -20,7 +20,7 @@ class Config(
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    _given: frozenset = PrivateAttr(default=frozenset())
+    _given: frozenset[str] = PrivateAttr(default=frozenset())
 
     @property
     def given(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel
 
+Commands = tuple[str, ...]
 ALL = ("train", "eval", "export", "preprocess", "postprocess")
 WITH_IMAGES = ("train", "eval", "export", "preprocess")
 WITH_NETWORK = ("train", "eval", "export")
@@ -20,5 +21,5 @@ class Section(BaseModel):
     """
 
     title: ClassVar[str]
-    commands: ClassVar[tuple[str, ...]]
+    commands: ClassVar[Commands]
     decides: ClassVar[bool] = False

@@ -1,16 +1,20 @@
 """What training does to images: operations on single ones, by MindSpore; erasing and mixing on whole batches, by NumPy."""
 
+from typing import Any, Optional
+
 import numpy as np
 from mindspore.dataset import vision
+from numpy.typing import NDArray
 
 from ..config import Config
 
 _INTERPOLATION = {"bilinear": vision.Inter.BILINEAR, "bicubic": vision.Inter.BICUBIC, "area": vision.Inter.AREA}
 # Share of the area and aspect ratio of an erased rectangle: timm's defaults.
 _ERASED_AREA, _ERASED_RATIO, _ERASE_ATTEMPTS = (0.02, 1 / 3), (0.3, 1 / 0.3), 10
+_Box = tuple[int, int, int, int]
 
 
-def image_operations(config: Config, encoded: bool) -> list:
+def image_operations(config: Config, encoded: bool) -> list[Any]:
     """MindSpore operations, encoded image (bytes,) or pixels (H, W, 3) -> augmented pixels uint8 (height, width, 3).
 
     Crop, flip, automatic policy, colour jitter, in this order. Their randomness follows `mindspore.dataset.config.set_seed`.
@@ -29,7 +33,7 @@ def image_operations(config: Config, encoded: bool) -> list:
     return operations
 
 
-def _crop(config: Config, encoded: bool) -> list:
+def _crop(config: Config, encoded: bool) -> list[Any]:
     """A crop of random size and place, or with `crop_padding` one of fixed size (He et al. 2015, arXiv 1512.03385, 4.2)."""
     interpolation = _INTERPOLATION[config.train_interpolation]
     if config.crop_padding:
@@ -40,7 +44,7 @@ def _crop(config: Config, encoded: bool) -> list:
     return [crop(config.image_size, **arguments)]
 
 
-def _policy(config: Config) -> list:
+def _policy(config: Config) -> list[Any]:
     """The automatic augmentation that `auto_augment` names.
 
     References: Cubuk et al. 2018, arXiv 1805.09501 (AutoAugment); Cubuk et al. 2019, arXiv 1909.13719 (RandAugment);
@@ -75,7 +79,9 @@ class BatchAugmentation:
         """Whether the configuration asks for any of it."""
         return bool(config.random_erase_prob or config.mixup_alpha or config.cutmix_alpha)
 
-    def __call__(self, images: np.ndarray, labels: np.ndarray, places: np.ndarray) -> tuple:
+    def __call__(
+        self, images: NDArray[np.float32], labels: NDArray[np.int32], places: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], ...]:
         config = self.config
         if config.random_erase_prob:
             images = images.copy()
@@ -94,7 +100,7 @@ class BatchAugmentation:
         return np.random.default_rng([self.config.seed, self.epoch, kind, int(place)])
 
 
-def erase(image: np.ndarray, generator: np.random.Generator, probability: float) -> None:
+def erase(image: NDArray[Any], generator: np.random.Generator, probability: float) -> None:
     """Sets a random rectangle of a normalised image (3, H, W) to 0, the mean colour, with this probability.
 
     Reference: Zhong et al. 2017, arXiv 1708.04896, algorithm 1, with the logarithm of the ratio drawn evenly, as torchvision
@@ -113,7 +119,7 @@ def erase(image: np.ndarray, generator: np.random.Generator, probability: float)
             return
 
 
-def mixing_parameters(generator: np.random.Generator, config: Config, size: tuple) -> tuple:
+def mixing_parameters(generator: np.random.Generator, config: Config, size: tuple[int, ...]) -> tuple[float, Optional[_Box]]:
     """What is done to one batch: (share, None) for mixup, (share, box) for cutmix; share 1.0 leaves it as it is.
 
     The batch is mixed with `mixup_prob`; where both are on, by cutmix with `mixup_switch_prob`. The share is drawn from
@@ -134,20 +140,20 @@ def mixing_parameters(generator: np.random.Generator, config: Config, size: tupl
     for length in size:
         side, centre = int(length * (1 - share) ** 0.5), generator.integers(length)
         box += [max(centre - side // 2, 0), min(centre + side // 2, length)]
-    return share, tuple(box)
+    return share, (box[0], box[1], box[2], box[3])
 
 
-def mixup(images: np.ndarray, targets: np.ndarray, share: float) -> tuple:
+def mixup(images: NDArray[np.float32], targets: NDArray[np.float32], share: float) -> tuple[NDArray[np.float32], ...]:
     """share * batch + (1 - share) * batch in reverse order, of images (N, 3, H, W) and of targets (N, classes)."""
-    share = np.float32(share)
+    part = np.float32(share)
     mixed = np.empty_like(images)
     for image, other, result in zip(images, images[::-1], mixed):  # one by one they stay in the processor's cache
-        np.multiply(image, share, out=result)
-        np.add(result, (1 - share) * other, out=result)
-    return mixed, share * targets + (1 - share) * targets[::-1]
+        np.multiply(image, part, out=result)
+        np.add(result, (1 - part) * other, out=result)
+    return mixed, part * targets + (1 - part) * targets[::-1]
 
 
-def cutmix(images: np.ndarray, targets: np.ndarray, box: tuple) -> tuple:
+def cutmix(images: NDArray[np.float32], targets: NDArray[np.float32], box: _Box) -> tuple[NDArray[np.float32], ...]:
     """Puts the box (top, bottom, left, right) of the batch in reverse order into the images; targets follow its area."""
     top, bottom, left, right = box
     mixed = images.copy()

@@ -12,14 +12,19 @@ import math
 import os
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..files import replacing
 
 log = logging.getLogger("resnet_zoo")
+
+Arrays = dict[str, NDArray[Any]]
 
 
 def cache_path(cache_dir: Path, kind: str, root: Path) -> Path:
@@ -27,7 +32,7 @@ def cache_path(cache_dir: Path, kind: str, root: Path) -> Path:
     return cache_dir / f"{kind}-{hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]}.npz"
 
 
-def save_arrays(path: Path, arrays: dict) -> None:
+def save_arrays(path: Path, arrays: Arrays) -> None:
     """Writes a cache file; where that fails, says so and goes on."""
     try:
         write_arrays(path, arrays)
@@ -35,7 +40,7 @@ def save_arrays(path: Path, arrays: dict) -> None:
         log.warning("not kept for the next run: %s", error)
 
 
-def write_arrays(path: Path, arrays: dict) -> None:
+def write_arrays(path: Path, arrays: Arrays) -> None:
     """Writes arrays with checksums, uncompressed. Raises UserError where that fails."""
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for key, array in arrays.items():
@@ -44,7 +49,7 @@ def write_arrays(path: Path, arrays: dict) -> None:
                 np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def load_arrays(path: Path, keys: tuple) -> dict:
+def load_arrays(path: Path, keys: tuple[str, ...]) -> Arrays:
     """Reads these arrays of a cache file, which bear checksums. Returns {} where there is none or it is damaged.
 
     Nothing is unpacked: a file takes no more memory than it has bytes.
@@ -59,7 +64,7 @@ def load_arrays(path: Path, keys: tuple) -> dict:
         return {}
 
 
-def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
     """One array. Raises ValueError where its header promises another number of bytes than there are."""
     content = archive.read(entry)  # compares the checksum
     header = io.BytesIO(content)
@@ -71,12 +76,12 @@ def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     return np.frombuffer(content, kind, offset=header.tell()).reshape(shape)
 
 
-def pack_json(content: dict) -> np.ndarray:
+def pack_json(content: Mapping[Any, Any]) -> NDArray[np.uint8]:
     """JSON as an array of bytes, for `save_arrays`."""
     return np.frombuffer(json.dumps(content).encode(), np.uint8)
 
 
-def unpack_json(packed: np.ndarray) -> dict:
+def unpack_json(packed: NDArray[np.uint8]) -> dict[str, Any]:
     """The reverse of `pack_json`; {} where it is something else."""
     try:
         content = json.loads(packed.tobytes())

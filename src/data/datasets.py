@@ -14,7 +14,7 @@ from .sources.mindrecord import MANIFEST, index_mindrecord
 from .sources.synthetic import index_synthetic
 
 
-def open_training_data(config: Config, workers: int) -> tuple:
+def open_training_data(config: Config, workers: int) -> tuple[ImageIndex, Optional[ImageIndex]]:
     """Training images, and the evaluation images or None, both checked and with the same class numbers.
 
     Raises:
@@ -62,7 +62,7 @@ def _check_data_dir(config: Config) -> None:
         raise UserError("data_dir: no value; pass --data_dir FOLDER with one folder of images per class")
 
 
-def _roots(config: Config) -> tuple:
+def _roots(config: Config) -> tuple[Path, Optional[Path]]:
     """Where the training images are, and where those for evaluation are, or None."""
     root = Path(config.data_dir)
     eval_root: Optional[Path] = Path(config.eval_data_dir) if config.eval_data_dir else None

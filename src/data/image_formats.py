@@ -25,6 +25,7 @@ from typing import BinaryIO, Optional
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 RULE = 2  # counts the changes of what is accepted: verdicts kept from earlier do not hold any more
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")  # of the files that are looked at
@@ -206,6 +207,7 @@ def _check_tiff(image: Image.Image) -> None:
     compression = image.info.get("compression", "raw")
     if compression not in _TIFF_COMPRESSIONS:
         raise ImageError(f"is a TIFF file with compression {compression}; {', '.join(_TIFF_COMPRESSIONS)} are read")
+    assert isinstance(image, TiffImageFile), "`format` says so"
     tags = image.tag_v2
     ordinary = set(tags.get(_BITS, (1,))) == {8} and set(tags.get(_SAMPLE_FORMAT, (1,))) == {1} and tags.get(_FILL_ORDER, 1) == 1
     if not ordinary or tags.get(_SAMPLES, 1) not in _TIFF_SAMPLES.get(image.mode, ()):
@@ -240,7 +242,7 @@ def _check_scans(image: Image.Image, content: bytes) -> None:
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in a scan's data; 0 and the restart markers belong to it
 
 
-def _jpeg_markers(content: bytes, beyond_scans: bool) -> Iterator[tuple]:
+def _jpeg_markers(content: bytes, beyond_scans: bool) -> Iterator[tuple[int, int]]:
     """(marker, place of its segment's content), up to the first scan, or to the file's end or a break."""
     place = 2
     while place + 4 <= len(content) and content[place] == 0xFF:

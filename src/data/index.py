@@ -3,11 +3,13 @@
 import hashlib
 import json
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..distributed.group import Group
 from ..errors import UserError
@@ -28,9 +30,9 @@ class ImageIndex:
     """
 
     images: Images
-    rows: np.ndarray
-    labels: np.ndarray
-    class_names: tuple
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int32]
+    class_names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -41,7 +43,7 @@ class ImageIndex:
         return self.images.root
 
     @cached_property
-    def files(self) -> list:
+    def files(self) -> list[str]:
         """All names, for data sets that are not too large; `name` gives one of them without making the list."""
         return [self.name(position) for position in range(len(self))]
 
@@ -53,7 +55,7 @@ class ImageIndex:
         """Full path of an image."""
         return self.root / self.name(position)
 
-    def read(self, position: int) -> np.ndarray:
+    def read(self, position: int) -> NDArray[np.uint8]:
         """An image, as `Images.read` gives it."""
         return self.images.read(int(self.rows[position]))
 
@@ -61,16 +63,16 @@ class ImageIndex:
     def fingerprint(self) -> str:
         """SHA-256, hexadecimal, of names, sizes, labels, order and class names; the same wherever the data lies."""
         digest = hashlib.sha256(self.images.digest())
-        digest.update(self.rows.astype("<i8"))
-        digest.update(self.labels.astype("<i4"))
+        digest.update(self.rows.astype("<i8").data)
+        digest.update(self.labels.astype("<i4").data)
         digest.update(json.dumps(self.class_names).encode())
         return digest.hexdigest()
 
-    def select(self, positions: np.ndarray) -> "ImageIndex":
+    def select(self, positions: NDArray[np.int64]) -> "ImageIndex":
         """The images at these positions, in this order."""
         return replace(self, rows=self.rows[positions], labels=self.labels[positions])
 
-    def without(self, bad: set) -> "ImageIndex":
+    def without(self, bad: set[int]) -> "ImageIndex":
         """The same images but those at the positions in `bad`."""
         return self.select(np.setdiff1d(np.arange(len(self)), list(bad)))
 
@@ -78,8 +80,8 @@ class ImageIndex:
         """The part of one rank, for evaluation: every image belongs to exactly one; parts may differ by one image."""
         return self.select(np.arange(group.rank, len(self), group.size))
 
-    def with_classes(self, class_names: tuple) -> "ImageIndex":
-        """Renumbers the labels after another list of class names, for example a checkpoint's; logs which have no images here.
+    def with_classes(self, class_names: tuple[str, ...]) -> "ImageIndex":
+        """Renumbers the labels after another list of class names, for example a checkpoint's; logs those without images.
 
         Raises:
             UserError: a class that the list lacks.
@@ -101,7 +103,7 @@ class ImageIndex:
         return replace(self, labels=table[self.labels], class_names=class_names)
 
 
-def index_of(images: Images, labels: np.ndarray, class_names: tuple) -> ImageIndex:
+def index_of(images: Images, labels: ArrayLike, class_names: Iterable[str]) -> ImageIndex:
     """The index of all images of a format."""
     return ImageIndex(images, np.arange(len(images)), np.asarray(labels, np.int32), tuple(class_names))
 
@@ -116,5 +118,5 @@ def check_label_range(index: ImageIndex, num_classes: int) -> None:
         )
 
 
-def some_of(names: list, limit: int = 5) -> str:
+def some_of(names: Sequence[object], limit: int = 5) -> str:
     return ", ".join(map(str, names[:limit])) + (f", ... ({len(names)} in all)" if len(names) > limit else "")

@@ -1,6 +1,9 @@
 """Which image comes when: the order of an epoch, and each process's part of it."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..distributed.group import ALONE, Group
 
@@ -10,7 +13,7 @@ def steps_per_epoch(images: int, batch_size: int, group: Group = ALONE) -> int:
     return images // (batch_size * group.size)
 
 
-def epoch_order(images: int, seed: int, epoch: int, repeats: int = 1) -> np.ndarray:
+def epoch_order(images: int, seed: int, epoch: int, repeats: int = 1) -> NDArray[Any]:
     """The order of an epoch, the same on every rank, int64 (images,).
 
     Args:
@@ -22,7 +25,7 @@ def epoch_order(images: int, seed: int, epoch: int, repeats: int = 1) -> np.ndar
     return np.repeat(order[: -(-images // repeats)], repeats)[:images]
 
 
-def shard_places(steps: int, batch_size: int, group: Group = ALONE) -> np.ndarray:
+def shard_places(steps: int, batch_size: int, group: Group = ALONE) -> NDArray[Any]:
     """The places in the epoch's order that a rank trains on, step after step, int64 (steps * batch_size,).
 
     Step s of all ranks together takes the places of batch s of one process with the global batch size. Neighbouring places

@@ -1,10 +1,12 @@
 """MindSpore pipelines: images of any format in, batches of normalised float32 images and labels out."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from mindspore import dataset as ds
 from mindspore.dataset import vision
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..config import Config
@@ -21,7 +23,7 @@ from .sources.mindrecord import MindRecordImages
 class _Images:
     """Random access to the images of an index in a given order: (image, label, place in the order)."""
 
-    def __init__(self, index: ImageIndex, order: np.ndarray, places: np.ndarray):
+    def __init__(self, index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64]):
         self.index = index
         self.order = order
         self.places = places
@@ -29,7 +31,7 @@ class _Images:
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, step: int) -> tuple:
+    def __getitem__(self, step: int) -> tuple[Any, ...]:
         place = self.places[step]
         position = int(self.order[place])
         return self.index.read(position), self.index.labels[position], place
@@ -38,7 +40,7 @@ class _Images:
 class _Labels(_Images):
     """The same without the images: (label, place in the order)."""
 
-    def __getitem__(self, step: int) -> tuple:
+    def __getitem__(self, step: int) -> tuple[Any, ...]:
         place = self.places[step]
         return self.index.labels[self.order[place]], place
 
@@ -72,9 +74,7 @@ def train_pipeline(
     pipeline = pipeline.batch(config.per_batch_size, drop_remainder=True, num_parallel_workers=1)
     if BatchAugmentation.is_needed(config):
         columns = ["image", "label"]
-        pipeline = pipeline.map(
-            BatchAugmentation(config, epoch), [*columns, "place"], columns, num_parallel_workers=workers
-        )
+        pipeline = pipeline.map(BatchAugmentation(config, epoch), [*columns, "place"], columns, num_parallel_workers=workers)
     pipeline = pipeline.project(["image", "label"])
     if first_step:
         pipeline.set_init_step(first_step * config.accumulate_steps)
@@ -100,7 +100,7 @@ def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: 
     return _in_order(index, _crop(preprocessing, index.images.encoded), batch_size, workers)
 
 
-def _in_order(index: ImageIndex, operations: list, batch_size: int, workers: int) -> ds.Dataset:
+def _in_order(index: ImageIndex, operations: list[Any], batch_size: int, workers: int) -> ds.Dataset:
     return (
         _source(index, np.arange(len(index)), np.arange(len(index)), workers)
         .map(operations, "image", num_parallel_workers=workers)
@@ -109,7 +109,7 @@ def _in_order(index: ImageIndex, operations: list, batch_size: int, workers: int
     )
 
 
-def _crop(preprocessing: Preprocessing, encoded: bool) -> list:
+def _crop(preprocessing: Preprocessing, encoded: bool) -> list[Any]:
     """Image, encoded or RGB uint8 (H, W, 3) -> RGB, uint8 (H, W, 3) of `image_size`."""
     if preprocessing.antialias:
         return [PillowCrop(preprocessing, encoded)]
@@ -125,14 +125,14 @@ def _crop(preprocessing: Preprocessing, encoded: bool) -> list:
 class _SampledCover:
     """MindSpore's resize to `covering_size`, which differs from image to image. RGB, uint8 (H, W, 3) in and out."""
 
-    def __init__(self, target: tuple):
+    def __init__(self, target: tuple[int, int]):
         self.target = target
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        return vision.Resize(covering_size(*image.shape[:2], self.target))(image)
+    def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
+        return vision.Resize(covering_size(image.shape[0], image.shape[1], self.target))(image)
 
 
-def read_batches(pipeline: ds.Dataset) -> Iterator[tuple]:
+def read_batches(pipeline: ds.Dataset) -> Iterator[tuple[NDArray[Any], ...]]:
     """The batches of one pass as NumPy arrays (images, labels)."""
     yield from pipeline.create_tuple_iterator(num_epochs=1, output_numpy=True)
 
@@ -147,25 +147,27 @@ class PillowCrop:
         self.preprocessing = preprocessing
         self.encoded = encoded
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        image = decode(image.tobytes()) if self.encoded else Image.fromarray(image)
+    def __call__(self, content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        image = decode(content.tobytes()) if self.encoded else Image.fromarray(content)
         height, width = self.preprocessing.image_size
         scaled_height, scaled_width = self._scaled(image.height, image.width)
         image = image.resize((scaled_width, scaled_height), Image.Resampling.BILINEAR)
         left, top = round((image.width - width) / 2), round((image.height - height) / 2)
         return np.asarray(image.crop((left, top, left + width, top + height)))
 
-    def _scaled(self, *sides: int) -> tuple:
+    def _scaled(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of an image of this height and width after the resize."""
         size = self.preprocessing.resize
         if self.preprocessing.resize_mode == "square":
             return size if isinstance(size, tuple) else (size, size)
         if isinstance(size, tuple):
-            return covering_size(*sides, size)
-        return tuple(size if side == min(sides) else int(size * side / min(sides)) for side in sides)
+            return covering_size(height, width, size)
+        shorter = min(height, width)
+        scaled_height, scaled_width = (size if side == shorter else int(size * side / shorter) for side in (height, width))
+        return scaled_height, scaled_width
 
 
-def _source(index: ImageIndex, order: np.ndarray, places: np.ndarray, workers: int) -> ds.Dataset:
+def _source(index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64], workers: int) -> ds.Dataset:
     columns, threads = ["image", "label", "place"], {"num_parallel_workers": 1, "python_multiprocessing": False}
     if not isinstance(index.images, MindRecordImages):
         return ds.GeneratorDataset(_Images(index, order, places), columns, shuffle=False, **threads)
@@ -173,6 +175,6 @@ def _source(index: ImageIndex, order: np.ndarray, places: np.ndarray, workers: i
     return ds.zip((images, ds.GeneratorDataset(_Labels(index, order, places), columns[1:], shuffle=False, **threads)))
 
 
-def _to_tensor(mean: tuple, std: tuple) -> list:
+def _to_tensor(mean: tuple[float, ...], std: tuple[float, ...]) -> list[Any]:
     """uint8 (H, W, 3) -> float32 (3, H, W); the means are given for pixels scaled to 0..1."""
     return [vision.Normalize([255 * m for m in mean], [255 * s for s in std]), vision.HWC2CHW()]

@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..model_info import Preprocessing, first_problem
 
 
-def covering_size(height: int, width: int, target: tuple) -> tuple:
+def covering_size(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:
     """(height, width) of an image scaled, with its aspect ratio, to the smallest size that covers `target`.
 
     One side becomes the target's, the other is rounded down. Reference: timm's ResizeKeepRatio for targets that are not
@@ -58,7 +58,7 @@ def _asked(config: Config) -> dict[str, Any]:
     }
 
 
-def _resize(config: Config, image_size: tuple) -> Union[int, tuple]:
+def _resize(config: Config, image_size: tuple[int, int]) -> Union[int, tuple[int, int]]:
     """What the sides of the crop are scaled up to, a pair where they differ.
 
     The larger one becomes `eval_resize` and the other follows. With 0 each is divided by 0.875, which makes 256 of 224, or

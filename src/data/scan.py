@@ -15,9 +15,10 @@ from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..progress import bar, beat
@@ -76,8 +77,8 @@ def naming_bad_images(index: ImageIndex) -> Iterator[None]:
             index.images.check()
         if not isinstance(index.images, FolderImages):
             raise
-        problems = {i: check_image(str(index.path(i)), "full") for i in range(len(index))}
-        problems = {i: problem for i, problem in problems.items() if problem}
+        checks = ((i, check_image(str(index.path(i)), "full")) for i in range(len(index)))
+        problems = {i: problem for i, problem in checks if problem}
         if not problems:
             raise
         raise UserError(_report(index, problems) + "; repair or remove them, or pass --scan full") from None
@@ -87,13 +88,14 @@ class _Known(NamedTuple):
     """What earlier scans found: names and stamps as in FolderImages, and number -> what is wrong."""
 
     names: Names
-    stamps: np.ndarray
-    problems: dict
+    stamps: NDArray[np.int64]
+    problems: dict[int, str]
 
 
-def find_problems(index: ImageIndex, scan: str, cache_dir: Path, workers: int) -> dict:
+def find_problems(index: ImageIndex, scan: str, cache_dir: Path, workers: int) -> dict[int, str]:
     """Position -> what is wrong, for the files of an index of files that cannot be decoded."""
     images = index.images
+    assert isinstance(images, FolderImages), f"images of kind {images.kind} are no files"
     cache_file = cache_path(cache_dir, f"scan-{scan}-{RULE}", index.root)
     known = _read_cache(cache_file)
     earlier = _places(images.names, known.names)
@@ -118,7 +120,7 @@ def check_image(path: str, scan: str) -> Optional[str]:
     return find_problem(path, whole=scan == "full")
 
 
-def _report(index: ImageIndex, problems: dict) -> str:
+def _report(index: ImageIndex, problems: dict[int, str]) -> str:
     """Logs every bad file and returns a summary."""
     for position, problem in problems.items():
         log.warning("cannot be used: %s: %s", index.path(position), problem)
@@ -127,8 +129,8 @@ def _report(index: ImageIndex, problems: dict) -> str:
     return f"{index.root}: {count}, first {index.path(first)} ({problems[first]})"
 
 
-def _check_all(images: FolderImages, rows: np.ndarray, scan: str, workers: int) -> list:
-    problems: list = []
+def _check_all(images: FolderImages, rows: NDArray[np.int64], scan: str, workers: int) -> list[Optional[str]]:
+    problems: list[Optional[str]] = []
     progress = bar(total=len(rows), desc=f"checking images ({scan})", unit="img")
     # Fresh processes, because forking one whose MindSpore threads run can hang.
     several = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if len(rows) > _CHUNK and workers > 1 else None
@@ -144,7 +146,7 @@ def _check_all(images: FolderImages, rows: np.ndarray, scan: str, workers: int) 
     return problems
 
 
-def _places(names: Names, others: Names) -> np.ndarray:
+def _places(names: Names, others: Names) -> NDArray[np.int64]:
     """Where each name stands in another list, int64 (names,); -1 where it does not."""
     if names.equals(others):
         return np.arange(len(names))
@@ -161,14 +163,14 @@ def _read_cache(path: Path) -> _Known:
     return _Known(names, arrays["stamps"], {int(row): problem for row, problem in problems.items()})
 
 
-def _fits(names: Names, stamps: np.ndarray, problems: dict) -> bool:
+def _fits(names: Names, stamps: NDArray[Any], problems: dict[str, Any]) -> bool:
     if stamps.dtype != np.int64 or stamps.shape != (len(names), 2):
         return False
     rows_fit = all(row.isdecimal() and len(row) < 19 and int(row) < len(names) for row in problems)
     return rows_fit and all(isinstance(problem, str) for problem in problems.values())
 
 
-def _write_cache(path: Path, now: _Known, known: _Known, earlier: np.ndarray) -> None:
+def _write_cache(path: Path, now: _Known, known: _Known, earlier: NDArray[np.int64]) -> None:
     """Keeps what is known of the files of this index, and what was known of others, those at `earlier` aside."""
     others = np.setdiff1d(np.arange(len(known.names)), earlier)
     names = Names.join([now.names, Names.of(known.names[int(row)] for row in others)])

@@ -9,10 +9,12 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import mindspore as ms
 import numpy as np
 from mindspore import communication, nn, ops
+from numpy.typing import NDArray
 
 from ..config import Config
 from ..errors import UserError, first_of
@@ -67,7 +69,7 @@ def join(config: Config, platform: str) -> Group:
     return group
 
 
-def all_gather_bytes(data: bytes, group: Group) -> list:
+def all_gather_bytes(data: bytes, group: Group) -> list[bytes]:
     """The `data` of every rank, by rank. All ranks must call it, with the same number of bytes."""
     if group.size == 1:
         return [data]
@@ -79,7 +81,7 @@ def all_gather_bytes(data: bytes, group: Group) -> list:
     return [row[: len(pieces)].astype(np.uint16).tobytes()[: len(data)] for row in gathered]
 
 
-def all_gather(values: np.ndarray, group: Group) -> np.ndarray:
+def all_gather(values: NDArray[Any], group: Group) -> NDArray[Any]:
     """The arrays of every rank, stacked by rank: (group.size, *values.shape), of the same dtype, bit for bit.
 
     All ranks must call it, with the same shape and dtype.
@@ -88,7 +90,7 @@ def all_gather(values: np.ndarray, group: Group) -> np.ndarray:
     return np.stack([np.frombuffer(row, values.dtype).reshape(values.shape) for row in rows])
 
 
-def all_reduce_sum(values: np.ndarray, group: Group) -> np.ndarray:
+def all_reduce_sum(values: NDArray[Any], group: Group) -> NDArray[Any]:
     """The sum over ranks, of the same shape and dtype, the same bits on every rank; whole numbers exactly.
 
     Args:
@@ -150,7 +152,7 @@ def check_same_images(images: int, fingerprint: str, group: Group) -> None:
         raise UserError(f"data_dir: {ranks}{same}, rank 0 has {counts[0]}; every server needs the same files")
 
 
-def align(parameters: list, group: Group, mean: bool) -> None:
+def align(parameters: list[ms.Parameter], group: Group, mean: bool) -> None:
     """Gives parameters that differ over the ranks, as running statistics do, the same values everywhere.
 
     Args:
@@ -193,7 +195,7 @@ def check_same_parameters(network: nn.Cell, group: Group, trained_only: bool = T
         raise UserError(f"parameters: {different} on rank {ranks} differ from those on rank 0")
 
 
-def _digest(data: bytes) -> np.ndarray:
+def _digest(data: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(hashlib.sha256(data).digest(), np.uint8)
 
 

@@ -1,6 +1,7 @@
 """Runs a classifier over a data set."""
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def evaluate(
     batch_size: int,
     workers: int,
     group: Group = ALONE,
-) -> dict:
+) -> dict[str, Any]:
     """Classifies every image exactly once; several processes share the images and add up their counts.
 
     Args:
@@ -76,7 +77,7 @@ def classified_batches(classify, index: ImageIndex, preprocessing: Preprocessing
             progress.update(len(labels))
 
 
-def report_lines(result: dict) -> list:
+def report_lines(result: dict[str, Any]) -> list[str]:
     """The lines that users' tools look for."""
     images = result["images"]
     counts = [[result["top1_correct"]], [result["top5_correct"]], [images]]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError
 
@@ -15,7 +16,7 @@ class Counts:
     top1: int = 0
     top5: int = 0
 
-    def add(self, logits: np.ndarray, labels: np.ndarray) -> None:
+    def add(self, logits: NDArray[np.float32], labels: NDArray[np.int32]) -> None:
         """Counts a batch: logits float32 (N, classes), labels int (N,). Raises UserError for logits that are not finite."""
         ranks = label_ranks(logits, labels)
         self.images += len(labels)
@@ -23,7 +24,7 @@ class Counts:
         self.top5 += int((ranks < 5).sum())
 
 
-def label_ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def label_ranks(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.int64]:
     """Place of each image's label, from 0, when classes are sorted by falling logit; of equal ones the first wins."""
     if not np.isfinite(logits).all():
         raise UserError("the network's output holds NaN or Inf; its weights are unusable")

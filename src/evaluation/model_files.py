@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ..checkpoint import newest_first
 from ..config import Config
@@ -41,7 +42,7 @@ def evaluate_file(config: Config) -> int:
     path = Path(config.pretrained)
     if not path.is_dir():
         result = _evaluate(path, index, config, group)
-        refused = []
+        refused: list[Path] = []
     else:
         result, refused = _evaluate_folder(path, index, config, group)
     if result["dataset"] == "synthetic":
@@ -66,7 +67,7 @@ def labels_for(classifier: LoadedClassifier, index: ImageIndex) -> ImageIndex:
     return index
 
 
-def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> dict:
+def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> dict[str, Any]:
     with together(group):
         classifier = load_classifier(path, config)
         log.info("load model %s success", path)
@@ -77,7 +78,7 @@ def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> di
     return {"model": str(path), "data_dir": str(index.root), "dataset": index.images.kind, **result, **used}
 
 
-def _evaluate_folder(folder: Path, index: ImageIndex, config: Config, group: Group) -> tuple:
+def _evaluate_folder(folder: Path, index: ImageIndex, config: Config, group: Group) -> tuple[dict[str, Any], list[Path]]:
     """The best result among the checkpoints of a folder, and the files that were refused."""
     paths = newest_first(folder)
     if not paths:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import Config
 from ..data.scan import find_problems
@@ -40,7 +41,7 @@ def predict(classifier: LoadedClassifier, config: Config) -> int:
     return 3 if problems else 0
 
 
-def top_classes(logits: np.ndarray, class_names: tuple, k: int) -> list:
+def top_classes(logits: NDArray[np.float32], class_names: tuple[str, ...], k: int) -> list[tuple[str, int, float]]:
     """The `k` most likely classes as (name or number, number, probability), the likeliest first. logits: (classes,)."""
     exponentials = np.exp(logits.astype(np.float64) - logits.max())
     probabilities = exponentials / exponentials.sum()
@@ -48,7 +49,7 @@ def top_classes(logits: np.ndarray, class_names: tuple, k: int) -> list:
     return [(class_names[i] if class_names else str(i), int(i), float(probabilities[i])) for i in order]
 
 
-def _print(image: Path, classes: list, as_json: bool) -> None:
+def _print(image: Path, classes: list[tuple[str, int, float]], as_json: bool) -> None:
     if as_json:
         predictions = [{"class": name, "index": i, "probability": round(p, 6)} for name, i, p in classes]
         print(json.dumps({"image": str(image), "predictions": predictions}, ensure_ascii=False))

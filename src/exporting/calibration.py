@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import Config
 from ..data.index import ImageIndex
@@ -15,7 +17,7 @@ from ..device import worker_count
 from ..errors import UserError
 from ..evaluation.evaluate import classified_batches
 from ..evaluation.metrics import Counts
-from ..formats.classifier import fill_up
+from ..formats.classifier import Classifier, fill_up
 from ..model_info import Preprocessing
 
 _BATCH = 8  # images; calibration keeps the activations of one batch in memory
@@ -43,15 +45,17 @@ def spread(index: ImageIndex, count: int) -> ImageIndex:
     return index.select(positions)
 
 
-def calibration_batches(index: ImageIndex, preprocessing: Preprocessing, workers: int, size: int) -> Iterator[np.ndarray]:
+def calibration_batches(
+    index: ImageIndex, preprocessing: Preprocessing, workers: int, size: int
+) -> Iterator[NDArray[np.float32]]:
     """Batches of preprocessed images, float32 (N, 3, H, W); `size` 0: of any size, else the last one is filled up."""
     for images, _ in read_batches(eval_pipeline(index, preprocessing, size or _BATCH, workers)):
         yield fill_up(images, size) if size else images
 
 
 def compare(
-    classifiers: dict, index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int
-) -> tuple:
+    classifiers: dict[str, Classifier], index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int
+) -> tuple[dict[str, dict[str, Any]], float]:
     """Runs two classifiers over the same images.
 
     Args:
@@ -64,7 +68,7 @@ def compare(
     """
     first, second = classifiers.values()
 
-    def both(images: np.ndarray) -> np.ndarray:
+    def both(images: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.stack([first(images), second(images)], 1)
 
     counts, equal = [Counts(), Counts()], 0

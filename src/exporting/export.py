@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
+from numpy.typing import NDArray
 
 from ..checkpoint import Checkpoint
 from ..config import Config
@@ -28,7 +29,7 @@ from ..formats.onnx import open_onnx, write_onnx
 from ..formats.opening import restore_network
 from ..formats.quantize import quantize
 from ..log import log
-from ..model_info import ModelInfo, Origin, Preprocessing, Quantization, TensorInfo, write_meta
+from ..model_info import Accuracy, ModelInfo, Origin, Preprocessing, Quantization, TensorInfo, write_meta
 from .calibration import calibration_batches, calibration_images, compare, spread
 
 BATCH_SIZES = (1, 3)  # what the comparison runs with where the export takes any
@@ -107,7 +108,7 @@ def _description(
 ) -> ModelInfo:
     """What the file will say of itself, but how it compares with the network."""
     image = input_of("none", preprocessing.image_size)
-    origin = {"epoch": saved.run.epoch, "step": saved.run.step, "evaluation": saved.run.evaluation} if saved.run else {}
+    run = saved.run
     described = ModelInfo(
         file_format=kind,
         backbone=saved.info.backbone or config.backbone,
@@ -118,7 +119,12 @@ def _description(
         output=TensorInfo(name="output1", shape=(batch_size or "N", num_classes), dtype="float32"),
         max_abs_diff=None,
         compared_batch_sizes=(),
-        checkpoint=Origin(file=saved.path.name, **{"epoch": None, "step": None, "evaluation": None, **origin}),
+        checkpoint=Origin(
+            file=saved.path.name,
+            epoch=run.epoch if run else None,
+            step=run.step if run else None,
+            evaluation=run.evaluation if run else None,
+        ),
         mindspore=ms.__version__,
     )
     return described.model_copy(update={"encryption": ENCRYPTION}) if config.enc_key_file else described
@@ -133,7 +139,7 @@ def _target(config: Config, source: Path) -> Path:
 
 
 def _write(
-    network: nn.Cell, kind: str, shape: tuple, batch_size: int, path: Path, key: Optional[bytes]
+    network: nn.Cell, kind: str, shape: tuple[int, ...], batch_size: int, path: Path, key: Optional[bytes]
 ) -> Optional[Classifier]:
     """Writes a file and opens it again; nothing here opens an AIR."""
     if kind == "AIR":
@@ -146,7 +152,9 @@ def _write(
     return open_mindir(path, key)
 
 
-def _verified_difference(classify: Classifier, samples: list, expected: list, target: Path) -> float:
+def _verified_difference(
+    classify: Classifier, samples: list[NDArray[np.float32]], expected: list[NDArray[np.float32]], target: Path
+) -> float:
     difference = largest_difference(classify, samples, expected)
     if not difference <= LARGEST_DIFFERENCE:
         raise UserError(
@@ -156,7 +164,9 @@ def _verified_difference(classify: Classifier, samples: list, expected: list, ta
     return difference
 
 
-def largest_difference(classify: Classifier, samples: list, expected: list) -> float:
+def largest_difference(
+    classify: Classifier, samples: list[NDArray[np.float32]], expected: list[NDArray[np.float32]]
+) -> float:
     """Largest absolute difference between a classifier's logits and the expected ones over all batches."""
     return max(float(np.abs(classify(sample) - logits).max()) for sample, logits in zip(samples, expected))
 
@@ -166,10 +176,11 @@ def _quantize(path: Path, config: Config, calibration: ImageIndex, info: ModelIn
 
     They are compared on `data_dir`, or else on the calibration images.
     """
-    preprocessing, batch_size = info.preprocessing, info.input.shape[0]
+    preprocessing, batch_size, num_classes = info.preprocessing, info.input and info.input.shape[0], info.num_classes
+    assert preprocessing and batch_size and num_classes, "`_description` gives them"
     workers = worker_count(config.num_parallel_workers)
     float_file = path.rename(path.with_suffix(".float.onnx"))
-    network = LoadedClassifier(open_onnx(float_file), info.class_names, info.num_classes, preprocessing, info)
+    network = LoadedClassifier(open_onnx(float_file), info.class_names, num_classes, preprocessing, info)
     if config.data_dir:
         index = labels_for(network, open_evaluation_data(config, workers))
     else:
@@ -188,12 +199,13 @@ def _quantize(path: Path, config: Config, calibration: ImageIndex, info: ModelIn
     log.info("int8 puts the same class first as float32 on %.2f %% of %d images of %s", 100 * agreement, len(index), where)
     if accuracy and accuracy["float32"]["top1"] - accuracy["int8"]["top1"] > NOTICEABLE_LOSS:
         log.warning("int8 loses more than %g points of top-1; try other calibration images", 100 * NOTICEABLE_LOSS)
+    checked: dict[Any, Accuracy] = {name: Accuracy.model_validate(result) for name, result in accuracy.items()}
     return Quantization(
         weights="int8 per output channel",
         activations="uint8",
         calibration_images=len(used),
         compared_on=str(index.root),
-        accuracy=accuracy,
+        accuracy=checked,
         same_top1=agreement,
     )
 

@@ -6,6 +6,7 @@ manual, chapter "AIPP configuration".
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..model_info import Preprocessing, TensorInfo
@@ -51,7 +52,7 @@ def input_of(kind: str, image_size: tuple[int, int]) -> TensorInfo:
     return TensorInfo(name="input", shape=("N", *pixel_shape(kind, image_size)), dtype="uint8", format=FORMATS[kind])
 
 
-def pixel_shape(kind: str, image_size: tuple) -> tuple:
+def pixel_shape(kind: str, image_size: tuple[int, int]) -> tuple[int, ...]:
     """Shape of one uint8 image: rgb (H, W, 3), yuv420sp (H * 3 / 2, W), the rows of Y and then those of UV.
 
     Raises:
@@ -65,7 +66,7 @@ def pixel_shape(kind: str, image_size: tuple) -> tuple:
     return height * 3 // 2, width
 
 
-def to_yuv420sp(images: np.ndarray) -> np.ndarray:
+def to_yuv420sp(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """RGB images, uint8 (N, H, W, 3), H and W even -> YUV420SP (NV12), uint8 (N, H * 3 / 2, W).
 
     Y, U and V as in JPEG; a 2x2 block shares the mean of its U and of its V.

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError, first_line
 from ..model_info import ModelInfo, Preprocessing
 
-Classifier = Callable[[np.ndarray], np.ndarray]  # images float32 (N, 3, H, W) -> logits float32 (N, classes)
+Classifier = Callable[[NDArray[Any]], NDArray[Any]]  # images float32 (N, 3, H, W) -> logits float32 (N, classes)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class LoadedClassifier:
 def checking_logits(path: Path, num_classes: int, classify: Classifier) -> Classifier:
     """The same classifier; raises UserError for logits of another number of classes, or that are not finite."""
 
-    def run(images: np.ndarray) -> np.ndarray:
+    def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
         logits = classify(images)
         if logits.shape != (len(images), num_classes):
             raise UserError(
@@ -48,7 +50,7 @@ def checking_logits(path: Path, num_classes: int, classify: Classifier) -> Class
     return run
 
 
-def cannot_run(path: Path, images: np.ndarray, error: Exception) -> UserError:
+def cannot_run(path: Path, images: NDArray[np.float32], error: Exception) -> UserError:
     """What a runtime's error on images (N, 3, H, W) means to the user."""
     height, width = images.shape[2:]
     return UserError(
@@ -60,7 +62,7 @@ def cannot_run(path: Path, images: np.ndarray, error: Exception) -> UserError:
 def in_batches_of(batch_size: int, classify: Classifier) -> Classifier:
     """Hands images on in batches of exactly `batch_size`; the last one is filled up."""
 
-    def run(images: np.ndarray) -> np.ndarray:
+    def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
         filled = fill_up(images, batch_size)
         parts = [classify(filled[i : i + batch_size]) for i in range(0, len(filled), batch_size)]
         return np.concatenate(parts)[: len(images)]
@@ -68,6 +70,6 @@ def in_batches_of(batch_size: int, classify: Classifier) -> Classifier:
     return run
 
 
-def fill_up(images: np.ndarray, batch_size: int) -> np.ndarray:
+def fill_up(images: NDArray[np.float32], batch_size: int) -> NDArray[np.float32]:
     """Images (N, 3, H, W) with the last one repeated until they make up whole batches."""
     return np.concatenate([images, np.repeat(images[-1:], -len(images) % batch_size, axis=0)])

@@ -9,7 +9,7 @@ from pathlib import Path
 import mindspore as ms
 
 
-def any_images(shape: tuple, batch_size: int) -> ms.Tensor:
+def any_images(shape: tuple[int, ...], batch_size: int) -> ms.Tensor:
     """The input of a network that is exported: float32 images of `shape` (3, H, W); `batch_size` 0: any."""
     return ms.Tensor(shape=(batch_size or None, *shape), dtype=ms.float32)
 

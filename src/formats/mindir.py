@@ -6,6 +6,7 @@ from typing import Optional
 import mindspore as ms
 import numpy as np
 from mindspore import nn
+from numpy.typing import NDArray
 
 from ..errors import UserError, first_line
 from .check_mindir import check_mindir
@@ -15,7 +16,7 @@ from .graph_file import check_file
 from .keyfile import ENCRYPTION
 
 
-def write_mindir(network: nn.Cell, shape: tuple, batch_size: int, path: Path, key: Optional[bytes] = None) -> None:
+def write_mindir(network: nn.Cell, shape: tuple[int, ...], batch_size: int, path: Path, key: Optional[bytes] = None) -> None:
     """Writes a MINDIR file for float32 images of `shape` (3, H, W); `batch_size` 0: any. `key`: encrypts the file."""
     encryption = {"enc_key": key, "enc_mode": ENCRYPTION} if key else {}
     with plain_path(path) as file:
@@ -38,7 +39,7 @@ def open_mindir(path: Path, key: Optional[bytes] = None) -> Classifier:
             raise UserError(f"{path}: cannot be decrypted with the key in enc_key_file, or is no MINDIR file") from None
         raise UserError(f"{path}: not a usable MINDIR file: {first_line(error)}") from None
 
-    def classify(images: np.ndarray) -> np.ndarray:
+    def classify(images: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             return network(ms.Tensor(images)).asnumpy()
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..config import Config
@@ -106,20 +107,24 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
     changes = {"input": input_of(kind, preprocessing.image_size), "batch_sizes": tuple(sizes)}
     described = _described(config, onnx_file, info).model_copy(update=changes)
     script = target.with_suffix(".atc.sh")
+    _write_script(script, target, onnx_file, lines, described)
+    if config.atc == "script":
+        log.info("%s: ready; run 'bash %s' where CANN is installed", script, script)
+        return
+    _run(script, target)
+
+
+def _write_script(script: Path, target: Path, onnx_file: Path, options: list[str], described: ModelInfo) -> None:
     text = _SCRIPT.format(
         name=shlex.quote(script.name),
         onnx=onnx_file.name,
         om=target.name,
         om_quoted=shlex.quote(target.name),
         meta_quoted=shlex.quote(f"{target.name}.meta.json"),
-        options=" \\\n".join(f"  {line}" for line in lines),
+        options=" \\\n".join(f"  {line}" for line in options),
         meta=json.dumps(described.to_dict(), indent=2)[2:],
     )
     write_text(script, text)
-    if config.atc == "script":
-        log.info("%s: ready; run 'bash %s' where CANN is installed", script, script)
-        return
-    _run(script, target)
 
 
 def _described(config: Config, onnx_file: Path, info: ModelInfo) -> ModelInfo:
@@ -152,7 +157,7 @@ def _run(script: Path, target: Path) -> None:
     log.info("%s: written; it was not run here, its ONNX file was", target)
 
 
-def _text(numbers: tuple) -> str:
+def _text(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
 
 

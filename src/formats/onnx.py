@@ -5,6 +5,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 from mindspore import nn
+from numpy.typing import NDArray
 
 from ..device import available_cores
 from ..errors import UserError, first_line
@@ -14,7 +15,7 @@ from .export_path import any_images, plain_path
 from .graph_file import check_file
 
 
-def write_onnx(network: nn.Cell, shape: tuple, batch_size: int, path: Path) -> None:
+def write_onnx(network: nn.Cell, shape: tuple[int, ...], batch_size: int, path: Path) -> None:
     """Writes an ONNX file with input "input" and output "output1"; `batch_size` 0: any."""
     import onnx
 
@@ -51,7 +52,7 @@ def open_onnx(path: Path) -> Classifier:
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise UserError(f"{path}: not a usable ONNX file: it takes {len(inputs)} inputs, not one of images; export it again")
 
-    def classify(images: np.ndarray) -> np.ndarray:
+    def classify(images: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             return session.run(None, {inputs[0].name: np.ascontiguousarray(images)})[0]
         except Exception as error:

@@ -84,7 +84,7 @@ def _check_input(path: Path, config: Config, info: ModelInfo, preprocessing: Pre
             if asked
             else f"{path}: says that it takes {taken} and that images become {size}; export the checkpoint again"
         )
-    if shape[0] != "N" and math.prod(shape) > _LARGEST_BATCH:
+    if shape[0] != "N" and math.prod(map(int, shape)) > _LARGEST_BATCH:
         raise UserError(f"{path}: says that it takes batches of {shape[0]} images, more than fit; export it again")
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 
-def quantize(source: Path, target: Path, batches: Iterable[np.ndarray]) -> None:
+def quantize(source: Path, target: Path, batches: Iterable[NDArray[Any]]) -> None:
     """Writes the 8-bit form of an ONNX file, with pairs of QuantizeLinear and DequantizeLinear (QDQ, opset 13).
 
     Weights are int8, activations uint8: the pair that AVX512-VNNI and AVX-VNNI multiply in one instruction. Processors

@@ -20,7 +20,7 @@ HCCN_TOOL_SECONDS = 30
 HOST_VARIABLES = ("HOST_IP", "XDL_IP", "MA_CURRENT_IP")
 
 
-def local_names() -> list:
+def local_names() -> list[str]:
     """Addresses and names by which a rank table may call this server; loopback last."""
     families = (socket.AF_INET, socket.AF_INET6)
     found = [
@@ -76,7 +76,7 @@ def find_server(table: RankTable, server_id: str = "") -> Server:
     )
 
 
-def device_addresses(devices: list) -> list:
+def device_addresses(devices: list[int]) -> list[str]:
     """The addresses of this server's devices, from hccn_tool, or else from /etc/hccn.conf.
 
     Args:

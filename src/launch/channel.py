@@ -67,7 +67,7 @@ class Peer:
         self._write(self._mac(self._own, self._sent, content_line) + b" " + content_line + b"\n")
         self._sent += 1
 
-    def receive(self) -> Iterator[dict]:
+    def receive(self) -> Iterator[dict[str, Any]]:
         """The messages that have arrived. It waits for none, and reads `MAX_LINE` bytes at most, however fast they come."""
         self._read()
         while b"\n" in self._received and not self.fault:

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ..config import load_config
 from ..errors import CommandParser, UserError
@@ -33,14 +34,14 @@ LOCAL_KEYS = {  # may differ from server to server
 MAX_PORT = 65534  # with several servers the port above is used too
 
 
-def main(arguments: list) -> int:
+def main(arguments: list[str]) -> int:
     """Reads the command line, checks everything that can be checked before a process starts, runs the job."""
     parser = _parser()
     options, keys = parser.parse_known_args(arguments)
     return supervisor.run(create_job(options, keys))
 
 
-def create_job(options, keys: list) -> Job:
+def create_job(options, keys: list[str]) -> Job:
     """The job that the options describe.
 
     Args:
@@ -136,7 +137,7 @@ def _command_of(program: str) -> list[str]:
     return [str(ROOT / program)] if package == "src" else ["-m", package, program.removesuffix(".py")]
 
 
-def _from_table(options, table: RankTable) -> dict:
+def _from_table(options, table: RankTable) -> dict[str, Any]:
     """The job's places according to a rank table, with which the other options must agree."""
     server = find_server(table, options.server_id)
     node = table.servers.index(server)
@@ -167,7 +168,7 @@ def _from_table(options, table: RankTable) -> dict:
     }
 
 
-def _from_numbers(options, platform: str) -> dict:
+def _from_numbers(options, platform: str) -> dict[str, Any]:
     """The job's places without a rank table: every server has the same number of devices."""
     nodes = options.nnodes or 1
     node = options.node_rank if options.node_rank is not None else 0
@@ -193,7 +194,7 @@ def _from_numbers(options, platform: str) -> dict:
     }
 
 
-def _restart_arguments(options, keys: list) -> tuple:
+def _restart_arguments(options, keys: list[str]) -> tuple[str, ...]:
     """What train.py gets besides when it is started again. Raises UserError."""
     if options.max_restarts < 0:
         raise UserError(f"max_restarts: {options.max_restarts}; expected 0 or more")
@@ -239,7 +240,7 @@ def _device_count(platform: str) -> int:
 def _resolve(host: str) -> str:
     """An address for a name: the scheduler wants addresses."""
     try:
-        return socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:
         raise UserError(f"master_addr: '{host}' cannot be resolved: {error.strerror}; pass --master_addr IP") from None
 

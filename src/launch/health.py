@@ -4,13 +4,13 @@ import time
 from typing import Any, Optional
 
 from .job import HANG_EXIT_CODE, Failure, Job
-from .processes import Process
+from .processes import Process, RankProcess
 
 EXIT_GRACE_SECONDS = 120.0  # a rank may end this long before the others show their next sign of life
 MAX_IDLE_SECONDS = 1e9  # what JSON knows as NaN and Infinity is no number of seconds
 
 
-def local_failure(job: Job, ranks: list, scheduler: Optional[Process], started: float) -> Optional[Failure]:
+def local_failure(job: Job, ranks: list[RankProcess], scheduler: Optional[Process], started: float) -> Optional[Failure]:
     """A rank of this server that ended badly or did not join, or a scheduler that failed.
 
     Args:
@@ -32,12 +32,12 @@ def local_failure(job: Job, ranks: list, scheduler: Optional[Process], started: 
     return None
 
 
-def status_of(ranks: list) -> dict:
+def status_of(ranks: list[RankProcess]) -> dict[str, Any]:
     """How the ranks of this server fare, for server 0, which decides."""
     running = [rank for rank in ranks if rank.exit_code() is None]
     ended = [rank for rank in ranks if rank.exit_code() == 0]
     idle = min((rank.idle() for rank in [*running, *ended]), default=0.0)
-    status: dict = {"running": len(running), "idle": idle}
+    status: dict[str, Any] = {"running": len(running), "idle": idle}
     if ended:
         status["ended"] = ended[0].failed("ended with exit code 0 while others were still at work", 1).as_message()
     if running:
@@ -49,7 +49,7 @@ def status_of(ranks: list) -> dict:
     return status
 
 
-def job_failure(job: Job, statuses: dict) -> Optional[Failure]:
+def job_failure(job: Job, statuses: dict[int, dict[str, Any]]) -> Optional[Failure]:
     """Why server 0 ends the job: no rank of any server shows signs of life, or one left early.
 
     Args:

@@ -47,8 +47,8 @@ class Job:
         bind_cores: whether every rank gets its own slice of the cores.
     """
 
-    program: tuple
-    ranks: tuple
+    program: tuple[str, ...]
+    ranks: tuple[LocalRank, ...]
     group_size: int
     log_dir: Path
     platform: str = "CPU"
@@ -65,7 +65,7 @@ class Job:
     hang_timeout: float = 1800.0
     stop_timeout: float = 120.0
     max_restarts: int = 0
-    restart_arguments: tuple = ()
+    restart_arguments: tuple[str, ...] = ()
     restart_pause: float = 0.0
     bind_cores: bool = True
 
@@ -89,7 +89,7 @@ class Failure:
         who = f"rank {self.rank} on server {self.server}" if self.rank >= 0 else f"server {self.server}"
         return shown(f"{who}: {self.cause}" + (f"; log: {self.log}" if self.log else ""))
 
-    def as_message(self) -> dict:
+    def as_message(self) -> dict[str, Any]:
         """For the launchers of the other servers."""
         fields = dataclasses.asdict(self).items()
         return {name: value[:MAX_TEXT] if isinstance(value, str) else value for name, value in fields}
@@ -98,7 +98,7 @@ class Failure:
     def from_message(cls, message: Any) -> "Failure":
         """What another launcher sent; fields of the wrong type are replaced."""
         fields = message if isinstance(message, dict) else {}
-        values = {}
+        values: dict[str, Any] = {}
         for field, default in (
             ("rank", -1), ("server", "?"), ("cause", "failed"), ("log", ""), ("code", 1), ("restartable", False),
             ("asked", False),

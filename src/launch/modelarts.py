@@ -24,7 +24,7 @@ from ..progress import beat
 BEAT_SECONDS = 5.0
 
 
-def cluster_defaults(environment: Mapping) -> dict:
+def cluster_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
     """What ModelArts says of the servers of a job, as defaults for the launcher's options.
 
     RANK_TABLE_FILE is the table, or in older images its folder; without a table MA_NUM_HOSTS, VC_TASK_INDEX,
@@ -33,7 +33,7 @@ def cluster_defaults(environment: Mapping) -> dict:
     table = environment.get("RANK_TABLE_FILE", "")
     if table:
         return {"rank_table": Path(table, "jobstart_hccl.json") if os.path.isdir(table) else Path(table)}
-    found: dict = {}
+    found: dict[str, Any] = {}
     for option, variable in (("nnodes", "MA_NUM_HOSTS"), ("node_rank", "VC_TASK_INDEX"), ("device_num", "MA_NUM_GPUS")):
         if environment.get(variable):
             found[option] = _number(environment, variable, 0)
@@ -62,8 +62,13 @@ def copied(config: Config, results: bool = True) -> Iterator[Config]:
     local = _with_local_paths(config)
     rank = _number(os.environ, "RANK_ID", 0)
     jobs = [(key, getattr(config, key), target) for key, target in _sources(config) if getattr(config, key)]
+
+    def copy_all() -> None:
+        for job in jobs:
+            _copy(*job)
+
     if jobs:
-        _once(lambda: [_copy(key, url, target) for key, url, target in jobs], repr(jobs))
+        _once(copy_all, repr(jobs))
     bring_back = results and config.train_url and rank == 0
     try:
         yield local
@@ -125,7 +130,7 @@ def _private_folder() -> Path:
     return folder
 
 
-def _number(environment: Mapping, name: str, default: int) -> int:
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     value = environment.get(name) or str(default)
     if not re.fullmatch("[0-9]{1,9}", value):
         raise UserError(f"{name}: '{value}' in the environment is not a number")
@@ -170,7 +175,7 @@ def _copy(key: str, source: str, target: str) -> None:
     log.info("%s: copied %s to %s in %.1f s", key, source, target, time.monotonic() - started)
 
 
-def _sources(config: Config) -> tuple:
+def _sources(config: Config) -> tuple[tuple[str, str], ...]:
     return ("data_url", config.data_path), ("checkpoint_url", config.load_path)
 
 

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from ..errors import UserError, first_of
 from .channel import SOCKET_SECONDS, Peer
@@ -48,11 +49,11 @@ class _Door:
     """
 
     def __init__(self, job: Job):
-        self.joined: dict = {}
-        self.came: set = set()
-        self.refused: list = []
+        self.joined: dict[int, Peer] = {}
+        self.came: set[int] = set()
+        self.refused: list[str] = []
         self._job = job
-        self._pending: list = []
+        self._pending: list[Peer] = []
 
     def admit(self, listener: socket.socket) -> None:
         """Takes new connections; where there are too many, the oldest ones go."""
@@ -105,7 +106,7 @@ class _Door:
             self._pending.pop(0).close()
 
 
-def gather(job: Job, stop_asked: Callable[[], None]) -> list:
+def gather(job: Job, stop_asked: Callable[[], None]) -> list[Peer]:
     """Server 0 waits for the launchers of all other servers.
 
     Args:
@@ -195,7 +196,7 @@ def _ask(job: Job, peer: Peer, deadline: float, stop_asked: Callable[[], None]) 
     return "it answered, but did not start: other servers are missing" if peer.open else "it hung up"
 
 
-def _refusal(job: Job, message: dict, joined: dict) -> str:
+def _refusal(job: Job, message: dict[str, Any], joined: dict[int, Peer]) -> str:
     """Why a server cannot take part, or ''."""
     node, nodes, ranks, server = (message.get(name) for name in ("node", "nodes", "ranks", "server"))
     if message["kind"] != "join" or type(node) is not int or type(nodes) is not int or type(ranks) is not int:

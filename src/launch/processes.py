@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -43,7 +43,7 @@ FOREIGN = (
 class Process:
     """A started process in a session of its own, which the kernel kills when the launcher dies."""
 
-    def __init__(self, command: list, environment: dict, log: Path, cores: Optional[list] = None):
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path, cores: Optional[list[int]] = None):
         self.log = log
         libc = ctypes.CDLL(None, use_errno=True)  # loaded before the fork
         launcher = os.getpid()
@@ -86,7 +86,7 @@ class Process:
 class RankProcess(Process):
     """A rank, its heartbeat file, and what both tell."""
 
-    def __init__(self, job: Job, place: LocalRank, attempt: int, cores: Optional[list], start: str):
+    def __init__(self, job: Job, place: LocalRank, attempt: int, cores: Optional[list[int]], start: str):
         self.rank = place.rank
         self.server = job.server
         suffix = f".restart{attempt}" if attempt else ""
@@ -157,7 +157,7 @@ class RankProcess(Process):
             return file.read().decode("utf-8", errors="replace")
 
 
-def start_ranks(job: Job, attempt: int) -> list:
+def start_ranks(job: Job, attempt: int) -> list["RankProcess"]:
     """Starts this server's ranks."""
     shares = core_shares(len(job.ranks)) if job.bind_cores else [None] * len(job.ranks)
     start = secrets.token_hex(8)  # a name that only these ranks have
@@ -178,7 +178,7 @@ class Guard:
     The kernel then kills the processes, but not theirs. The guard waits for the end of a pipe that only the launcher holds.
     """
 
-    def __init__(self, processes: list):
+    def __init__(self, processes: Sequence[Process]):
         groups = [f"-{process.pid}" for process in processes]
         self._popen = subprocess.Popen(
             ["sh", "-c", 'read -r _ || kill -s KILL -- "$@"', "guard", *groups],
@@ -194,7 +194,7 @@ class Guard:
         self._popen.communicate()
 
 
-def let_finish(ranks: list, seconds: float, hurried: Callable[[], bool]) -> None:
+def let_finish(ranks: Sequence[Process], seconds: float, hurried: Callable[[], bool]) -> None:
     """Waits for ranks that were asked to stop, until all have ended, `seconds` are over or `hurried`; kills the rest.
 
     Not longer than `TERMINATE_SECONDS` after one of them ended badly, because the others may wait for it in vain.
@@ -208,7 +208,7 @@ def let_finish(ranks: list, seconds: float, hurried: Callable[[], bool]) -> None
         rank.send(signal.SIGKILL)
 
 
-def end(processes: list) -> None:
+def end(processes: Sequence[Process]) -> None:
     """Ends processes and what they started: SIGTERM, and SIGKILL for those that are still there after some seconds."""
     for process in processes:
         process.send(signal.SIGTERM)
@@ -222,7 +222,7 @@ def end(processes: list) -> None:
         process._popen.wait()
 
 
-def write_stacks(ranks: list) -> None:
+def write_stacks(ranks: list["RankProcess"]) -> None:
     """Asks ranks to write to their logs where they are, and waits until they have or `STACK_SECONDS` are over."""
     sizes = {rank: rank.log.stat().st_size for rank in ranks if rank.can_write_stack()}
     for rank in sizes:
@@ -236,14 +236,14 @@ def write_stacks(ranks: list) -> None:
     time.sleep(0.2)  # the first line is there; the others follow at once
 
 
-def core_shares(ranks: int) -> list:
+def core_shares(ranks: int) -> Sequence[Optional[list[int]]]:
     """The cores that this process may use, in `ranks` slices of equal size; None for each where there are too few."""
     cores = sorted(os.sched_getaffinity(0))
     share = len(cores) // ranks
     return [cores[i * share : (i + 1) * share] for i in range(ranks)] if share else [None] * ranks
 
 
-def rank_environment(job: Job, place: LocalRank, cores: Optional[list]) -> dict:
+def rank_environment(job: Job, place: LocalRank, cores: Optional[list[int]]) -> dict[str, str]:
     """The environment of one rank; variables about time limits that the user has set win."""
     environment = _base_environment(job)
     environment.update(
@@ -263,7 +263,7 @@ def rank_environment(job: Job, place: LocalRank, cores: Optional[list]) -> dict:
     return environment
 
 
-def _base_environment(job: Job) -> dict:
+def _base_environment(job: Job) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     environment.setdefault("MS_CPU_COMM_OP_TIMEOUT", str(CPU_COLLECTIVE_SECONDS))
     environment.setdefault("MS_NODE_TIMEOUT", str(int(job.hang_timeout) + 60))  # the launcher is to notice first
@@ -278,7 +278,7 @@ def _base_environment(job: Job) -> dict:
     return environment
 
 
-def program_lines(text: str) -> list:
+def program_lines(text: str) -> list[str]:
     """The lines of a log without MindSpore's own notes on connections, which come even with GLOG_v=3."""
     return [line for line in text.splitlines() if line.strip() and not line.startswith("[INFO] ")]
 
@@ -290,7 +290,7 @@ def cause_in(text: str) -> str:
     return _cause(lines) + "".join(hints)
 
 
-def _cause(lines: list) -> str:
+def _cause(lines: list[str]) -> str:
     for pattern in (r"error: (.*)", r"((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*)"):
         for line in reversed(lines):
             if match := re.fullmatch(pattern, line):

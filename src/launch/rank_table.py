@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..errors import CommandParser, UserError, run_command
 from .addresses import device_addresses, own_address
@@ -17,9 +18,9 @@ from .table import (
 from .table_rules import violations
 
 
-def parse_devices(text: str) -> list:
+def parse_devices(text: str) -> list[int]:
     """'0-7' or '0,1,4-5' as a list of device numbers. Raises UserError."""
-    devices: list = []
+    devices: list[int] = []
     for part in text.split(","):
         match = re.fullmatch("([0-9]{1,4})(?:-([0-9]{1,4}))?", part.strip())
         if not match:
@@ -30,7 +31,7 @@ def parse_devices(text: str) -> list:
     return devices
 
 
-def main(arguments: list) -> int:
+def main(arguments: list[str]) -> int:
     """One of the four commands; the exit code is 1 where `check` finds violations."""
     parser = CommandParser(prog="python -m src.launch.rank_table", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=CommandParser)
@@ -72,7 +73,7 @@ def _check(options) -> int:
 
 def _show(options) -> int:
     table = load_table(options.table)
-    rows = [("rank", "server", "device", "address")]
+    rows: list[tuple[Any, ...]] = [("rank", "server", "device", "address")]
     for server in table.servers:
         rows += [(device.rank, server.server_id, device.device_id, device.device_ip or "-") for device in server.devices]
     widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
@@ -103,7 +104,7 @@ def _merge(options) -> int:
     return _write(options.output or Path(f"hccl_{len(servers)}s_{ranks}p.json"), content)
 
 
-def _write(path: Path, content: dict) -> int:
+def _write(path: Path, content: dict[str, Any]) -> int:
     found = violations(content)
     if found:
         raise UserError(f"{path}: not written: {found[0]}")

@@ -7,6 +7,7 @@ import time
 from typing import Any, Optional
 
 from . import health, peers
+from .channel import Peer
 from .job import HANG_EXIT_CODE, Failure, Job, interrupted, shown
 from .processes import (
     Guard,
@@ -49,15 +50,16 @@ class _Launch:
 
     def __init__(self, job: Job):
         self.job = job
-        self.peers: list = []  # server 0: all others by node; others: server 0
+        self.peers: list[Peer] = []  # server 0: all others by node; others: server 0
         self.ranks: list[RankProcess] = []
         self.scheduler: Optional[Process] = None
         self.guard: Optional[Guard] = None
         self.stopped_by = 0
         self.hurried = False  # Ctrl-C came again
+        self.finished = False  # server 0 has said that the job is done
         self.told_to_end = False  # server 0 has said that this attempt is over
-        self.statuses: dict = {}
-        self._handlers: dict = {}
+        self.statuses: dict[int, dict[str, Any]] = {}
+        self._handlers: dict[int, Any] = {}
         self._reported = 0.0
         self._shown = 0
 
@@ -121,7 +123,7 @@ class _Launch:
             numbers = f"{job.ranks[0].rank} to {job.ranks[-1].rank} of {job.group_size}"
             print(shown(f"server {job.server}: ranks {numbers} started; logs: {logs}"), flush=True)
             self._shown = 0
-            self.statuses = {}
+            self.statuses, self.finished = {}, False
             self.told_to_end = False
             started = time.monotonic()
             for peer in self.peers:
@@ -141,7 +143,7 @@ class _Launch:
                         return failure
                     if len(self.statuses) == job.nodes and not any(s["running"] for s in self.statuses.values()):
                         return None
-                elif self.statuses.get("finished"):
+                elif self.finished:
                     return None
                 self._report()
                 time.sleep(POLL_SECONDS)
@@ -156,7 +158,7 @@ class _Launch:
                     self.told_to_end = message["kind"] == "end"
                     return Failure.from_message(message.get("failure"))
                 if message["kind"] == "finished":
-                    self.statuses["finished"] = True
+                    self.finished = True
                     return None
                 if message["kind"] == "status" and health.is_status(message.get("status")):
                     self.statuses[peer.node] = message["status"]
@@ -200,7 +202,7 @@ class _Launch:
             time.sleep(POLL_SECONDS)
         return not waiting
 
-    def _wait_for(self, kinds: tuple) -> str:
+    def _wait_for(self, kinds: tuple[str, ...]) -> str:
         """Another server: server 0's decision, '' when none comes."""
         deadline = time.monotonic() + DECISION_SECONDS
         while time.monotonic() < deadline and not self.stopped_by:

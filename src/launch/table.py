@@ -38,7 +38,7 @@ class Server:
 
     server_id: str
     host_ip: str
-    devices: tuple
+    devices: tuple[Device, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RankTable:
     """A table without violations; `servers` by rank."""
 
     version: str
-    servers: tuple
+    servers: tuple[Server, ...]
 
     @property
     def rank_count(self) -> int:
@@ -76,7 +76,7 @@ def load_table(path: Path, wait: float = 0.0) -> RankTable:
         time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
 
 
-def read_content(path: Path) -> dict:
+def read_content(path: Path) -> dict[str, Any]:
     """The table as a dictionary in the layout of versions 1.0 and 1.2; ModelArts' template is converted.
 
     Raises:
@@ -113,7 +113,7 @@ def read_content(path: Path) -> dict:
     return _from_modelarts(content) if "group_list" in content else content
 
 
-def parsed(content: dict) -> RankTable:
+def parsed(content: dict[str, Any]) -> RankTable:
     """A dictionary without `violations` as a RankTable."""
     servers = []
     for server in content["server_list"]:
@@ -126,7 +126,7 @@ def parsed(content: dict) -> RankTable:
     return RankTable(content["version"], tuple(sorted(servers, key=lambda server: server.devices[0].rank)))
 
 
-def notes(content: dict) -> list:
+def notes(content: dict[str, Any]) -> list[str]:
     """What Ascend 910A (Atlas 800, 8 devices) would refuse; other chips may not mind. One line each.
 
     Args:
@@ -148,7 +148,7 @@ def notes(content: dict) -> list:
     return found
 
 
-def make_content(server_id: str, devices: list, device_ips: list) -> dict:
+def make_content(server_id: str, devices: list[int], device_ips: list[str]) -> dict[str, Any]:
     """The table of one server, version 1.0; ranks follow `devices` (physical numbers)."""
     entries = [
         {"device_id": str(device), "device_ip": ip, "rank_id": str(rank)}
@@ -158,7 +158,7 @@ def make_content(server_id: str, devices: list, device_ips: list) -> dict:
     return {"version": "1.0", "server_count": "1", "server_list": servers, "status": "completed"}
 
 
-def merge_contents(contents: list) -> dict:
+def merge_contents(contents: list[dict[str, Any]]) -> dict[str, Any]:
     """One table of several: servers in the dictionary order of server_id, as MindSpore asks for; ranks count on.
 
     Raises:
@@ -179,21 +179,21 @@ def merge_contents(contents: list) -> dict:
         rank += len(entries)
     content = {"version": versions[0], "server_count": str(len(merged)), "server_list": merged, "status": "completed"}
     if versions[0] == "1.2":
-        pods: dict = {}
+        pods: dict[str, list[Any]] = {}
         for pod in (pod for content in contents for pod in content["super_pod_list"]):
             pods.setdefault(pod["super_pod_id"], []).extend(pod["server_list"])
         content["super_pod_list"] = [{"super_pod_id": name, "server_list": pods[name]} for name in sorted(pods)]
     return content
 
 
-def write_content(path: Path, content: dict) -> None:
+def write_content(path: Path, content: dict[str, Any]) -> None:
     """Writes a table atomically. Raises UserError where that fails."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def _from_modelarts(content: dict) -> dict:
+def _from_modelarts(content: dict[str, Any]) -> dict[str, Any]:
     """ModelArts' `jobstart_hccl.json` as version 1.0; what is malformed there is left for `violations` to name."""
-    servers = [
+    servers: list[dict[str, Any]] = [
         {"server_id": instance.get("server_id"), "device": [dict(device) for device in _objects(instance.get("devices"))]}
         for group in _objects(content.get("group_list"))
         for instance in _objects(group.get("instance_list"))
@@ -205,7 +205,7 @@ def _from_modelarts(content: dict) -> dict:
     return {**converted, "status": content["status"]} if "status" in content else converted
 
 
-def _objects(value: Any) -> list:
+def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

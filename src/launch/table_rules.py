@@ -19,8 +19,10 @@ MAX_PORT = 65535
 MAX_DIGITS = 9
 MAX_SHOWN = 80  # characters of a wrong value
 
+_Ranked = tuple[int, str, str]
 
-def violations(content: dict) -> list:
+
+def violations(content: dict[str, Any]) -> list[str]:
     """What keeps a table from being used, one line each: which server, which device, which field. Empty: none."""
     problems = []
     status, version = content.get("status"), content.get("version")
@@ -37,13 +39,13 @@ def violations(content: dict) -> list:
     if count != str(len(servers)):
         problems.append(f"server_count: is {_shown(count)}, must be '{len(servers)}': that many servers are listed")
 
-    ranked: list = []  # (rank, server's name, where) of every device whose rank is a number
-    addresses: list = []
+    ranked: list[_Ranked] = []  # (rank, server's name, where) of every device whose rank is a number
+    addresses: list[Any] = []
     for position, server in enumerate(servers):
         if not isinstance(server, dict):
             problems.append(f"server_list[{position}]: must be an object, is {kind(server)}")
             continue
-        name = server.get("server_id")
+        name: Any = server.get("server_id")
         where = f"server {name[:MAX_SERVER_ID]}" if _is_name(name) else f"server_list[{position}]"
         problems += _server_violations(server, where, version, len(servers) > 1, ranked, addresses)
     names = [server.get("server_id") for server in servers if isinstance(server, dict)]
@@ -56,11 +58,11 @@ def violations(content: dict) -> list:
 
 
 def _server_violations(
-    server: dict, where: str, version: Any, several: bool, ranked: list, addresses: list
-) -> list:  # fmt: skip
+    server: dict[str, Any], where: str, version: Any, several: bool, ranked: list[_Ranked], addresses: list[Any]
+) -> list[str]:  # fmt: skip
     """The violations of one server; adds its devices to `ranked` and `addresses`."""
     problems = []
-    name = server.get("server_id")
+    name: Any = server.get("server_id")
     if not _is_name(name):
         problems.append(f"{where}: server_id: must be a text such as '10.0.0.1', is {_shown(name)}")
     elif len(name) >= MAX_SERVER_ID:
@@ -93,8 +95,8 @@ def _server_violations(
     return problems
 
 
-def _device_violations(device: dict, version: Any, several: bool) -> list:
-    needed: dict[str, tuple[Callable, str]] = {
+def _device_violations(device: dict[str, Any], version: Any, several: bool) -> list[str]:
+    needed: dict[str, tuple[Callable[[Any], bool], str]] = {
         "device_id": (_is_number, "a number from 0 in quotes"),
         "rank_id": (_is_number, "a number from 0 in quotes"),
     }
@@ -114,7 +116,7 @@ def _device_violations(device: dict, version: Any, several: bool) -> list:
     ]
 
 
-def _rank_violations(ranked: list) -> list:
+def _rank_violations(ranked: list[_Ranked]) -> list[str]:
     """Ranks must be 0..n-1, and with several servers follow the dictionary order of server_id."""
     ranks = [rank for rank, _, _ in ranked]
     problems = [f"{places}: rank_id: all have {rank}" for rank, places in _shared((r, where) for r, _, where in ranked)]
@@ -133,12 +135,12 @@ def _rank_violations(ranked: list) -> list:
     return problems
 
 
-def _super_pod_violations(pods: Any, servers: list) -> list:
+def _super_pod_violations(pods: Any, servers: list[Any]) -> list[str]:
     """Version 1.2: super_pod_list names every server once."""
     if not isinstance(pods, list) or not pods:
         return [f"super_pod_list: version 1.2 needs a list of super pods, is {kind(pods)}"]
     problems = []
-    members: Counter = Counter()
+    members: Counter[Any] = Counter()
     known = dict.fromkeys(servers)
     for position, pod in enumerate(pods):
         fields = pod if isinstance(pod, dict) else {}
@@ -159,13 +161,13 @@ def _super_pod_violations(pods: Any, servers: list) -> list:
     return problems
 
 
-def repeated(values: Iterable) -> list:
+def repeated(values: Iterable[Any]) -> list[Any]:
     return [(value, n) for value, n in Counter(value for value in values if isinstance(value, (str, int))).items() if n > 1]
 
 
-def _shared(places: Iterable) -> list:
+def _shared(places: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
     """Values that several places have, each with the first of these places; `places` are pairs of value and place."""
-    by_value: dict = {}
+    by_value: dict[Any, list[str]] = {}
     for value, where in places:
         by_value.setdefault(value, []).append(where)
     return [(value, first_of(found)) for value, found in by_value.items() if len(found) > 1]

@@ -8,6 +8,7 @@ Without `--json` it is a Markdown table. The networks of 32 x 32 pixels are coun
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from .. import device
 from ..config import build_config
@@ -16,7 +17,7 @@ from ..networks.published import find_accuracy
 from ..networks.registry import ALIASES, canonical_name, find_model, list_models
 
 
-def describe(name: str) -> dict:
+def describe(name: str) -> dict[str, Any]:
     """A network's size, counts, published accuracy and reference; builds the network and runs it once."""
     from .complexity import count_multiply_adds, count_parameters
     from .create import create_model
@@ -36,7 +37,7 @@ def describe(name: str) -> dict:
     }
 
 
-def _markdown(names: list) -> Iterator:
+def _markdown(names: list[str]) -> Iterator[str]:
     yield "| network | image | parameters | multiply-adds | top-1, % | defined in |"
     yield "| --- | --- | ---: | ---: | --- | --- |"
     for row in map(describe, names):
@@ -52,7 +53,7 @@ def _markdown(names: list) -> Iterator:
         yield f"| {' | '.join(cells)} |"
 
 
-def main(arguments: list) -> int:
+def main(arguments: list[str]) -> int:
     """The command; takes names of networks, or none for all."""
     parser = CommandParser(prog="python -m src.models", description="Prints networks with parameters and multiply-adds.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="network or alias; default: all networks")

@@ -10,7 +10,7 @@ def count_parameters(network: nn.Cell) -> int:
     return sum(parameter.size for parameter in network.trainable_params())
 
 
-def count_multiply_adds(network: nn.Cell, image_size: tuple) -> int:
+def count_multiply_adds(network: nn.Cell, image_size: tuple[int, int]) -> int:
     """Multiplications of one image's forward pass in convolutions and linear layers (He et al. 2015, table 1: "FLOPs").
 
     Runs the network once on an image (height, width), in PyNative mode, and looks at the shapes.

@@ -1,6 +1,7 @@
 """Builds a network from its name."""
 
 from dataclasses import replace
+from typing import Any
 
 from ..errors import UserError
 from ..networks.registry import find_model
@@ -42,6 +43,6 @@ def create_model(
         raise UserError(f"drop_block_rate: {drop_block_rate:g} is for ResNeSt only, backbone is {name}; pass 0")
     if padding not in PADDINGS:
         raise UserError(f"padding: this version builds networks with {', '.join(PADDINGS)}, the weights are for {padding!r}")
-    form = {"split_groups": group_conv == "split", "padding": padding, "sync_batch_norm": sync_batch_norm}
-    rates = {"drop_rate": drop_rate, "drop_block_rate": drop_block_rate, "drop_path_rate": drop_path_rate}
+    form: dict[str, Any] = {"split_groups": group_conv == "split", "padding": padding, "sync_batch_norm": sync_batch_norm}
+    rates: dict[str, Any] = {"drop_rate": drop_rate, "drop_block_rate": drop_block_rate, "drop_path_rate": drop_path_rate}
     return ResNet(replace(spec, **form, **rates), num_classes)

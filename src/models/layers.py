@@ -1,6 +1,6 @@
 """Layers that the blocks are made of. `ResNetSpec` explains `same_padding` (at `padding`) and `sync` (`sync_batch_norm`)."""
 
-from typing import Optional
+from typing import Any, Optional
 
 import mindspore as ms
 from mindspore import nn, ops
@@ -26,7 +26,7 @@ class SplitConv2d(nn.Conv2d):
         self.out_split = self.out_channels // self.group
 
     def construct(self, x):
-        parts = ()
+        parts: tuple[Any, ...] = ()
         for part, weight in zip(ops.split(x, self.in_split, 1), ops.split(self.weight, self.out_split, 0)):
             parts += (self.convolve(part, weight),)
         return ops.concat(parts, 1)

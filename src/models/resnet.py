@@ -12,6 +12,8 @@ move between the two by name.
 Shapes: N images, C channels, H x W pixels.
 """
 
+from typing import Any
+
 from mindspore import nn, ops
 
 from ..checkpoint import STATE_PREFIX
@@ -122,7 +124,7 @@ class SplitBottleneck(nn.Cell):
         return self.relu(identity + self.drop_path(y))
 
 
-_BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck, "split": SplitBottleneck}
+_BLOCKS: dict[str, Any] = {"basic": BasicBlock, "bottleneck": Bottleneck, "split": SplitBottleneck}
 
 
 class ResNet(nn.Cell):

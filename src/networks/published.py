@@ -5,7 +5,7 @@ MindSpore.
 """
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def find_accuracy(name: str) -> Optional[Accuracy]:
     return _ACCURACIES.get(name)
 
 
-def _from(source: str, **figures: str) -> dict:
+def _from(source: str, **figures: str) -> dict[str, Any]:
     return {name: Accuracy(top1, source) for name, top1 in figures.items()}
 
 

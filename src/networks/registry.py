@@ -1,6 +1,7 @@
 """Names of networks and what they stand for. Needs no MindSpore, so that configurations can be checked without it."""
 
 import difflib
+from typing import Any
 
 from ..errors import UserError
 from .spec import ResNetSpec
@@ -19,7 +20,7 @@ ALIASES = {
         for variant in ("1s1x64d", "2s1x64d", "4s1x64d", "1s2x40d", "2s2x40d", "4s2x40d", "1s4x24d")
     },
 }
-_MODELS: dict = {}
+_MODELS: dict[str, ResNetSpec] = {}
 
 
 def register(name: str, spec: ResNetSpec) -> None:
@@ -29,7 +30,7 @@ def register(name: str, spec: ResNetSpec) -> None:
     _MODELS[name] = spec
 
 
-def list_models() -> list:
+def list_models() -> list[str]:
     """Names of all networks, in the order of their families and depths."""
     return list(_MODELS)
 
@@ -78,7 +79,7 @@ for _depth in (50, 101):
         f"seresnext{_depth}_32x4d", ResNetSpec("bottleneck", _STAGES[_depth], _HU, groups=32, base_width=4, squeeze=True)
     )
 
-_D = {"stem": "deep", "shortcut": "pooled"}
+_D: dict[str, Any] = {"stem": "deep", "shortcut": "pooled"}
 register("resnet50d", ResNetSpec("bottleneck", _STAGES[50], "He et al. 2018, arXiv 1812.01187, figure 2", **_D))
 
 _ZHANG = "Zhang et al. 2020, arXiv 2004.08955"

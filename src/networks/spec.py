@@ -38,7 +38,7 @@ class ResNetSpec:
     """
 
     block: str
-    stage_sizes: tuple
+    stage_sizes: tuple[int, ...]
     reference: str
     groups: int = 1
     base_width: int = 64

@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..files import is_utf8, write_text
 
 
-def write_label_json(img_path: Path, output: Path, class_names: tuple) -> ImageIndex:
+def write_label_json(img_path: Path, output: Path, class_names: tuple[str, ...]) -> ImageIndex:
     """Writes {"image.JPEG": class number, ...} of a folder of class folders.
 
     Args:
@@ -25,7 +25,7 @@ def write_label_json(img_path: Path, output: Path, class_names: tuple) -> ImageI
     index = index_folder(img_path)
     if class_names:
         index = index.with_classes(class_names)
-    first: dict = {}
+    first: dict[str, str] = {}
     twice = [(first[Path(file).stem], file) for file in index.files if first.setdefault(Path(file).stem, file) != file]
     if twice:
         raise UserError(
@@ -39,7 +39,7 @@ def write_label_json(img_path: Path, output: Path, class_names: tuple) -> ImageI
     return index
 
 
-def labelled_images(config: Config, class_names: tuple) -> ImageIndex:
+def labelled_images(config: Config, class_names: tuple[str, ...]) -> ImageIndex:
     """The images that results are expected for, with the network's class numbers.
 
     Args:

@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import Config
 from ..data.index import ImageIndex, check_label_range
@@ -56,7 +58,7 @@ def postprocess(config: Config) -> int:
     return 3 if problems else 0
 
 
-def _names(index: ImageIndex, is_whole_folder: bool) -> list:
+def _names(index: ImageIndex, is_whole_folder: bool) -> list[str]:
     """What the results of the images are called; in a folder, images without a label have a say in that too."""
     files = list(index.files)
     if is_whole_folder:
@@ -65,11 +67,14 @@ def _names(index: ImageIndex, is_whole_folder: bool) -> list:
     return [names[file] for file in index.files]
 
 
-def _read_all(results: ResultFolder, index: ImageIndex, names: list, class_count: int) -> tuple:
+def _read_all(
+    results: ResultFolder, index: ImageIndex, names: list[str], class_count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
     """Place of each image's label among its classes (`class_count` without a result), its first class (-1), problems."""
     ranks = np.full(len(index), class_count + TOP)
     predicted = np.full(len(index), -1)
-    problems, used = [], Counter()
+    used: Counter[str] = Counter()
+    problems = []
     known = set(names)
     for i, name in enumerate(bar(names, unit="img", leave=False)):
         short = name.partition(".")[0]  # ais_bench cuts names at their first dot
@@ -92,7 +97,7 @@ def _read_all(results: ResultFolder, index: ImageIndex, names: list, class_count
     return ranks, predicted, problems + [f"result extra: {results.root / file} belongs to no image" for file in extra]
 
 
-def _report(index: ImageIndex, ranks: np.ndarray, predicted: np.ndarray, class_count: int) -> dict:
+def _report(index: ImageIndex, ranks: NDArray[np.int64], predicted: NDArray[np.int64], class_count: int) -> dict[str, Any]:
     """`title` and `value` as the Ascend model zoo's vision_metric_ImageNet.py writes them, and what happened per class."""
     value = [("Number of images", str(len(index))), ("Number of classes", str(class_count))]
     value += [(f"Top{k} accuracy", f"{(ranks < k).mean():.2%}") for k in range(1, TOP + 1)]

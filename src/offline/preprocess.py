@@ -3,8 +3,9 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from ..config import Config
 from ..data.pipeline import eval_pipeline, pixel_pipeline, read_batches
@@ -73,7 +74,7 @@ def preprocess(config: Config) -> int:
     return len(index)
 
 
-def _write(image: np.ndarray, path: Path) -> None:
+def _write(image: NDArray[Any], path: Path) -> None:
     """Unlike `ndarray.tofile`, reports what fails when the file is closed. Raises OSError."""
     path.write_bytes(image.tobytes())
 
@@ -84,7 +85,7 @@ def input_kind(config: Config, info: ModelInfo) -> str:
     Raises:
         UserError: the two differ.
     """
-    stored = {name: kind for kind, name in FORMATS.items()}.get(info.input.format if info.input else None, "none")
+    stored = {name: kind for kind, name in FORMATS.items()}.get(info.input.format or "" if info.input else "", "none")
     if config.aipp == "auto":
         return stored
     if info.input and config.aipp != stored:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError
 
@@ -25,8 +26,8 @@ class ResultFolder:
     """
 
     root: Path
-    files: dict
-    others: list
+    files: dict[str, str]
+    others: list[str]
 
 
 def open_results(root: Path) -> ResultFolder:
@@ -37,7 +38,8 @@ def open_results(root: Path) -> ResultFolder:
     """
     if not root.is_dir():
         raise UserError(f"result_dir: no such folder '{root}'")
-    files, others, kinds, folders = {}, [], Counter(), []
+    kinds: Counter[str] = Counter()
+    files, others, folders = {}, [], []
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
         if entry.name.startswith("."):  # what a killed run was writing
             continue
@@ -59,7 +61,7 @@ def open_results(root: Path) -> ResultFolder:
 
 def usual_length(folder: ResultFolder, looked_at: int = 100) -> int:
     """How many numbers most of the first result files hold."""
-    lengths: Counter = Counter()
+    lengths: Counter[int] = Counter()
     for file in list(folder.files.values())[:looked_at]:
         path = folder.root / file
         if path.suffix == ".bin":
@@ -69,7 +71,7 @@ def usual_length(folder: ResultFolder, looked_at: int = 100) -> int:
     return lengths.most_common(1)[0][0]
 
 
-def read_logits(path: Path, count: int) -> np.ndarray:
+def read_logits(path: Path, count: int) -> NDArray[np.float32]:
     """The numbers of a result file, float32 (count,).
 
     Raises:

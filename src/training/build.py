@@ -5,6 +5,7 @@ from typing import Optional
 
 import numpy as np
 from mindspore import nn
+from numpy.typing import NDArray
 
 from .. import checkpoint
 from ..checkpoint import Checkpoint
@@ -41,7 +42,9 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
     return network
 
 
-def create_step(network: nn.Cell, rates: np.ndarray, config: Config, platform: str, group: Group = ALONE) -> TrainStep:
+def create_step(
+    network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE
+) -> TrainStep:
     """The training step that `config` describes.
 
     Args:

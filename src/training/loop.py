@@ -106,6 +106,7 @@ class Loop:
 
     def evaluate(self) -> None:
         """Evaluates the weights, and their averages where there are any; keeps the better ones so far as best.ckpt."""
+        assert self.validation, "there is nothing to evaluate on"
         self.align_statistics()
         results = {"": self.validation.run(checkpoint.weights_of(self.network), self.stop_if_alone)}
         if self.step.average is not None:
@@ -185,7 +186,7 @@ class Loop:
     def go_on_from(self, saved: Checkpoint) -> int:
         """Takes over what the checkpoint knows; returns the number of the epoch to go on with, from 0."""
         self.newest = str(saved.path)
-        self.state = self.state.model_copy(update={"evaluation": saved.run.evaluation, "best": saved.run.best})
+        self.state = self.state.model_copy(update={"evaluation": saved.resumable.evaluation, "best": saved.resumable.best})
         finished, within = divmod(self.steps.step, self.steps.geometry.steps_per_epoch)
         evaluated = self.state.evaluation.epoch if self.state.evaluation else 0
         evaluation_missing = self.evaluates(finished - 1) and evaluated != finished

@@ -4,16 +4,19 @@ Of MindSpore's own, the kernels of LARS and LAMB do not exist for the CPU, and i
 Nesterov's (2.10); ours of these are made of plain operators.
 """
 
+from typing import Any
+
 import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
+from numpy.typing import NDArray
 
 from ..config import Config
 
 _EPSILON = 1e-6  # LAMB's, as timm has it
 
 
-def create_optimizer(network: nn.Cell, rates: np.ndarray, config: Config) -> nn.Optimizer:
+def create_optimizer(network: nn.Cell, rates: NDArray[np.float32], config: Config) -> nn.Optimizer:
     """The optimizer that `config.optimizer` names, over the network's trainable parameters.
 
     Args:
@@ -31,7 +34,7 @@ def takes_decay(parameter: ms.Parameter, config: Config) -> bool:
     return config.decay_norm_and_bias or parameter.ndim > 1
 
 
-def _groups(network: nn.Cell, config: Config) -> list:
+def _groups(network: nn.Cell, config: Config) -> list[Any]:
     parameters = network.trainable_params()
     groups = []
     for decay, chosen in ((config.weight_decay, True), (0.0, False)):
@@ -47,7 +50,7 @@ class Momentum(nn.Optimizer):
     Reference: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", as PyTorch has it.
     """
 
-    def __init__(self, parameters: list, rates: ms.Tensor, config: Config):
+    def __init__(self, parameters: list[Any], rates: ms.Tensor, config: Config):
         super().__init__(rates, parameters)
         self.momentum = config.momentum
         self.nesterov = config.nesterov
@@ -98,7 +101,7 @@ class Lamb(nn.Optimizer):
 
     betas = (0.9, 0.999)
 
-    def __init__(self, parameters: list, rates: ms.Tensor, config: Config):
+    def __init__(self, parameters: list[Any], rates: ms.Tensor, config: Config):
         super().__init__(rates, parameters)
         self.decay = config.weight_decay
         self.decayed = tuple(takes_decay(p, config) for p in parameters)

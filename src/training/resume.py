@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
+from numpy.typing import NDArray
 
 from .. import checkpoint
 from ..checkpoint import STATE_PREFIX, Checkpoint, parameters_of
@@ -19,10 +20,11 @@ from .stopping import stops_early
 DATA, WORKERS = "data", "workers"  # what `resume_allow` may name besides configuration keys
 
 
-def numbered_checkpoints(folder: Path) -> list:
+def numbered_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints `<backbone>-<epoch>_<step>.ckpt` of a run, by step, the last one first."""
-    steps = {path: re.fullmatch(r"[^.].*-\d+_(\d+)\.ckpt", path.name) for path in folder.glob("*.ckpt")}
-    return sorted((path for path in steps if steps[path]), key=lambda path: int(steps[path][1]), reverse=True)
+    found = ((path, re.fullmatch(r"[^.].*-\d+_(\d+)\.ckpt", path.name)) for path in folder.glob("*.ckpt"))
+    steps = {path: int(match[1]) for path, match in found if match}
+    return sorted(steps, key=lambda path: steps[path], reverse=True)
 
 
 def find_checkpoint(config: Config) -> Optional[Checkpoint]:
@@ -65,15 +67,15 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
         workers: threads of the input pipeline; the random numbers of augmentation depend on it.
     """
     now = config.resolved()
-    then = {**build_config().resolved(), **saved.run.config}  # keys that were not there yet
+    then = {**build_config().resolved(), **saved.resumable.config}  # keys that were not there yet
     deciding = [key.name for key in KEYS.values() if key.decides]
     differences = {
         key: f"{then[key]!r} then, {now[key]!r} now" for key in deciding if then[key] != now[key]
     }
-    if saved.run.dataset.fingerprint != fingerprint:
+    if saved.resumable.dataset.fingerprint != fingerprint:
         differences[DATA] = "the training images are not those of then"
-    if saved.run.data_workers != workers:
-        differences[WORKERS] = f"{saved.run.data_workers} data workers then, {workers} now"
+    if saved.resumable.data_workers != workers:
+        differences[WORKERS] = f"{saved.resumable.data_workers} data workers then, {workers} now"
     refused = [key for key in differences if key not in config.resume_allow]
     if refused:
         found = first_of([f"{key} ({differences[key]})" for key in refused])
@@ -92,14 +94,15 @@ def is_finished(saved: Checkpoint, config: Config, steps_per_epoch: int, evaluat
         steps_per_epoch: updates of the weights per epoch.
         evaluates: whether the run evaluates its weights at its end.
     """
-    epoch, within = divmod(saved.run.step, steps_per_epoch)
+    epoch, within = divmod(saved.resumable.step, steps_per_epoch)
     if within:
         return False
-    evaluated = saved.run.evaluation is not None and saved.run.evaluation.epoch == epoch
-    return (epoch == config.max_epoch and (evaluated or not evaluates)) or stops_early(config, epoch, saved.run.best)
+    last = saved.resumable.evaluation
+    evaluated = last is not None and last.epoch == epoch
+    return (epoch == config.max_epoch and (evaluated or not evaluates)) or stops_early(config, epoch, saved.resumable.best)
 
 
-def state_of(network: nn.Cell, step: TrainStep) -> dict:
+def state_of(network: nn.Cell, step: TrainStep) -> dict[str, NDArray[Any]]:
     """All that a step keeps besides the network's weights, name -> array: momentum, position, loss scale, averages, ..."""
     return {name: parameter.asnumpy() for name, parameter in _state_parameters(network, step).items()}
 
@@ -112,17 +115,17 @@ def restore(network: nn.Cell, step: TrainStep, saved: Checkpoint) -> None:
     """
     checkpoint.load_into(network, saved)
     parameters = _state_parameters(network, step)
-    if set(parameters) != set(saved.run.tensors):
-        differing = sorted(set(parameters) ^ set(saved.run.tensors))
+    if set(parameters) != set(saved.resumable.tensors):
+        differing = sorted(set(parameters) ^ set(saved.resumable.tensors))
         raise UserError(f"{saved.path}: its training state is of another kind of run ({first_of(differing)})")
     for name, parameter in parameters.items():
-        value = saved.run.tensors[name].asnumpy()
+        value = saved.resumable.tensors[name].asnumpy()
         if value.shape != tuple(parameter.shape):
             raise UserError(f"{saved.path}: {name} has shape {value.shape} instead of {tuple(parameter.shape)}")
         parameter.set_data(ms.Tensor(np.array(value), parameter.dtype))
 
 
-def _state_parameters(network: nn.Cell, step: TrainStep) -> dict:
+def _state_parameters(network: nn.Cell, step: TrainStep) -> dict[str, ms.Parameter]:
     """Without the schedule, which follows from the configuration, and the gradient sums, which are 0 between steps."""
     left_out = {*parameters_of(network), "learning_rate"}
     return {

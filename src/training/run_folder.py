@@ -55,7 +55,7 @@ class RunFolder:
             log.info("files of the earlier run in %s are now in %s", self.path, moved)
         write_text(self.path / "config.yaml", to_yaml(given_values(config)))
         write_text(self.path / "resolved.yaml", to_yaml(config.resolved()))
-        first_step = resumed_from.run.step if resumed_from else 0
+        first_step = resumed_from.resumable.step if resumed_from else 0
         events = self.path / "tensorboard" if config.tensorboard else None
         self.metrics = Metrics(self.path / "metrics.jsonl", events, first_step, **always)
         if resumed_from:
@@ -77,7 +77,7 @@ class RunFolder:
         """Writes `best.ckpt`; `state` has no tensors."""
         checkpoint.save(network, self.path / "best.ckpt", info, state)
 
-    def write_result(self, lines: list) -> None:
+    def write_result(self, lines: list[str]) -> None:
         """Writes the result of the run, one line per fact."""
         write_text(self.result_file, "".join(line + "\n" for line in lines))
 
@@ -112,7 +112,7 @@ class _SilentFolder:
     def save_best(self, network: nn.Cell, info: ModelInfo, state: RunState) -> None:
         """As that of `RunFolder`."""
 
-    def write_result(self, lines: list) -> None:
+    def write_result(self, lines: list[str]) -> None:
         """As that of `RunFolder`."""
 
 

@@ -1,11 +1,14 @@
 """Learning rate as a pure function of the step."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import Config
 
 
-def learning_rates(config: Config, steps_per_epoch: int, images_per_step: int) -> np.ndarray:
+def learning_rates(config: Config, steps_per_epoch: int, images_per_step: int) -> NDArray[np.float32]:
     """The rate of every step of the run, float32 (max_epoch * steps_per_epoch,).
 
     With `lr_batch_size` the rate grows in proportion to the images per step (Goyal et al. 2017, arXiv 1706.02677, 2.1).
@@ -14,7 +17,7 @@ def learning_rates(config: Config, steps_per_epoch: int, images_per_step: int) -
     return (scale * _rates(config, steps_per_epoch)).astype(np.float32)
 
 
-def _rates(config: Config, steps_per_epoch: int) -> np.ndarray:
+def _rates(config: Config, steps_per_epoch: int) -> NDArray[Any]:
     total = config.max_epoch * steps_per_epoch
     epochs = np.arange(total) / steps_per_epoch  # position of each step in epochs
     if config.lr_scheduler == "cosine_annealing":
@@ -26,7 +29,7 @@ def _rates(config: Config, steps_per_epoch: int) -> np.ndarray:
     return warm_up(rates, config.lr, round(config.warmup_epochs * steps_per_epoch))
 
 
-def cosine_annealing(epochs: np.ndarray, lr: float, eta_min: float, start: float, end: float) -> np.ndarray:
+def cosine_annealing(epochs: NDArray[np.float64], lr: float, eta_min: float, start: float, end: float) -> NDArray[Any]:
     """Half a cosine from `lr` at epoch `start` to `eta_min` at epoch `end`, then constant.
 
     Reference: Loshchilov and Hutter 2016, arXiv 1608.03983, equation 5, without restarts.
@@ -35,17 +38,17 @@ def cosine_annealing(epochs: np.ndarray, lr: float, eta_min: float, start: float
     return eta_min + (lr - eta_min) * (1 + np.cos(np.pi * progress)) / 2
 
 
-def step(epochs: np.ndarray, lr: float, gamma: float, milestones: tuple) -> np.ndarray:
+def step(epochs: NDArray[np.float64], lr: float, gamma: float, milestones: tuple[int, ...]) -> NDArray[Any]:
     """`lr` times `gamma` for every one of the epochs `milestones` that has begun."""
     return lr * gamma ** np.searchsorted(np.array(milestones, float), epochs, side="right")
 
 
-def exponential(epochs: np.ndarray, lr: float, gamma: float, start: float) -> np.ndarray:
+def exponential(epochs: NDArray[np.float64], lr: float, gamma: float, start: float) -> NDArray[Any]:
     """`lr` times `gamma` to the power of the epochs, in fractions, since epoch `start`."""
     return lr * gamma ** np.maximum(epochs - start, 0)
 
 
-def warm_up(rates: np.ndarray, lr: float, steps: int) -> np.ndarray:
+def warm_up(rates: NDArray[np.float32], lr: float, steps: int) -> NDArray[Any]:
     """Replaces the first `steps` rates by a straight line that reaches `lr` with the last of them.
 
     Reference: Goyal et al. 2017, arXiv 1706.02677, section 2.2, starting from `lr` / `steps` instead of a base rate.

@@ -76,7 +76,7 @@ def _train(config: Config, platform: str, group: Group) -> None:
 
     folder = open_folder(config, group, saved, **_mark(train_index))
     _log_start(config, platform, group, train_index, eval_index, geometry, workers)
-    steps = StepLog(rates, geometry, config.log_interval, folder.metrics, saved.run.step if saved else 0)
+    steps = StepLog(rates, geometry, config.log_interval, folder.metrics, saved.resumable.step if saved else 0)
     try:
         if config.performance:
             _measure(config, group, folder, train_index, workers, step, steps)

@@ -1,6 +1,6 @@
 """One training step: forward, scaled loss, gradients, update."""
 
-from typing import Optional
+from typing import Any, Optional
 
 import mindspore as ms
 from mindspore import nn, ops
@@ -139,7 +139,7 @@ class MovingAverage(nn.Cell):
         for average, value in zip(self.averages, self.values):
             ops.assign(average, decay * average + (1 - decay) * value)
 
-    def weights(self) -> dict:
+    def weights(self) -> dict[str, Any]:
         """Name of each averaged parameter -> its average."""
         return {value.name: average.asnumpy() for value, average in zip(self.values, self.averages)}
 

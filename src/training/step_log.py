@@ -5,6 +5,7 @@ import time
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..log import Metrics, log
@@ -48,7 +49,9 @@ class StepLog:
         first_step: steps that a resumed run has done already.
     """
 
-    def __init__(self, rates: np.ndarray, geometry: Geometry, log_interval: int, metrics: Metrics, first_step: int = 0):
+    def __init__(
+        self, rates: NDArray[np.float32], geometry: Geometry, log_interval: int, metrics: Metrics, first_step: int = 0
+    ):
         self.rates = rates
         self.geometry = geometry
         self.log_interval = log_interval

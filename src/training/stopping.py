@@ -3,7 +3,7 @@
 import signal
 import time
 from types import FrameType
-from typing import Optional
+from typing import Any, Optional
 
 from ..config import Config
 from ..model_info import Best
@@ -36,7 +36,7 @@ class StopRequests:
         self.deadline = time.monotonic() + 60 * minutes if minutes else None
         self.minutes = minutes
         self.signal = 0
-        self._former: dict = {}
+        self._former: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequests":
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,9 +1,11 @@
 """Accuracy while training, of the weights in float32 as `eval.py` would find it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import mindspore as ms
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import Config
 from ..data.index import ImageIndex
@@ -32,7 +34,7 @@ class Validation:
         self.workers = workers
         self.group = group
 
-    def run(self, weights: dict, between_batches: Callable[[], None]) -> dict:
+    def run(self, weights: dict[str, Any], between_batches: Callable[[], None]) -> dict[str, Any]:
         """The result of `evaluate`.
 
         Args:
@@ -42,7 +44,7 @@ class Validation:
         for parameter in self.network.get_parameters():
             parameter.set_data(ms.Tensor(np.array(weights[parameter.name])))
 
-        def classify(images: np.ndarray) -> np.ndarray:
+        def classify(images: NDArray[np.float32]) -> NDArray[np.float32]:
             between_batches()
             return self.network(ms.Tensor(images)).asnumpy()
 

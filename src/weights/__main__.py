@@ -19,7 +19,7 @@ from ..networks.registry import canonical_name, find_model
 log = logging.getLogger("resnet_zoo")
 
 
-def main(arguments: list) -> int:
+def main(arguments: list[str]) -> int:
     """The command."""
     from ..log import start_log
 

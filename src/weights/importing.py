@@ -4,8 +4,10 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import build_config
 from ..data.preprocessing import preprocessing_from
@@ -37,16 +39,16 @@ _FLOATS = ("float32", "float16", "bfloat16", "float64")
 class _Entry:
     """A weight under its name here: the names that it has in the file, and its parts there (one, or one per group)."""
 
-    sources: list
-    parts: list
+    sources: list[str]
+    parts: list[StoredTensor]
 
     @property
-    def shape(self) -> tuple:
+    def shape(self) -> tuple[int, ...]:
         first = self.parts[0].shape
         return (sum(part.shape[0] for part in self.parts), *first[1:]) if len(self.parts) > 1 and first else first
 
 
-def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple[dict[str, np.ndarray], ModelInfo]:
+def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple[dict[str, NDArray[Any]], ModelInfo]:
     """Reads a file for a network.
 
     Args:
@@ -95,12 +97,12 @@ def _log_choice(source: Path, file_format: str, place: str, other: str, averaged
         log.info("the file has averaged weights too ('%s'); --ema takes those", other)
 
 
-def _collect(source: Path, tensors: dict) -> dict:
+def _collect(source: Path, tensors: dict[str, StoredTensor]) -> dict[str, _Entry]:
     """Our names -> entries, without counters and optimizer state. Raises UserError where two weights get one name."""
     state = {name: None for name in tensors if is_training_state(name, tensors)}
     if state:
         log.info("%d tensors of an optimizer are left out, first %s", len(state), ascii(next(iter(state))))
-    groups: dict = {}
+    groups: dict[str, list[tuple[Optional[int], str]]] = {}
     for name in tensors:
         if not is_counter(name) and name not in state:
             target, group = split_group(our_name(name))
@@ -111,8 +113,8 @@ def _collect(source: Path, tensors: dict) -> dict:
         if numbers != [None]:
             members.sort(key=lambda member: -1 if member[0] is None else member[0])
             if sorted(number for number in numbers if number is not None) != list(range(len(members))):
-                names = _first([name for _, name in members])
-                raise UserError(f"{source}: {len(members)} tensors would be {target}: {names}; they do not add up to one")
+                listed = _first([name for _, name in members])
+                raise UserError(f"{source}: {len(members)} tensors would be {target}: {listed}; they do not add up to one")
         names = [name for _, name in members]
         entries[target] = _Entry(names, [tensors[name] for name in names])
     joined = sum(len(entry.parts) > 1 for entry in entries.values())
@@ -121,7 +123,9 @@ def _collect(source: Path, tensors: dict) -> dict:
     return entries
 
 
-def _check_fit(source: Path, backbone: str, entries: dict, expected: dict, names: Collection) -> None:
+def _check_fit(
+    source: Path, backbone: str, entries: dict[str, _Entry], expected: dict[str, tuple[int, ...]], names: Collection[str]
+) -> None:
     """Raises UserError with counts and the first names, after all names in the log, where they do not fit."""
     missing = [name for name in expected if name not in entries and not _is_zero(name, names)]
     extra = [entry.sources[0] for name, entry in entries.items() if name not in expected]
@@ -139,18 +143,20 @@ def _check_fit(source: Path, backbone: str, entries: dict, expected: dict, names
         raise UserError(f"{source}: does not fit {backbone}: {found}; check --backbone")
 
 
-def _has_shape(entry: _Entry, shape: tuple) -> bool:
+def _has_shape(entry: _Entry, shape: tuple[int, ...]) -> bool:
     """A linear layer's weight (O, I) fits a 1x1 convolution's (O, I, 1, 1) too."""
     if len({part.shape for part in entry.parts}) > 1 or 0 in shape:
         return False
     return entry.shape == shape or len(entry.shape) == 2 and (*entry.shape, 1, 1) == shape
 
 
-def _is_zero(name: str, names: Collection) -> bool:
+def _is_zero(name: str, names: Collection[str]) -> bool:
     return name.endswith((".conv2.fc1.bias", ".conv2.fc2.bias")) and lacks_biases(names)
 
 
-def _values(source: Path, name: str, shape: tuple, entries: dict, names: Collection) -> np.ndarray:
+def _values(
+    source: Path, name: str, shape: tuple[int, ...], entries: dict[str, _Entry], names: Collection[str]
+) -> NDArray[np.float32]:
     if name not in entries:
         return np.zeros(shape, np.float32)
     entry = entries[name]
@@ -168,7 +174,7 @@ def _values(source: Path, name: str, shape: tuple, entries: dict, names: Collect
     return np.ascontiguousarray(values.reshape(shape))
 
 
-def _log_conversions(entries: dict, names: Collection) -> None:
+def _log_conversions(entries: dict[str, _Entry], names: Collection[str]) -> None:
     dtypes = [part.dtype for entry in entries.values() for part in entry.parts]
     for dtype in _FLOATS[1:]:
         if dtype in dtypes:
@@ -215,5 +221,5 @@ def _printable(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _first(names: list) -> str:
+def _first(names: list[str]) -> str:
     return first_of([_printable(name) for name in names])

@@ -8,6 +8,7 @@ names that we use.
 
 import re
 from collections.abc import Container
+from typing import Optional
 
 # DataParallel, torch.compile, Lightning, MindSpore's WithLossCell
 _WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod|model|network|_backbone)\.)+")
@@ -62,7 +63,7 @@ def without_wrappers(name: str) -> str:
     return _WRAPPERS.sub("", name)
 
 
-def split_group(name: str) -> tuple:
+def split_group(name: str) -> tuple[str, Optional[int]]:
     """`layer1.0.conv2.convs.7.weight` -> (`layer1.0.conv2.weight`, 7); any other name -> (name, None)."""
     match = _GROUP.search(name)
     return (f"{name[: match.start()]}.{name[match.end() :]}", int(match[1])) if match else (name, None)
@@ -73,7 +74,7 @@ def is_counter(name: str) -> bool:
     return bool(_COUNTERS.search(name))
 
 
-def is_training_state(name: str, names: Container) -> bool:
+def is_training_state(name: str, names: Container[str]) -> bool:
     """Whether it belongs to an optimizer and not to the network; `names`: all in the file."""
     copy = _COPY.match(name)
     return bool(copy and copy[1] in names or _SCALAR.match(name))
@@ -82,7 +83,7 @@ def is_training_state(name: str, names: Container) -> bool:
 # Below, `names` are all names in the file, without wrappers.
 
 
-def find_padding(names: Container) -> str:
+def find_padding(names: Container[str]) -> str:
     """The padding (explained at `ResNetSpec`) of the network that bore these names.
 
     "same_pools": MindCV, the models repository's ResNeXt, and Cadene, whose pool has no padding but rounds the size of its
@@ -97,18 +98,18 @@ def find_padding(names: Container) -> str:
     return "same_pools" if same_pools else "symmetric"
 
 
-def is_cadene_senet(names: Container) -> bool:
+def is_cadene_senet(names: Container[str]) -> bool:
     """Whether Cadene's SENet bore these names; its SE-ResNets, not its SE-ResNeXts, halve the image in a 1x1 convolution."""
     return "layer0.conv1.weight" in names and "last_linear.weight" in names
 
 
-def has_larger_epsilon(name: str, names: Container) -> bool:
+def has_larger_epsilon(name: str, names: Container[str]) -> bool:
     """Whether a variance, under its name in the file, was used with epsilon 1e-4 (models repository's ResNet)."""
     if not name.endswith(".moving_variance") or "end_point.weight" not in names:
         return False
     return "layer1.0.bn1d.gamma" not in names or re.search(r"\.bn\dd\.", name) is not None
 
 
-def lacks_biases(names: Container) -> bool:
+def lacks_biases(names: Container[str]) -> bool:
     """Whether 1x1 convolutions of split attention come without biases: models repository's ResNeSt."""
     return "layer1.0.conv2.fc1.convs.0.weight" in names and "layer1.0.conv2.fc1.convs.0.bias" not in names

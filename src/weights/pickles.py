@@ -4,10 +4,11 @@ Unpickling runs what the file asks for. Here the file's instructions (Python's `
 on plain values, and a class or function is a name, for which the caller gives a builder or which is refused.
 """
 
+import mmap
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Union, cast
 
 _LITERALS = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
@@ -41,7 +42,7 @@ class StandIn:
     kind: str
 
 
-def read_pickle(file: BinaryIO, builders: dict, find_persistent: Callable[[Any], Any]) -> Any:
+def read_pickle(file: Union[BinaryIO, mmap.mmap], builders: dict[str, Any], find_persistent: Callable[[Any], Any]) -> Any:
     """Reads one pickle and leaves the file behind its end.
 
     Args:
@@ -54,7 +55,7 @@ def read_pickle(file: BinaryIO, builders: dict, find_persistent: Callable[[Any],
     """
     machine = _Machine(builders, find_persistent)
     try:
-        for number, (instruction, argument, _) in enumerate(pickletools.genops(file)):
+        for number, (instruction, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, file))):
             if number == _MOST_INSTRUCTIONS:
                 raise ValueError(f"more than {_MOST_INSTRUCTIONS} instructions")
             if instruction.name == "STOP":
@@ -75,10 +76,10 @@ def no_reference(_: Any) -> None:
 class _Machine:
     """The stack and the memo that a pickle's instructions work on; one method for each kind of instruction."""
 
-    def __init__(self, builders: dict, find_persistent: Callable[[Any], Any]):
-        self.stack: list = []
-        self._below_marks: list = []
-        self._memo: dict = {}
+    def __init__(self, builders: dict[str, Any], find_persistent: Callable[[Any], Any]):
+        self.stack: list[Any] = []
+        self._below_marks: list[list[Any]] = []
+        self._memo: dict[int, Any] = {}
         self._copied = 0
         self._builders = builders
         self._find_persistent = find_persistent
@@ -115,7 +116,7 @@ class _Machine:
         self._below_marks.append(self.stack)
         self.stack = []
 
-    def _pop_mark(self, _=None) -> list:
+    def _pop_mark(self, _=None) -> list[Any]:
         items, self.stack = self.stack, self._below_marks.pop()
         return items
 
@@ -177,13 +178,13 @@ class _Machine:
     def _setitems(self, _) -> None:
         self._add_pairs(self._pop_mark())
 
-    def _add_items(self, items: list) -> None:
+    def _add_items(self, items: list[Any]) -> None:
         if isinstance(self.stack[-1], list):
             self.stack[-1].extend(items)
         elif not isinstance(self.stack[-1], StandIn):
             raise ValueError("items for something that is no list")
 
-    def _add_pairs(self, items: list) -> None:
+    def _add_pairs(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if isinstance(target, StandIn):
             return

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import safetensors
+from numpy.typing import NDArray
 
 from ..checkpoint_file import STATE_PREFIX
 from ..errors import UserError, first_line
@@ -22,6 +23,7 @@ log = logging.getLogger("resnet_zoo")
 _WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "network")
 _AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema")
 _MINDCV_AVERAGED = "ema."  # in front of every name
+_Found = tuple[dict[Any, Any], str, str]
 _SAFETENSORS_TYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32", "I16": "int16",
     "I8": "int8", "U8": "uint8", "BOOL": "bool",
@@ -46,7 +48,8 @@ def read_weight_file(path: Path) -> WeightFile:
     if not path.is_file():
         raise UserError(f"source: no such file '{path}'")
     if is_torch_file(path):
-        return WeightFile(*read_torch(path), ModelInfo())
+        file_format, content = read_torch(path)
+        return WeightFile(file_format, content, ModelInfo())
     with open(path, "rb") as file:
         head = file.read(64)
     if head[8:9] == b"{":  # behind the header's length
@@ -60,7 +63,7 @@ def read_weight_file(path: Path) -> WeightFile:
     raise UserError(f"{path}: neither a PyTorch nor a safetensors nor a MindSpore file, or damaged; use another one")
 
 
-def find_weights(content: Any, averaged: bool, is_tensor: Callable[[Any], bool]) -> tuple:
+def find_weights(content: Any, averaged: bool, is_tensor: Callable[[Any], bool]) -> _Found:
     """The dictionary of tensors within what a training program saved.
 
     Args:
@@ -93,7 +96,7 @@ def find_weights(content: Any, averaged: bool, is_tensor: Callable[[Any], bool])
     return weights, place, other
 
 
-def _find_prefixed(weights: dict, averaged: bool) -> tuple:
+def _find_prefixed(weights: dict[Any, Any], averaged: bool) -> _Found:
     """The same for a file of MindCV's trainer, where averaged weights are beside the others under another name."""
     names = [name for name in weights if isinstance(name, str) and name.startswith(_MINDCV_AVERAGED)]
     if averaged and not names:
@@ -112,8 +115,8 @@ def _read_safetensors(path: Path) -> WeightFile:
         raise UserError(
             f"{path}: cannot be read as safetensors: {first_line(error)}; use another copy of the file"
         ) from None
-    content = {name: _from_safetensors(name, tensor) for name, tensor in tensors}
-    return WeightFile("safetensors", content, _info_of(path, header.get("__metadata__")))
+    found = {name: _from_safetensors(name, tensor) for name, tensor in tensors}
+    return WeightFile("safetensors", found, _info_of(path, header.get("__metadata__")))
 
 
 def _info_of(path: Path, texts: Any) -> ModelInfo:
@@ -132,7 +135,7 @@ def _from_safetensors(name: str, tensor: dict[str, Any]) -> StoredTensor:
     dtype = _SAFETENSORS_TYPES.get(tensor["dtype"], tensor["dtype"])
     shape = tuple(tensor["shape"])
 
-    def read() -> np.ndarray:
+    def read() -> NDArray[Any]:
         values = np.frombuffer(tensor["data"], "<u2" if dtype == "bfloat16" else np.dtype(dtype)).reshape(shape)
         return widen_bfloat16(values) if dtype == "bfloat16" else values
 

@@ -45,7 +45,7 @@ def is_torch_file(path: Path) -> bool:
     return head.startswith(_ZIP) or is_legacy or is_tar(path)
 
 
-def read_torch(path: Path) -> tuple:
+def read_torch(path: Path) -> tuple[str, Any]:
     """Reads a file whose content `is_torch_file`; the values of tensors stay in the file until they are asked for.
 
     Returns:
@@ -127,8 +127,8 @@ def _read_legacy(path: Path, file: mmap.mmap) -> Any:
         raise ValueError("unknown version")
     if header[2].get("little_endian") is not True:
         raise UserError(f"{path}: written on a big-endian machine; save it again on a little-endian one")
-    sizes: dict = {}  # storage key -> (dtype, numbers)
-    places: dict = {}  # storage key -> first byte in the file
+    sizes: dict[str, tuple[str, int]] = {}  # storage key -> (dtype, numbers)
+    places: dict[str, int] = {}  # storage key -> first byte in the file
     read = keeping_last(lambda key: read_at(path, places[key], sizes[key][1] * item_size(sizes[key][0])))
 
     def find(persistent_id: Any) -> Storage:
@@ -159,7 +159,7 @@ def _read_legacy(path: Path, file: mmap.mmap) -> Any:
     return content
 
 
-def _storage_id(persistent_id: Any, length: int) -> tuple:
+def _storage_id(persistent_id: Any, length: int) -> tuple[Any, ...]:
     """The parts of a storage's persistent id, its class replaced by the name of the dtype."""
     if not isinstance(persistent_id, tuple) or len(persistent_id) != length or persistent_id[0] != "storage":
         raise ValueError("a reference to something that is no storage")

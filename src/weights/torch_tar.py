@@ -10,6 +10,7 @@ import mmap
 import os
 import struct
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Optional, Union
 
@@ -121,7 +122,7 @@ def _read_storages(path: Path, file: mmap.mmap, member: _Member) -> dict[int, St
         place = (file.tell(), size * item_size(dtype))
         if not are_counts(key, size) or sum(place) > member.end:
             raise ValueError(f"truncated, or storage {key} is no storage")
-        storages[key] = Storage(dtype, size, lambda place=place: read(place))
+        storages[key] = Storage(dtype, size, partial(read, place))
         file.seek(sum(place))
     views = read_pickle(file, {}, no_reference)
     for view in views if isinstance(views, list) else [views]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError
 from .pickles import Global, StandIn
@@ -47,9 +48,9 @@ _NAMES_ONLY = (
 class StoredTensor:
     """A tensor in a file; `read` brings its values to memory, those of bfloat16 as float32."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: str
-    read: Callable[[], np.ndarray]
+    read: Callable[[], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def read_at(path: Path, place: int, length: int) -> bytes:
 
 def keeping_last(read: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     """Reads again only what was not read just before: tensors that share a storage mostly follow each other."""
-    last: dict = {}
+    last: dict[Any, Any] = {}
 
     def keep(key: Any) -> bytes:
         if key not in last:
@@ -114,7 +115,7 @@ def rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_) -> S
     return StoredTensor(shape, storage.dtype, lambda: _values(storage, offset, shape, strides))
 
 
-def _values(storage: Storage, offset: int, shape: tuple, strides: tuple) -> np.ndarray:
+def _values(storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[np.float32]:
     numbers = np.frombuffer(storage.read(), _NUMPY_TYPES[storage.dtype])[storage.start :][: storage.size]
     if len(numbers) != storage.size:  # the strides below reach as far as the storage said
         raise ValueError("a storage with fewer numbers than it says")
@@ -123,7 +124,7 @@ def _values(storage: Storage, offset: int, shape: tuple, strides: tuple) -> np.n
     return widen_bfloat16(values) if storage.dtype == "bfloat16" else values
 
 
-def widen_bfloat16(values: np.ndarray) -> np.ndarray:
+def widen_bfloat16(values: NDArray[Any]) -> NDArray[Any]:
     """The bits of bfloat16 numbers as float32: they are the upper half of those of the same float32 number."""
     return (values.astype(np.uint32) << 16).view(np.float32)
 
@@ -149,13 +150,13 @@ def _rebuild_parameter(data: Any, *_) -> Any:
 
 def _rebuild_from_type(function: Any, kind: Any, arguments: Any, *_) -> Any:
     """A tensor with attributes of its own, which are dropped."""
-    builder: Optional[Callable] = BUILDERS.get(function.name) if isinstance(function, Global) else None
+    builder = BUILDERS.get(function.name) if isinstance(function, Global) else None
     if builder is None or not isinstance(arguments, tuple):
         raise ValueError("a tensor that is built in an unknown way")
     return builder(*arguments)
 
 
-def _ordered_dict(pairs: Any = ()) -> dict:
+def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
     pairs = list(pairs.items() if isinstance(pairs, dict) else pairs)
     if not all(isinstance(key, (str, int)) for key, _ in pairs):
         raise ValueError("a dictionary's key that is neither text nor number")
@@ -166,7 +167,7 @@ def _stand_in(name: str) -> Callable[..., StandIn]:
     return lambda *_: StandIn(name)
 
 
-BUILDERS: dict = {
+BUILDERS: dict[str, Optional[Callable[..., Any]]] = {
     **dict.fromkeys((*STORAGES, *_DTYPES, *_NAMES_ONLY)),
     **{name: _stand_in(name) for name in _HARMLESS},
     **{name: lambda *_: {} for name in _DICTIONARIES},

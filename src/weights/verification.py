@@ -6,9 +6,11 @@ import logging
 import pickle
 import sys
 from pathlib import Path
+from typing import Any, Optional
 
 import mindspore as ms
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError, first_line
 from ..model_info import ModelInfo
@@ -32,7 +34,7 @@ def check_installed(backbone: str) -> None:
         raise UserError(f"--verify: neither torchvision nor timm has {backbone}; import it without --verify")
 
 
-def verify(values: dict[str, np.ndarray], info: ModelInfo, source: Path, averaged: bool) -> float:
+def verify(values: dict[str, NDArray[Any]], info: ModelInfo, source: Path, averaged: bool) -> float:
     """The largest difference of logits between our network and theirs, each with the weights of `source`.
 
     Returns:
@@ -47,10 +49,11 @@ def verify(values: dict[str, np.ndarray], info: ModelInfo, source: Path, average
             f"--verify: {source} is for padding '{info.padding}', torchvision and timm pad symmetrically; "
             "import it without --verify"
         )
+    assert info.backbone, "weights are read for a network"
     size = find_model(info.backbone).image_size
     images = np.random.default_rng(0).standard_normal((2, 3, size, size), np.float32)
     ours = network_with(values, info)(ms.Tensor(images)).asnumpy()
-    theirs, versions = _their_logits(info, source, averaged, images)
+    theirs, versions = _their_logits(info.backbone, info.num_classes, source, averaged, images)
     difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
     log.info("compared with %s: largest relative difference of logits %.2e", versions, difference)
     if not difference <= LARGEST_DIFFERENCE:
@@ -64,10 +67,11 @@ def _package(backbone: str) -> str:
     return "torchvision" if spec.stem == "imagenet" and spec.block != "split" and not spec.squeeze else "timm"
 
 
-def _their_logits(info: ModelInfo, source: Path, averaged: bool, images: np.ndarray) -> tuple[np.ndarray, str]:
+def _their_logits(
+    backbone: str, num_classes: Optional[int], source: Path, averaged: bool, images: NDArray[np.float32]
+) -> tuple[NDArray[Any], str]:
     import torch
 
-    backbone, num_classes = info.backbone, info.num_classes
     weights, _, _ = find_weights(_load(source), averaged, lambda value: isinstance(value, torch.Tensor))
     package = _package(backbone)
     if package == "torchvision":
@@ -91,7 +95,7 @@ def _their_logits(info: ModelInfo, source: Path, averaged: bool, images: np.ndar
     return logits, f"{package} {library.__version__} on PyTorch {torch.__version__}"
 
 
-def _load(source: Path) -> dict:
+def _load(source: Path) -> dict[str, Any]:
     import torch
 
     file_format = read_weight_file(source).format

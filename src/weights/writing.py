@@ -3,11 +3,13 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 import numpy as np
 import safetensors.numpy
 from mindspore import nn
+from numpy.typing import NDArray
 
 from .. import checkpoint
 from ..files import replacing
@@ -17,20 +19,21 @@ from ..models.create import create_model
 log = logging.getLogger("resnet_zoo")
 
 
-def write_checkpoint(values: dict[str, np.ndarray], info: ModelInfo, output: Path) -> None:
+def write_checkpoint(values: dict[str, NDArray[Any]], info: ModelInfo, output: Path) -> None:
     """Writes a checkpoint of ours. Raises UserError where that fails."""
     checkpoint.save(network_with(values, info), output, info)
 
 
-def network_with(values: dict[str, np.ndarray], info: ModelInfo) -> nn.Cell:
+def network_with(values: dict[str, NDArray[Any]], info: ModelInfo) -> nn.Cell:
     """The network that is described, with these weights, in evaluation mode."""
+    assert info.backbone and info.num_classes, "weights are read for a network"
     network = create_model(info.backbone, info.num_classes, padding=info.padding)
     for parameter in network.get_parameters():
         parameter.set_data(ms.Tensor(values[parameter.name]))
     return network.set_train(False)
 
 
-def write_safetensors(values: dict[str, np.ndarray], info: ModelInfo, output: Path) -> None:
+def write_safetensors(values: dict[str, NDArray[Any]], info: ModelInfo, output: Path) -> None:
     """Writes what torchvision's and timm's `load_state_dict` take: float32, and PyTorch's counters of batches, zero.
 
     Raises:

@@ -7,8 +7,10 @@ and blue.
 import hashlib
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import UserError
 from ..index import ImageIndex, index_of
@@ -17,7 +19,8 @@ from .images import Images
 log = logging.getLogger("resnet_zoo")
 
 _SIDE = 32
-_FORMATS = {  # kind -> files by part, label bytes, classes, file of class names, images per file as published
+# kind -> files by part, label bytes, classes, file of class names, images per file as published
+_FORMATS: dict[str, dict[str, Any]] = {
     "cifar10": {
         "train": [f"data_batch_{i}.bin" for i in range(1, 6)], "val": ["test_batch.bin"],
         "label_bytes": 1, "classes": 10, "names": "batches.meta.txt", "images": {"train": 10_000, "val": 10_000},
@@ -39,7 +42,7 @@ class CifarImages(Images):
 
     encoded = False
 
-    def __init__(self, root: Path, kind: str, files: list, label_bytes: int):
+    def __init__(self, root: Path, kind: str, files: list[Path], label_bytes: int):
         self.root = root
         self.kind = kind
         self.files = files
@@ -51,7 +54,7 @@ class CifarImages(Images):
         return int(self.starts[-1])
 
     @property
-    def labels(self) -> np.ndarray:
+    def labels(self) -> NDArray[np.int32]:
         """Class numbers, with CIFAR-100 the fine ones, int32 (images,)."""
         return np.concatenate([records[:, self.label_bytes - 1] for records in self.records]).astype(np.int32)
 
@@ -59,7 +62,7 @@ class CifarImages(Images):
         file, record = self._find(image)
         return f"{self.files[file].name}:{record}"
 
-    def read(self, image: int) -> np.ndarray:
+    def read(self, image: int) -> NDArray[np.uint8]:
         file, record = self._find(image)
         planes = self.records[file][record, self.label_bytes :].reshape(3, _SIDE, _SIDE)
         return np.ascontiguousarray(planes.transpose(1, 2, 0))
@@ -67,10 +70,10 @@ class CifarImages(Images):
     def digest(self) -> bytes:
         digest = hashlib.sha256(self.kind.encode())
         for records in self.records:
-            digest.update(records)
+            digest.update(records.data)
         return digest.digest()
 
-    def _find(self, image: int) -> tuple:
+    def _find(self, image: int) -> tuple[int, int]:
         file = int(np.searchsorted(self.starts, image, side="right")) - 1
         return file, image - int(self.starts[file])
 
@@ -110,14 +113,14 @@ def index_cifar(root: Path, kind: str, part: str) -> ImageIndex:
     return index_of(images, labels, _class_names(root / about["names"], about["classes"]))
 
 
-def _read_records(path: Path, length: int) -> np.ndarray:
+def _read_records(path: Path, length: int) -> NDArray[np.uint8]:
     size = path.stat().st_size
     if not size or size % length:
         raise UserError(f"{path}: {size} bytes, which is no multiple of a record's {length}; truncated, or another format")
     return np.memmap(path, np.uint8, "r").reshape(-1, length)
 
 
-def _class_names(path: Path, classes: int) -> tuple:
+def _class_names(path: Path, classes: int) -> tuple[str, ...]:
     """The names in the file that comes with the data, or numbers where it is missing."""
     if not path.is_file():
         return tuple(map(str, range(classes)))

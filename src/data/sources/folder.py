@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import UserError
 from ...progress import beat
-from ..cache import cache_path, load_arrays, save_arrays
+from ..cache import Arrays, cache_path, load_arrays, save_arrays
 from ..image_formats import EXTENSIONS, ImageError, for_mindspore, read_file
 from ..index import ImageIndex, index_of, some_of
 from .images import Images, Names
@@ -43,7 +44,7 @@ class FolderImages(Images):
 
     kind = "folder"
 
-    def __init__(self, root: Path, names: Names, stamps: Optional[np.ndarray] = None):
+    def __init__(self, root: Path, names: Names, stamps: Optional[NDArray[np.int64]] = None):
         self.root = root
         self.names = names
         self.stamps = _stamps(root, names) if stamps is None else stamps
@@ -54,7 +55,7 @@ class FolderImages(Images):
     def name(self, image: int) -> str:
         return self.names[image]
 
-    def read(self, image: int) -> np.ndarray:
+    def read(self, image: int) -> NDArray[np.uint8]:
         path = os.path.join(self.root, self.names[image])
         try:
             return np.frombuffer(for_mindspore(read_file(path)), np.uint8)
@@ -62,9 +63,9 @@ class FolderImages(Images):
             raise UserError(f"{path}: {error}") from None
 
     def digest(self) -> bytes:
-        digest = hashlib.sha256(np.ascontiguousarray(self.stamps[:, 0]))
-        digest.update(self.names.ends)
-        digest.update(self.names.buffer)
+        digest = hashlib.sha256(np.ascontiguousarray(self.stamps[:, 0]).data)
+        digest.update(self.names.ends.data)
+        digest.update(self.names.buffer.data)
         return digest.digest()
 
 
@@ -101,7 +102,7 @@ def evaluation_folder(root: Path) -> Path:
     return root / "val" if has_parts(root) else root
 
 
-def say_passed_over(root: Path, others: Counter) -> None:
+def say_passed_over(root: Path, others: Counter[str]) -> None:
     """Logs how many files did not count as images: "12 files passed over: 10 .gif, 2 .heic". `others`: ending -> number."""
     if others:
         endings = [f"{count} {ending}" for ending, count in sorted(others.items(), key=lambda item: (-item[1], item[0]))]
@@ -131,12 +132,12 @@ class Listing(NamedTuple):
     """
 
     images: FolderImages
-    labels: np.ndarray
-    class_names: list
-    empty: list
-    others: Counter
+    labels: NDArray[np.int32]
+    class_names: list[str]
+    empty: list[str]
+    others: Counter[str]
     folders: Names
-    folder_times: np.ndarray
+    folder_times: NDArray[np.int64]
 
 
 def list_class_folders(root: Path, cache_dir: Optional[Path], check_files: bool) -> Listing:
@@ -163,9 +164,10 @@ def list_class_folders(root: Path, cache_dir: Optional[Path], check_files: bool)
     return listing
 
 
-def images_below(root: Path, folder: str) -> tuple:
+def images_below(root: Path, folder: str) -> tuple[list[str], Counter[str], list[tuple[str, int]]]:
     """Images at any depth below root/folder: sorted paths relative to root, endings of other files, folders with times."""
-    images, others, folders = [], Counter(), []
+    others: Counter[str] = Counter()
+    images, folders = [], []
     top = os.stat(root)
     visited = {(top.st_dev, top.st_ino)} if folder else set()  # a link back to the root would mix the classes
     for directory, subfolders, names in os.walk(root / folder, followlinks=True):
@@ -199,16 +201,17 @@ def _walk(root: Path) -> Listing:
     started = time.time_ns()
     folders = [(".", root.stat().st_mtime_ns)]
     classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-    parts, counts, class_names, empty, ignored = [], [], [], [], Counter()
+    ignored: Counter[str] = Counter()
+    parts, counts, class_names, empty = [], [], [], []
     for name in classes:
-        images, others, below = images_below(root, name)
+        files, others, below = images_below(root, name)
         ignored += others
         folders += below
         beat()
-        if images:
+        if files:
             class_names.append(name)
-            parts.append(Names.of(images))
-            counts.append(len(images))
+            parts.append(Names.of(files))
+            counts.append(len(files))
         else:
             empty.append(name)
     times = np.array([changed for _, changed in folders], np.int64)
@@ -218,7 +221,7 @@ def _walk(root: Path) -> Listing:
     return Listing(images, labels, class_names, empty, ignored, Names.of(name for name, _ in folders), times)
 
 
-def _stamps(root: Path, names: Names) -> np.ndarray:
+def _stamps(root: Path, names: Names) -> NDArray[np.int64]:
     stamps = np.full((len(names), 2), -1, np.int64)
     prefix = os.path.join(root, "")
     for i, name in enumerate(names):
@@ -240,7 +243,7 @@ def _write_cache(path: Path, listing: Listing) -> None:
         "empty": Names.of(listing.empty),
         "other_endings": Names.of(listing.others),
     }
-    arrays = {
+    arrays: Arrays = {
         "labels": listing.labels,
         "stamps": listing.images.stamps,
         "folder_times": listing.folder_times,
@@ -254,8 +257,9 @@ def _write_cache(path: Path, listing: Listing) -> None:
 def _read_cache(path: Path, root: Path) -> Optional[Listing]:
     """The list of an earlier run, if it is sound and no folder changed since."""
     arrays = load_arrays(path, _CACHED)
-    lists = {name: Names.checked(arrays.get(f"{name}_buffer"), arrays.get(f"{name}_ends")) for name in _LISTS}
-    if not arrays or None in lists.values() or not _fits(arrays, lists):
+    found = {name: Names.checked(arrays.get(f"{name}_buffer"), arrays.get(f"{name}_ends")) for name in _LISTS}
+    lists = {name: names for name, names in found.items() if names is not None}
+    if not arrays or len(lists) < len(found) or not _fits(arrays, lists):
         return None
     for folder, changed in zip(lists["folders"], arrays["folder_times"]):
         try:
@@ -269,7 +273,7 @@ def _read_cache(path: Path, root: Path) -> Optional[Listing]:
     return Listing(images, arrays["labels"], class_names, empty, others, lists["folders"], arrays["folder_times"])
 
 
-def _fits(arrays: dict, lists: dict) -> bool:
+def _fits(arrays: Arrays, lists: dict[str, Names]) -> bool:
     """Whether the arrays of a cache file have the types and lengths that belong together."""
     files, classes, labels = len(lists["names"]), len(lists["class_names"]), arrays["labels"]
     shapes = {

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Images:
@@ -28,7 +29,7 @@ class Images:
         """What an image is called below `root`."""
         raise NotImplementedError
 
-    def read(self, image: int) -> np.ndarray:
+    def read(self, image: int) -> NDArray[np.uint8]:
         """An image as uint8: the bytes of its file (bytes,), or pixels RGB (H, W, 3)."""
         raise NotImplementedError
 
@@ -37,7 +38,7 @@ class Images:
         raise NotImplementedError
 
 
-class Names(Sequence):
+class Names(Sequence[str]):
     """File names, each about as long in memory as on paper: a million need 40 MB and not 120.
 
     Attributes:
@@ -45,27 +46,29 @@ class Names(Sequence):
         ends: where each of them ends, int64 (names,).
     """
 
-    def __init__(self, buffer: np.ndarray, ends: np.ndarray):
+    def __init__(self, buffer: NDArray[np.uint8], ends: NDArray[np.int64]):
         self.buffer = buffer
         self.ends = ends
 
     @classmethod
-    def of(cls, names: Iterable) -> "Names":
+    def of(cls, names: Iterable[Union[str, bytes]]) -> "Names":
         """Packs strings as the operating system gives them, or bytes."""
         encoded = [os.fsencode(name) for name in names]
         ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
         return cls(np.frombuffer(b"".join(encoded), np.uint8), ends)
 
     @classmethod
-    def checked(cls, buffer: Optional[np.ndarray], ends: Optional[np.ndarray]) -> Optional["Names"]:
+    def checked(cls, buffer: Optional[NDArray[np.uint8]], ends: Optional[NDArray[np.int64]]) -> Optional["Names"]:
         """What a file says that a list is; None where that cannot be."""
-        if buffer is None or ends is None or (buffer.dtype, ends.dtype, buffer.ndim, ends.ndim) != (np.uint8, np.int64, 1, 1):
+        if buffer is None or ends is None:
+            return None
+        if (buffer.dtype, ends.dtype, buffer.ndim, ends.ndim) != (np.uint8, np.int64, 1, 1):
             return None
         grows = not len(ends) or (ends[0] >= 0 and ends[-1] == len(buffer) and (ends[1:] >= ends[:-1]).all())
         return cls(buffer, ends) if grows else None
 
     @classmethod
-    def join(cls, parts: list) -> "Names":
+    def join(cls, parts: list["Names"]) -> "Names":
         """Several lists in one."""
         starts = np.cumsum([0] + [len(part.buffer) for part in parts])
         ends = [part.ends + start for part, start in zip(parts, starts)]
@@ -77,7 +80,7 @@ class Names(Sequence):
     def __len__(self) -> int:
         return len(self.ends)
 
-    def __getitem__(self, position: int) -> str:
+    def __getitem__(self, position: int) -> str:  # type: ignore[override] # no slices, which would copy
         if not 0 <= position < len(self):
             raise IndexError(position)
         start = self.ends[position - 1] if position else 0

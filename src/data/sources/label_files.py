@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Union
 
 from ...errors import UserError
 from .folder import EXTENSIONS, is_image
@@ -18,7 +19,7 @@ _NAME_HEADERS = ("image", "images", "image_name", "image_id", "img", "file", "fi
 _LABEL_HEADERS = ("label", "labels", "class", "class_name", "class_id", "target", "category")
 
 
-def read_labels(label_file: Path, class_names: tuple = ()) -> dict:
+def read_labels(label_file: Path, class_names: tuple[str, ...] = ()) -> dict[str, Union[int, str]]:
     """Reads a label file as people have them: lines of an image's name and its label, or a JSON object of the two.
 
     Text is UTF-8 with or without a byte order mark, names of files that are no text in their own bytes. Name and label
@@ -42,7 +43,7 @@ def read_labels(label_file: Path, class_names: tuple = ()) -> dict:
     if not rows:
         raise UserError(f"label_file: '{label_file}' holds no labels")
     are_numbers = all(_NUMBER.fullmatch(label) for *_, label in rows)
-    labels: dict = {}
+    labels: dict[str, Union[int, str]] = {}
     for place, given, label in rows:
         name, problem = os.path.normpath(given), ""
         if name.startswith("/") or ".." in given.split("/"):
@@ -59,7 +60,7 @@ def read_labels(label_file: Path, class_names: tuple = ()) -> dict:
     return labels
 
 
-def read_class_names(path: Path) -> tuple:
+def read_class_names(path: Path) -> tuple[str, ...]:
     """Names of classes 0, 1, ..., one a line. Raises UserError for a name that stands twice or cannot be a folder's."""
     names = tuple(line.strip() for line in read_text(path, "class_names").split("\n") if line.strip())
     if len(set(names)) < len(names):
@@ -102,7 +103,7 @@ def read_text(path: Path, key: str) -> str:
     return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape").replace("\r\n", "\n")
 
 
-def _json_rows(path: Path, text: str) -> list:
+def _json_rows(path: Path, text: str) -> list[tuple[str, str, str]]:
     """Rows ("", name, label) of {"name": label, ...}."""
     try:
         pairs = json.loads(text, object_pairs_hook=list)  # a dict would hide names that stand twice
@@ -116,7 +117,7 @@ def _json_rows(path: Path, text: str) -> list:
     return [("", name, str(label)) for name, label in pairs]
 
 
-def _text_rows(path: Path, text: str, class_names: tuple) -> list:
+def _text_rows(path: Path, text: str, class_names: tuple[str, ...]) -> list[tuple[str, str, str]]:
     """Rows (" line <n>", name, label)."""
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     separator = _separator([line for _, line in lines])
@@ -133,7 +134,7 @@ def _text_rows(path: Path, text: str, class_names: tuple) -> list:
     return rows
 
 
-def _separator(lines: list) -> str:
+def _separator(lines: list[str]) -> str:
     """What stands between name and label in every line; a blank where nothing else does."""
     if all(_IMAGE_AND_WORD.search(line) for line in lines[1:] or lines):
         return " "
@@ -143,7 +144,7 @@ def _separator(lines: list) -> str:
     return " "
 
 
-def _fields(line: str, separator: str) -> tuple:
+def _fields(line: str, separator: str) -> tuple[str, str]:
     """Name and label of a line. Raises ValueError or csv.Error where it does not hold these two."""
     if separator == " ":  # the name may hold blanks
         name, label = (_unquoted(field) for field in line.rsplit(None, 1))
@@ -159,7 +160,7 @@ def _unquoted(field: str) -> str:
     return field[1:-1].replace('""', '"') if len(field) > 1 and field[0] == field[-1] == '"' else field
 
 
-def _is_header(rows: list, class_names: tuple) -> bool:
+def _is_header(rows: list[tuple[str, str, str]], class_names: tuple[str, ...]) -> bool:
     (_, name, label), others = rows[0], rows[1:]
     if is_image(name) or _NUMBER.fullmatch(label) or label in class_names:
         return False

@@ -2,7 +2,9 @@
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Union
 
 from ...errors import UserError
 from ..index import ImageIndex, index_of, some_of
@@ -32,7 +34,7 @@ def index_flat(root: Path, label_file: Path) -> ImageIndex:
     return index_of_labels(root, labels)
 
 
-def index_of_labels(root: Path, labels: dict) -> ImageIndex:
+def index_of_labels(root: Path, labels: Mapping[str, Union[int, str]]) -> ImageIndex:
     """The images that `labels` names (image name -> class number, or else class name), whether they are there or not."""
     files = sorted(labels)
     if all(isinstance(labels[name], int) for name in files):
@@ -58,7 +60,7 @@ def index_unlabelled(path: Path, key: str = "predict") -> ImageIndex:
     return index_of(FolderImages(path, Names.of(files)), [-1] * len(files), ())
 
 
-def _flat_files(folder: Path, label_file: Path) -> tuple:
+def _flat_files(folder: Path, label_file: Path) -> tuple[list[str], Counter[str]]:
     """Names of the images directly in a folder, and ending -> number of other files; hidden ones and the labels aside."""
     names = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
     others = Counter(ending_of(name) for name in names if not is_image(name) and name != label_file.name)

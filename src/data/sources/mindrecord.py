@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from ...errors import UserError, first_line
 from ...files import is_utf8, write_text
 from ...model_info import file_digest
 from ...progress import bar, beat
-from ..cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json, write_arrays
+from ..cache import Arrays, cache_path, load_arrays, pack_json, save_arrays, unpack_json, write_arrays
 from ..index import ImageIndex, index_of
 from .images import Images, Names
 
@@ -60,7 +61,7 @@ class MindRecordImages(Images):
 
     kind = "mindrecord"
 
-    def __init__(self, root: Path, manifest: _Manifest, arrays: dict):
+    def __init__(self, root: Path, manifest: _Manifest, arrays: Arrays):
         self.root = root
         self.manifest = manifest
         self.files = [str(root / name) for name in manifest.records]
@@ -79,7 +80,7 @@ class MindRecordImages(Images):
         digest.update(json.dumps([file.sha256 for file in self.manifest.files]).encode())
         return digest.digest()
 
-    def dataset(self, images: np.ndarray, workers: int):
+    def dataset(self, images: NDArray[np.float32], workers: int):
         """A MindSpore data set with the column "image", of these images in this order."""
         from mindspore import dataset as ds
 
@@ -149,7 +150,7 @@ def _read_manifest(path: Path) -> _Manifest:
     return manifest
 
 
-def _fit(arrays: dict, manifest: _Manifest) -> bool:
+def _fit(arrays: Arrays, manifest: _Manifest) -> bool:
     """Whether the arrays of an index can be those of the files in the manifest."""
     if any(arrays[key].dtype != kind or arrays[key].ndim != 1 for key, kind in _INDEX_TYPES.items()):
         return False
@@ -194,7 +195,7 @@ def write_mindrecord(index: ImageIndex, output: Path, shards: int) -> None:
     write_text(output / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
-def _write_records(index: ImageIndex, path: Path, shards: int) -> list:
+def _write_records(index: ImageIndex, path: Path, shards: int) -> list[tuple[bytes, int]]:
     """Writes the records; returns SHA-256 and size of every image."""
     from mindspore.mindrecord import FileWriter
     from mindspore.mindrecord.common.exceptions import MindRecordException
@@ -217,7 +218,7 @@ def _write_records(index: ImageIndex, path: Path, shards: int) -> list:
     return digests
 
 
-def _read_back(index: ImageIndex, files: list, digests: list) -> np.ndarray:
+def _read_back(index: ImageIndex, files: list[str], digests: list[tuple[bytes, int]]) -> NDArray[np.int64]:
     """Compares every record with what was written; returns the place of every image in MindSpore's order, int64."""
     from mindspore import dataset as ds
 

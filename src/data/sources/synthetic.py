@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...config import Config
 from ..index import ImageIndex, index_of
@@ -22,7 +23,7 @@ class SyntheticImages(Images):
     encoded = False
     root = Path("synthetic")
 
-    def __init__(self, count: int, size: tuple, seed: int):
+    def __init__(self, count: int, size: tuple[int, int], seed: int):
         self.count = count
         self.pixels = np.random.default_rng(seed).integers(0, 256, (min(count, _DIFFERENT), *size, 3), np.uint8)
 
@@ -32,12 +33,12 @@ class SyntheticImages(Images):
     def name(self, image: int) -> str:
         return str(image)
 
-    def read(self, image: int) -> np.ndarray:
+    def read(self, image: int) -> NDArray[np.uint8]:
         return self.pixels[image % len(self.pixels)]
 
     def digest(self) -> bytes:
         digest = hashlib.sha256(f"synthetic {self.count}".encode())
-        digest.update(self.pixels)
+        digest.update(self.pixels.data)
         return digest.digest()
 
 

@@ -22,7 +22,7 @@ LICENCE = (
 )
 
 
-def write_digits(output: Path) -> tuple:
+def write_digits(output: Path) -> tuple[int, int]:
     """Writes `output`/{train,val}/<digit>/<number>.png, 8-bit gray, with the same share of each digit in both parts.
 
     The folder appears when all images are there.
@@ -51,7 +51,7 @@ def write_digits(output: Path) -> tuple:
     return len(parts[0]), len(parts[1])
 
 
-def main(arguments: list) -> int:
+def main(arguments: list[str]) -> int:
     """The command."""
     parser = CommandParser(prog="python -m src.data.tools.digits", description="Writes the embedded digits as images.")
     parser.add_argument("--output", type=Path, required=True, help="folder to write train/ and val/ into")

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ...errors import CommandParser, UserError, run_command
 from ...files import is_utf8, replacing
@@ -23,7 +24,7 @@ from ..sources.lists import index_flat
 from .transfer import Plan, carry_out, unfinished_plan
 
 
-def to_folders(data_dir: Path, label_file: Path, output: Path, class_names: tuple, mode: str) -> int:
+def to_folders(data_dir: Path, label_file: Path, output: Path, class_names: tuple[str, ...], mode: str) -> int:
     """Puts the images of a flat folder into `output`/<class>/.
 
     A class is called what the label file calls it; numbers become the names in `class_names`, or, without those, numbers of
@@ -36,7 +37,7 @@ def to_folders(data_dir: Path, label_file: Path, output: Path, class_names: tupl
         UserError: labels and images do not fit, or a target exists already; nothing was changed then. Or what `carry_out`
             raises.
     """
-    asked = {"command": "to_folders", "data_dir": os.path.realpath(data_dir), "mode": mode}
+    asked: dict[str, Any] = {"command": "to_folders", "data_dir": os.path.realpath(data_dir), "mode": mode}
     asked |= {"label_file": os.path.realpath(label_file), "class_names": list(class_names)}
     plan = unfinished_plan(output, asked)
     if plan is None:
@@ -47,7 +48,7 @@ def to_folders(data_dir: Path, label_file: Path, output: Path, class_names: tupl
     return carry_out(plan, output)
 
 
-def _folder_names(index: ImageIndex, class_names: tuple, label_file: Path) -> dict:
+def _folder_names(index: ImageIndex, class_names: tuple[str, ...], label_file: Path) -> dict[int, str]:
     """Class number -> name of its folder."""
     labels = sorted(set(index.labels.tolist()))
     if index.class_names:
@@ -70,7 +71,7 @@ def to_flat(data_dir: Path, output: Path, mode: str) -> int:
         UserError: two images have the same name, or a target exists already; nothing was changed then. Or what `carry_out`
             raises.
     """
-    asked = {"command": "to_flat", "data_dir": os.path.realpath(data_dir), "mode": mode}
+    asked: dict[str, Any] = {"command": "to_flat", "data_dir": os.path.realpath(data_dir), "mode": mode}
     plan = unfinished_plan(output, asked)
     if plan is None:
         index = index_folder(data_dir)
@@ -119,7 +120,7 @@ def to_mindrecord(source: Path, output: Path, shards: int) -> int:
     return sum(map(len, indices.values()))
 
 
-def main(arguments: list) -> int:
+def main(arguments: list[str]) -> int:
     """The command."""
     parser = CommandParser(prog="python -m src.data.tools.prepare", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)

@@ -9,7 +9,7 @@ import shutil
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from ...errors import UserError
 from ...files import owning, work_folder, write_text
@@ -31,14 +31,14 @@ class Plan:
         texts: name -> content of the files that stand beside the images.
     """
 
-    asked: dict
+    asked: dict[str, Any]
     root: str
     mode: str
-    files: list
-    texts: dict
+    files: list[list[str]]
+    texts: dict[str, str]
 
 
-def unfinished_plan(output: Path, asked: dict) -> Optional[Plan]:
+def unfinished_plan(output: Path, asked: dict[str, Any]) -> Optional[Plan]:
     """The plan that an interrupted command left in its output.
 
     Raises:
@@ -98,7 +98,7 @@ def carry_out(plan: Plan, output: Path) -> int:
 
 
 def _check_places(plan: Plan, output: Path) -> None:
-    first: dict = {}
+    first: dict[str, str] = {}
     twice = [(first[target], source) for source, target in plan.files if first.setdefault(target, source) != source]
     if twice:
         where = "class" if plan.asked["command"] == "to_flat" else "folder"
@@ -110,10 +110,10 @@ def _check_places(plan: Plan, output: Path) -> None:
         raise UserError(f"output: {len(taken)} files exist already, first {taken[0]}; choose another folder")
 
 
-def _check_sources(root: Path, sources: list, mode: str) -> None:
+def _check_sources(root: Path, sources: list[Path], mode: str) -> None:
     """Raises UserError for an image that is not a regular file in `root`, directly or by links."""
     base = os.path.realpath(root)
-    real_folders: dict = {}
+    real_folders: dict[Path, str] = {}
     for source in sources:
         if source.parent not in real_folders:
             real_folders[source.parent] = os.path.realpath(source.parent)
