@@ -55,6 +55,8 @@ def build_config(values: Optional[Mapping[str, Any]] = None) -> Config:
         config = Config(**{**defaults, **values})
     except ValidationError as error:
         raise UserError(_describe(error)) from None
+    except UnicodeEncodeError as error:  # `object` is a check's message about a text that is not UTF-8: pydantic has none
+        raise UserError(error.object.encode("utf-8", "backslashreplace").decode()) from None
     config._given = frozenset(values)
     return config
 

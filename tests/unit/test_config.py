@@ -152,6 +152,7 @@ def test_a_wrong_value_is_one_line_that_names_key_and_value(arguments, parts):
         ("? [lr]\n: 1", "key"),
         ("lr: 'x" + "y" * 5000 + "'", "lr: "),
         ("k" * 500 + ": 1", "unknown key"),
+        ('backbone: "\\uD800"', "unknown network '\\ud800'"),
     ],
 )
 def test_a_wrong_recipe_is_one_line(tmp_path, text, part):
