@@ -8,6 +8,8 @@ from PIL import Image
 import eval as eval_command
 import export as export_command
 from conftest import CLASSES, TINY, write_image
+from src import checkpoint
+from src.models.create import create_model
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,20 @@ def test_predictions_as_text_and_as_json_lines(trained, exports, tmp_path, comma
         assert first["class"] == CLASSES[first["index"]] and first["probability"] >= second["probability"]
         right += f"/{first['class']}/" in line["image"]
     assert right >= 30
+
+
+def test_names_of_classes_do_not_steer_the_terminal(trained, tmp_path, command):
+    saved = checkpoint.load(trained["ckpt"])
+    network = create_model("resnext11_8x16d", 3)
+    checkpoint.load_into(network, saved)
+    names = ("\x1b[31mblue", "green\nred", "\u202ered")
+    checkpoint.save(network, tmp_path / "a.ckpt", saved.info.model_copy(update={"class_names": names}))
+    image = trained["data"] / "val/red/red0.PNG"
+    code, out, err = command(
+        eval_command.main, "--predict", image, "--pretrained", tmp_path / "a.ckpt", "--cache_dir", tmp_path
+    )
+    assert code == 0 and r"\x1b[31mblue" in out and r"green\nred" in out and r"\u202ered" in out
+    assert not {"\x1b", "\u202e"} & set(out + err)
 
 
 def test_a_prediction_names_files_that_cannot_be_read_and_does_the_others(trained, tmp_path, command):
