@@ -20,4 +20,6 @@ def plain_path(path: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/network{path.suffix}"
         yield file
+        if not Path(file).exists():  # MindSpore keeps the error to itself
+            raise OSError("MindSpore could not write the file")
         shutil.move(file, path)

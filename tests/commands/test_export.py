@@ -2,6 +2,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import resource
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -117,6 +118,19 @@ def test_an_export_is_never_there_without_its_description(trained, tmp_path, mon
     monkeypatch.setattr(exporting, "write_meta", killed)
     arguments = ["--ckpt_file", trained["ckpt"], "--file_format", "ONNX", "--file_name", tmp_path / "net.onnx", *TINY]
     assert run_command(export_command.main, [str(argument) for argument in arguments]) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["ONNX", "MINDIR"])
+def test_an_export_that_does_not_fit_is_one_line_and_leaves_nothing(trained, tmp_path, refused, kind):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        arguments = ["--ckpt_file", trained["ckpt"], "--file_format", kind, "--file_name", tmp_path / "net", *TINY]
+        line = refused(export_command.main, *arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"net.{kind.lower()}: cannot be written: " in line and "No such file" not in line
     assert list(tmp_path.iterdir()) == []
 
 

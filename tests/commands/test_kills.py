@@ -154,19 +154,21 @@ class Checkpoint(Writer):
     """Saves two states of a network in turn, as training does."""
 
     code = MINDSPORE + (
-        "import numpy as np; from pathlib import Path; from src import checkpoint\n"
-        "from src.models.create import create_model\n"
+        "import mindspore as ms; from pathlib import Path; from src import checkpoint\n"
+        "from src.model_info import ModelInfo; from src.models.create import create_model\n"
         "def main(arguments):\n"
-        "    network = create_model('resnext11_8x16d', 3)\n"
-        "    for number in range(8):\n"
-        "        state = {'m': np.full(1_000_000, number % 2, np.float32)}\n"
-        "        checkpoint.save(network, Path(arguments[1]) / 'last.ckpt', {'step': number % 2}, state)\n"
+        "    network = create_model('resnext50_32x4d', 3)\n"
+        "    for number in range(4):\n"
+        "        for parameter in network.get_parameters():\n"
+        "            parameter.set_data(ms.ops.full(parameter.shape, number % 2, dtype=parameter.dtype))\n"
+        "        checkpoint.save(network, Path(arguments[1]) / 'last.ckpt', ModelInfo(backbone=str(number % 2)))\n"
         "    return 0"
     )
 
     def check(self, has_ended: bool) -> None:
         if has_ended or (self.out / "last.ckpt").exists():
-            assert len(set(checkpoint.load(self.out / "last.ckpt").state["m"].asnumpy().tolist())) == 1
+            saved = checkpoint.load(self.out / "last.ckpt")
+            assert {value.asnumpy().max() for value in saved.weights.values()} == {int(saved.info.backbone)}
 
 
 class Cache(Writer):
