@@ -28,7 +28,7 @@ stamp=$(fingerprint)
 # Whether the programs are those of these sources and still find their libraries.
 is_current() {
   [[ -x "$build/infer_images" && -x "$build/infer_bin" && -f "$build/.stamp" && $(<"$build/.stamp") == "$stamp" ]] &&
-    ! ldd "$build/infer_images" 2>/dev/null | grep -q 'libopenvino.* not found'
+    ! ldd "$build/infer_images" 2>/dev/null | grep -q ' not found'
 }
 ! is_current || exit 0
 mkdir -p "$build" 2>/dev/null || true

@@ -45,8 +45,9 @@ std::string OptionalText(const Json& json, const char* key) {
   constexpr size_t kLongest = 4096;
   const Json& value = Member(json, key);
   std::string text = value.is_null() ? std::string() : Text(value, key);
-  if (text.size() > 4 * kLongest)
+  if (text.size() > 4 * kLongest) {
     throw AppError(std::string(key) + " is longer than " + std::to_string(kLongest) + " letters");
+  }
   return text;
 }
 
