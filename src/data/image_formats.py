@@ -1,4 +1,4 @@
-"""Which image files can be used, and their pixels: one rule for the scan, training, evaluation, prediction and offline files.
+"""Which image files can be used, and their pixels: one rule for all that reads images.
 
 What a file holds decides, not its ending:
 
@@ -45,6 +45,7 @@ _OTHERS = {  # place of the magic bytes -> what else is known, to say so
     },
     4: {b"ftypavi": "AVIF", b"ftyphei": "HEIF", b"ftyphev": "HEIF", b"ftypmif": "HEIF"},
 }  # fmt: skip
+_LENGTHS = 500  # of its shorter side that an image may be long before its ends are left out
 _HEAD = 32  # bytes that tell the format
 _TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "jpeg")
 _TIFF_SAMPLES = {"L": (1,), "P": (1,), "RGB": (3, 4), "RGBA": (4,)}  # Pillow's mode -> samples per pixel in the file
@@ -71,7 +72,7 @@ def open_file(path: str) -> BinaryIO:
         OSError: it cannot be opened.
     """
     _check_status(os.stat(path))
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
     try:
         _check_status(os.fstat(file.fileno()))  # it may have been replaced since
     except ImageError:
@@ -137,10 +138,27 @@ def for_mindspore(content: bytes) -> bytes:
     Raises:
         ImageError: it cannot be used. Files that stay as they are may still be damaged within their data.
     """
-    if _is_ordinary_jpeg(content) or _is_ordinary_png(content):
+    return content if _ordinary_size(content) else _as_bmp(decode(content))
+
+
+def without_ends(content: bytes) -> bytes:
+    """What `for_mindspore` gives, cut to the middle where it is very long and narrow.
+
+    Its shorter side becomes 256 pixels or so before the crop: the whole of it would take gigabytes.
+    """
+    size = _ordinary_size(content) or struct.unpack_from("<ii", content, 18)
+    longer, shorter = max(size), min(size)
+    if longer <= _LENGTHS * shorter:
         return content
+    # An even number of pixels is cut off, so that the middle of the image stays where it is.
+    cut = (longer - _LENGTHS * shorter) // 2
+    left, top = (cut, 0) if size[0] == longer else (0, cut)
+    return _as_bmp(decode(content).crop((left, top, size[0] - left, size[1] - top)))
+
+
+def _as_bmp(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    decode(content).save(buffer, "BMP")
+    image.save(buffer, "BMP")
     return buffer.getvalue()
 
 
@@ -209,7 +227,7 @@ def _check_tiff(image: Image.Image) -> None:
         raise ImageError(f"is a TIFF file with compression {compression}; {', '.join(_TIFF_COMPRESSIONS)} are read")
     assert isinstance(image, TiffImageFile), "`format` says so"
     tags = image.tag_v2
-    ordinary = set(tags.get(_BITS, (1,))) == {8} and set(tags.get(_SAMPLE_FORMAT, (1,))) == {1} and tags.get(_FILL_ORDER, 1) == 1
+    ordinary = (set(tags.get(_BITS, (1,))), set(tags.get(_SAMPLE_FORMAT, (1,))), tags.get(_FILL_ORDER, 1)) == ({8}, {1}, 1)
     if not ordinary or tags.get(_SAMPLES, 1) not in _TIFF_SAMPLES.get(image.mode, ()):
         raise ImageError(f"is a TIFF file of pixels {image.mode}; 8-bit gray, palette, RGB and RGBA are read")
 
@@ -261,19 +279,26 @@ def _jpeg_markers(content: bytes, beyond_scans: bool) -> Iterator[tuple[int, int
             place = found.start()
 
 
-def _is_ordinary_jpeg(content: bytes) -> bool:
-    """Gray or three colours, by Huffman's codes, within the limits, with a scan."""
+def _ordinary_size(content: bytes) -> Optional[tuple[int, int]]:
+    """(width, height) of a JPEG or PNG file that MindSpore decodes as Pillow does; None for all others."""
+    size = _jpeg_size(content) or _png_size(content)
+    if size and min(size) > 0 and max(size) <= MOST_PER_SIDE and size[0] * size[1] <= MOST_PIXELS:
+        return size
+    return None
+
+
+def _jpeg_size(content: bytes) -> Optional[tuple[int, int]]:
+    """Of a JPEG file of gray or three colours by Huffman's codes, with a scan and not too many."""
     if content[:3] != b"\xff\xd8\xff" or content.count(b"\xff\xda") > MOST_SCANS:
-        return False
+        return None
     frame = None
     for marker, place in _jpeg_markers(content, beyond_scans=False):
         if marker in (0xC0, 0xC1, 0xC2) and place + 6 <= len(content):
             frame = struct.unpack_from(">BHHB", content, place)
         elif marker == 0xDA and frame:
             bits, height, width, components = frame
-            sizes_fit = 0 < width <= MOST_PER_SIDE and 0 < height <= MOST_PER_SIDE and width * height <= MOST_PIXELS
-            return bits == 8 and components in (1, 3) and sizes_fit
-    return False
+            return (width, height) if bits == 8 and components in (1, 3) else None
+    return None
 
 
 def _check_png(content: bytes) -> None:
@@ -291,9 +316,8 @@ def _check_png(content: bytes) -> None:
         place = end + 4
 
 
-def _is_ordinary_png(content: bytes) -> bool:
-    """Whole, and within the limits."""
+def _png_size(content: bytes) -> Optional[tuple[int, int]]:
+    """Of a PNG file with its end."""
     if content[:8] != b"\x89PNG\r\n\x1a\n" or not content.endswith(_PNG_END) or len(content) < 8 + 25 + 12:
-        return False
-    width, height = struct.unpack_from(">II", content, 16)
-    return 0 < width <= MOST_PER_SIDE and 0 < height <= MOST_PER_SIDE and width * height <= MOST_PIXELS
+        return None
+    return struct.unpack_from(">II", content, 16)
