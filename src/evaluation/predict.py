@@ -10,6 +10,7 @@ from ..config import Config
 from ..data.scan import find_problems
 from ..data.sources.lists import index_unlabelled
 from ..device import worker_count
+from ..errors import printable
 from ..formats.classifier import LoadedClassifier
 from ..log import log
 from .evaluate import classified_batches
@@ -54,11 +55,6 @@ def _print(image: Path, classes: list[tuple[str, int, float]], as_json: bool) ->
         predictions = [{"class": name, "index": i, "probability": round(p, 6)} for name, i, p in classes]
         print(json.dumps({"image": str(image), "predictions": predictions}, ensure_ascii=False))
         return
-    print(_shown(str(image)))
+    print(printable(str(image)))
     for name, _, probability in classes:
-        print(f"  {probability:8.2%}  {_shown(name)}")
-
-
-def _shown(name: str) -> str:
-    """A name without characters that would steer the terminal."""
-    return name if name.isprintable() else name.encode("unicode_escape").decode()
+        print(f"  {probability:8.2%}  {printable(name)}")
