@@ -13,7 +13,7 @@ from ..config import Config
 from ..distributed.group import ALONE, Group
 from ..model_info import Preprocessing
 from .augmentation import BatchAugmentation, image_operations
-from .image_formats import decode
+from .image_formats import decode, without_ends
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
 from .preprocessing import covering_size
@@ -35,6 +35,14 @@ class _Images:
         place = self.places[step]
         position = int(self.order[place])
         return self.index.read(position), self.index.labels[position], place
+
+
+class _Middles(_Images):
+    """The same, for a resize that keeps the aspect ratio: very long and narrow images without their ends."""
+
+    def __getitem__(self, step: int) -> tuple[Any, ...]:
+        image, *rest = super().__getitem__(step)
+        return np.frombuffer(without_ends(image.tobytes()), np.uint8), *rest
 
 
 class _Labels(_Images):
@@ -88,7 +96,7 @@ def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: i
         Batches (images float32 (N, 3, H, W), labels int32 (N,)).
     """
     operations = _crop(preprocessing, index.images.encoded) + _to_tensor(preprocessing.mean, preprocessing.std)
-    return _in_order(index, operations, batch_size, workers)
+    return _in_order(index, preprocessing, operations, batch_size, workers)
 
 
 def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> ds.Dataset:
@@ -97,12 +105,15 @@ def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: 
     Returns:
         Batches (RGB images uint8 (N, H, W, 3), labels int32 (N,)).
     """
-    return _in_order(index, _crop(preprocessing, index.images.encoded), batch_size, workers)
+    return _in_order(index, preprocessing, _crop(preprocessing, index.images.encoded), batch_size, workers)
 
 
-def _in_order(index: ImageIndex, operations: list[Any], batch_size: int, workers: int) -> ds.Dataset:
+def _in_order(
+    index: ImageIndex, preprocessing: Preprocessing, operations: list[Any], batch_size: int, workers: int
+) -> ds.Dataset:
+    keeps_ratio = index.images.encoded and preprocessing.resize_mode == "shorter"
     return (
-        _source(index, np.arange(len(index)), np.arange(len(index)), workers)
+        _source(index, np.arange(len(index)), np.arange(len(index)), workers, _Middles if keeps_ratio else _Images)
         .map(operations, "image", num_parallel_workers=workers)
         .batch(batch_size, num_parallel_workers=1)
         .project(["image", "label"])
@@ -167,10 +178,12 @@ class PillowCrop:
         return scaled_height, scaled_width
 
 
-def _source(index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64], workers: int) -> ds.Dataset:
+def _source(
+    index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64], workers: int, reader: type[_Images] = _Images
+) -> ds.Dataset:
     columns, threads = ["image", "label", "place"], {"num_parallel_workers": 1, "python_multiprocessing": False}
     if not isinstance(index.images, MindRecordImages):
-        return ds.GeneratorDataset(_Images(index, order, places), columns, shuffle=False, **threads)
+        return ds.GeneratorDataset(reader(index, order, places), columns, shuffle=False, **threads)
     images = index.images.dataset(index.rows[order[places]], workers)
     return ds.zip((images, ds.GeneratorDataset(_Labels(index, order, places), columns[1:], shuffle=False, **threads)))
 

@@ -43,12 +43,13 @@ def test_hostile_files_are_no_cache_and_take_no_memory(tmp_path):
     plain = io.BytesIO()
     np.save(plain, np.zeros(1 << 27, np.uint8))
     huge = "{'descr': '|u1', 'fortran_order': False, 'shape': (%s,), }\n"
+    objects = array_file("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", bytes(8))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for path in (
         archive(tmp_path / "bomb.npz", zipfile.ZIP_DEFLATED, a=plain.getvalue()),
         archive(tmp_path / "claim.npz", a=array_file(huge % (1 << 40))),
         archive(tmp_path / "negative.npz", a=array_file(huge % "-1")),
-        archive(tmp_path / "objects.npz", a=array_file("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", bytes(8))),
+        archive(tmp_path / "objects.npz", a=objects),
         archive(tmp_path / "code.npz", a=array_file("__import__('os').abort()\n")),
         archive(tmp_path / "short.npz", a=b"\x93NUM"),
     ):

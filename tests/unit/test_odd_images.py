@@ -2,13 +2,15 @@
 
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
+from odd_images import odd_images
+from PIL import Image
 
 import preprocess as preprocess_command
 from conftest import CLASSES
-from odd_images import odd_images
 from src.config import build_config
 from src.data import image_formats
 from src.data.pipeline import eval_pipeline, read_batches, train_pipeline
@@ -150,8 +152,27 @@ def test_a_failing_read_in_training_names_the_file(data_set, tmp_path, refused):
 
     (data_set / "train" / "red" / "odd.webp").write_bytes(FILES["animated.webp"].content)
     line = refused(
-        train.main, "--data_dir", data_set, "--ckpt_path", tmp_path / "run", "--cache_dir", tmp_path / "cache", "--scan", "off",
-        "--backbone", "resnext11_8x16d", "--num_classes", len(CLASSES), "--image_size", "16,16", "--platform", "CPU",
-        "--per_batch_size", 19,
+        train.main, "--data_dir", data_set, "--ckpt_path", tmp_path / "run", "--cache_dir", tmp_path / "cache",
+        "--scan", "off", "--backbone", "resnext11_8x16d", "--num_classes", len(CLASSES), "--image_size", "16,16",
+        "--platform", "CPU", "--per_batch_size", 19,
     )  # fmt: skip
     assert "odd.webp" in line and "animation" in line
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("size", [(65_500, 1), (1, 65_499), (30_001, 2)])
+def test_long_and_narrow_images_take_little_memory(tmp_path, size, antialias):
+    """The whole of the first would become 13 GB. Its middle is white, and so is the crop."""
+    width, height = size
+    x = np.arange(max(size))
+    line = np.where(np.abs(x - (len(x) - 1) / 2) <= 0.5 * min(size), 255, 60).astype(np.uint8)
+    pixels = np.tile(line[None], (height, 1)) if width > height else np.tile(line[:, None], (1, width))
+    (tmp_path / "c").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "c" / "a.png")
+    preprocessing = Preprocessing(
+        image_size=(24, 24), resize=256, resize_mode="shorter", antialias=antialias, mean=(0.0,) * 3, std=(1 / 255,) * 3
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    ((images, _),) = read_batches(eval_pipeline(index_folder(tmp_path), preprocessing, 1, 1))
+    assert images.shape == (1, 3, 24, 24) and images.min() > 200
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 700_000  # KB
