@@ -53,7 +53,9 @@ def top_classes(logits: NDArray[np.float32], class_names: tuple[str, ...], k: in
 def _print(image: Path, classes: list[tuple[str, int, float]], as_json: bool) -> None:
     if as_json:
         predictions = [{"class": name, "index": i, "probability": round(p, 6)} for name, i, p in classes]
-        print(json.dumps({"image": str(image), "predictions": predictions}, ensure_ascii=False))
+        content = {"image": str(image), "predictions": predictions}
+        line = json.dumps(content, ensure_ascii=False)
+        print(line if printable(line) == line else json.dumps(content))
         return
     print(printable(str(image)))
     for name, _, probability in classes:

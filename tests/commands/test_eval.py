@@ -120,11 +120,12 @@ def test_names_of_classes_do_not_steer_the_terminal(trained, tmp_path, command):
     names = ("\x1b[31mblue", "green\nred", "\u202ered")
     checkpoint.save(network, tmp_path / "a.ckpt", saved.info.model_copy(update={"class_names": names}))
     image = trained["data"] / "val/red/red0.PNG"
-    code, out, err = command(
-        eval_command.main, "--predict", image, "--pretrained", tmp_path / "a.ckpt", "--cache_dir", tmp_path
-    )
+    arguments = ["--predict", image, "--pretrained", tmp_path / "a.ckpt", "--cache_dir", tmp_path]
+    code, out, err = command(eval_command.main, *arguments)
     assert code == 0 and r"\x1b[31mblue" in out and r"green\nred" in out and r"\u202ered" in out
-    assert not {"\x1b", "\u202e"} & set(out + err)
+    code, lines, err = command(eval_command.main, *arguments, "--predict_json", "1")
+    assert code == 0 and {entry["class"] for entry in json.loads(lines)["predictions"]} == set(names)
+    assert not {"\x1b", "\u202e"} & set(out + lines + err)
 
 
 def test_a_prediction_names_files_that_cannot_be_read_and_does_the_others(trained, tmp_path, command):
