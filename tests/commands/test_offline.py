@@ -157,7 +157,7 @@ def test_an_image_that_cannot_be_read_leaves_no_folder_behind(tmp_path, refused,
                  "--cache_dir", tmp_path / "cache", "--platform", "CPU"]  # fmt: skip
     for scan in ("full", "off"):
         line = refused(preprocess_command.main, *arguments, "--scan", scan)
-        assert "bad.jpg (is not an image; JPEG, PNG, BMP, TIFF and WebP are read)" in line
+        assert "bad.jpg (is not an image)" in line
         assert {path.name for path in tmp_path.iterdir()} == {"images", "cache"}
     assert command(preprocess_command.main, *arguments, "--bad_images", "skip")[0] == 0
     assert [path.name for path in (tmp_path / "bins").iterdir()] == ["good.bin"]
