@@ -17,11 +17,11 @@ import io
 import os
 import stat
 import struct
-import warnings
 from typing import BinaryIO, Optional
 
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from .image_headers import (
@@ -33,6 +33,8 @@ from .image_headers import (
     check_scans,
     check_size,
     format_of,
+    is_usual_jpeg,
+    jpeg_frame,
     ordinary_size,
 )
 
@@ -58,21 +60,12 @@ def open_file(path: str) -> BinaryIO:
         ImageError: it is something else, or too large.
         OSError: it cannot be opened.
     """
-    _check_status(os.stat(path))
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
-    try:
-        _check_status(os.fstat(file.fileno()))  # it may have been replaced since
-    except ImageError:
-        file.close()
-        raise
-    return file
-
-
-def _check_status(status: os.stat_result) -> None:
+    status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise ImageError("is not a regular file")
     if status.st_size > MOST_BYTES:
         raise ImageError(f"has {status.st_size} bytes; at most {MOST_BYTES} are read")
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # a pipe that took its place since does not block
 
 
 def read_file(path: str) -> bytes:
@@ -84,12 +77,13 @@ def read_file(path: str) -> bytes:
 def find_problem(path: str, whole: bool) -> Optional[str]:
     """What is wrong with an image file, or None.
 
+    Pillow may warn of oddities that decode all the same.
+
     Args:
         whole: decodes all of it and not the header alone.
     """
     try:
-        with open_file(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # oddities that decode all the same
+        with open_file(path) as file:
             _check(file, whole)
     except ImageError as error:
         return str(error)
@@ -100,12 +94,7 @@ def find_problem(path: str, whole: bool) -> Optional[str]:
 
 def decode(content: bytes) -> Image.Image:
     """The RGB pixels of an image file. Raises ImageError where it cannot be used."""
-    image = _open(io.BytesIO(content))
-    if image.format in ("JPEG", "MPO"):
-        check_scans(content)
-    if image.format == "PNG":
-        check_png(content)
-    image = _loaded(image)
+    image = _decoded(content, at_an_eighth=False)
     image.info.pop("transparency", None)  # of palettes; Pillow would warn that it is lost
     return to_rgb(image)
 
@@ -151,18 +140,38 @@ def _as_bmp(image: Image.Image) -> bytes:
 
 
 def _check(file: BinaryIO, whole: bool) -> None:
-    image = _open(file)
-    if image.format in ("JPEG", "MPO"):
-        length = -1 if whole or "progressive" in image.info else file.tell()  # of the file, or of its header
-        file.seek(0)
-        check_scans(file.read(length))
-        # JPEG may decode at 1/8 of its size: all its data is read, but less is computed.
-        image.draft("RGB", (max(image.width // 8, 1), max(image.height // 8, 1)))
-    if whole and image.format == "PNG":
-        file.seek(0)
-        check_png(file.read())
     if whole:
-        _loaded(image)
+        _decoded(file.read(), at_an_eighth=True)
+        return
+    image = _open(file)
+    if isinstance(image, JpegImageFile):
+        length = file.tell()  # Pillow stops at the first scan's data
+        file.seek(0)
+        header = file.read(length)
+        if "progressive" not in image.info and is_usual_jpeg(header, image.layers):
+            return
+        frame = jpeg_frame(header)
+        if frame and frame.in_passes:
+            file.seek(0)
+            check_scans(file.read())
+
+
+def _decoded(content: bytes, at_an_eighth: bool) -> Image.Image:
+    """The image in a file's content, with its pixels as they are stored.
+
+    Args:
+        at_an_eighth: of the size, where it is a JPEG: all its data is read, but less is computed.
+    """
+    image = _open(io.BytesIO(content))
+    if image.format in ("JPEG", "MPO"):
+        frame = jpeg_frame(content)
+        if frame and frame.in_passes:
+            check_scans(content)
+        if at_an_eighth:
+            image.draft("RGB", (max(image.width // 8, 1), max(image.height // 8, 1)))
+    if image.format == "PNG":
+        check_png(content)
+    return _loaded(image)
 
 
 def _open(file: BinaryIO) -> Image.Image:

@@ -3,8 +3,7 @@
 import re
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import Optional
+from typing import NamedTuple, Optional
 
 MOST_PIXELS = 178_956_970  # 512 MB of RGB; Pillow's own limit
 MOST_PER_SIDE = 65_500  # libjpeg's limit
@@ -25,6 +24,10 @@ _OTHERS = {  # place of the magic bytes -> what else is known, to say so
     4: {b"ftypavi": "AVIF", b"ftyphei": "HEIF", b"ftyphev": "HEIF", b"ftypmif": "HEIF"},
 }  # fmt: skip
 _JPEG_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # sequential and progressive, by Huffman's and by arithmetic codes
+_OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
+_OTHER_FRAME = re.compile(rb"\xff[\xc3\xc5-\xc7\xcb\xcd-\xcf]")
+_JPEG_FRAME = struct.Struct(">BHHB")
+_NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in a scan's data; 0 and the restart markers belong to it
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -57,37 +60,61 @@ def check_size(width: int, height: int) -> None:
         raise ImageError(f"has {width} x {height} pixels; {limits} are read")
 
 
-def check_scans(content: bytes) -> None:
-    """Checks how a JPEG file is coded, and in how many passes, without decoding it."""
-    scans, many = 0, content.count(b"\xff\xda") > MOST_SCANS  # if not, there are no more; rarely a false alarm
-    for marker, _ in _jpeg_markers(content, beyond_scans=many):
-        scans += marker == 0xDA
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and marker not in _JPEG_FRAMES:
-            raise ImageError("is a lossless or hierarchical JPEG file")
-        if scans > MOST_SCANS:
-            raise ImageError(f"has more than {MOST_SCANS} scans")
+class JpegFrame(NamedTuple):
+    """What a JPEG file says before the data of its first scan; `marker` names the coding."""
+
+    marker: int
+    bits: int
+    height: int
+    width: int
+    components: int
+    in_first_scan: int
+
+    @property
+    def in_passes(self) -> bool:
+        """Whether there may be many scans; otherwise all data is in the first and decoders stop there."""
+        return self.marker in (0xC2, 0xCA) or self.in_first_scan < self.components
 
 
-_NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in a scan's data; 0 and the restart markers belong to it
+def is_usual_jpeg(header: bytes, components: int) -> bool:
+    """Whether the first scan holds all components and no other marker of a coding occurs: quicker than `jpeg_frame`."""
+    first_scan = b"\xff\xda\0" + bytes([6 + 2 * components])  # marker and length
+    return first_scan in header and not _OTHER_FRAME.search(header)
 
 
-def _jpeg_markers(content: bytes, beyond_scans: bool) -> Iterator[tuple[int, int]]:
-    """(marker, place of its segment's content), up to the first scan, or to the file's end or a break."""
-    place = 2
-    while place + 4 <= len(content) and content[place] == 0xFF:
+def jpeg_frame(content: bytes) -> Optional[JpegFrame]:
+    """Of a JPEG file or its header; None where there is no scan. Raises ImageError for codings that are not read."""
+    frame: Optional[tuple[int, int, int, int, int]] = None
+    place, end = 2, len(content)
+    while place + 4 < end and content[place] == 0xFF:
         marker = content[place + 1]
+        if marker == 0xDA:
+            return JpegFrame(*frame, content[place + 4]) if frame else None
         if marker == 0xFF:  # a fill byte
             place += 1
             continue
-        yield marker, place + 4
-        if marker == 0xD9:
-            return
-        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        if marker in _JPEG_FRAMES and place + 10 <= end:
+            frame = (marker, *_JPEG_FRAME.unpack_from(content, place + 4))
+        elif marker in _OTHER_FRAMES:
+            raise ImageError("is a lossless or hierarchical JPEG file")
+        place += 2 + (content[place + 2] << 8 | content[place + 3])
+    return None
+
+
+def check_scans(content: bytes) -> None:
+    """Counts the scans of a JPEG file without decoding it. Raises ImageError for too many."""
+    if content.count(b"\xff\xda") <= MOST_SCANS:  # there cannot be more
+        return
+    scans, place = 0, 2
+    while place + 4 <= len(content) and content[place] == 0xFF and content[place + 1] != 0xD9:
+        marker = content[place + 1]
+        scans += marker == 0xDA
+        if scans > MOST_SCANS:
+            raise ImageError(f"has more than {MOST_SCANS} scans")
+        place += 1 if marker == 0xFF else 2 + (content[place + 2] << 8 | content[place + 3])
         if marker == 0xDA:
-            found = _NEXT_MARKER.search(content, place) if beyond_scans else None
-            if not found:
-                return
-            place = found.start()
+            found = _NEXT_MARKER.search(content, place)
+            place = found.start() if found else len(content)
 
 
 def ordinary_size(content: bytes) -> Optional[tuple[int, int]]:
@@ -100,16 +127,12 @@ def ordinary_size(content: bytes) -> Optional[tuple[int, int]]:
 
 def _jpeg_size(content: bytes) -> Optional[tuple[int, int]]:
     """Of a JPEG file of gray or three colours by Huffman's codes, with a scan and not too many."""
-    if content[:3] != b"\xff\xd8\xff" or content.count(b"\xff\xda") > MOST_SCANS:
+    frame = jpeg_frame(content) if content.startswith(b"\xff\xd8\xff") else None
+    if not frame or frame.marker not in (0xC0, 0xC1, 0xC2) or frame.bits != 8 or frame.components not in (1, 3):
         return None
-    frame = None
-    for marker, place in _jpeg_markers(content, beyond_scans=False):
-        if marker in (0xC0, 0xC1, 0xC2) and place + 6 <= len(content):
-            frame = struct.unpack_from(">BHHB", content, place)
-        elif marker == 0xDA and frame:
-            bits, height, width, components = frame
-            return (width, height) if bits == 8 and components in (1, 3) else None
-    return None
+    if frame.in_passes:
+        check_scans(content)
+    return frame.width, frame.height
 
 
 def check_png(content: bytes) -> None:

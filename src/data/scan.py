@@ -9,6 +9,7 @@ benchmarks/scan.py measures the cost per million files.
 import contextlib
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -77,8 +78,8 @@ def naming_bad_images(index: ImageIndex) -> Iterator[None]:
             index.images.check()
         if not isinstance(index.images, FolderImages):
             raise
-        checks = ((i, check_image(str(index.path(i)), "full")) for i in range(len(index)))
-        problems = {i: problem for i, problem in checks if problem}
+        checks = _check_all(index.images, index.rows, "full", workers=1)
+        problems = {position: problem for position, problem in enumerate(checks) if problem}
         if not problems:
             raise
         raise UserError(_report(index, problems) + "; repair or remove them, or pass --scan full") from None
@@ -133,8 +134,11 @@ def _check_all(images: FolderImages, rows: NDArray[np.int64], scan: str, workers
     problems: list[Optional[str]] = []
     progress = bar(total=len(rows), desc=f"checking images ({scan})", unit="img")
     # Fresh processes, because forking one whose MindSpore threads run can hang.
-    several = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if len(rows) > _CHUNK and workers > 1 else None
-    with progress, several or contextlib.nullcontext():
+    several = None
+    if len(rows) > _CHUNK and workers > 1:
+        several = ProcessPoolExecutor(workers, get_context("spawn"), warnings.simplefilter, ("ignore",))
+    with progress, several or contextlib.nullcontext(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of oddities that decode all the same
         for start in range(0, len(rows), _ROUND):
             paths = [os.path.join(images.root, images.name(int(row))) for row in rows[start : start + _ROUND]]
             check = partial(several.map, chunksize=_CHUNK) if several else map
