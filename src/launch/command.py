@@ -1,7 +1,7 @@
 """`python -m src.launch train.py|eval.py [options] [--key value ...]`: one process per device of this server.
 
 It starts the ranks through MindSpore's dynamic networking (a scheduler, and MS_ROLE, MS_SCHED_HOST and so on for every
-rank), which is what `msrun` sets up too; README, "Several devices", says why it does not call `msrun`.
+rank), which is what `msrun` sets up too; docs/distributed.md says why it does not call `msrun`.
 """
 
 import argparse

@@ -25,6 +25,7 @@ CONFIGURED = ("train.py", "eval.py", "export.py", "preprocess.py", "postprocess.
 # Programs that are not ours: their command lines are split into words, no more.
 OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "umask"}
 OTHER_MODULES = {"ais_bench", "pytest"}
+A_RUNS_CONFIGURATION = "outputs/quickstart/run/config.yaml"  # of the recipe, there after a quickstart only
 WRITTEN_BY_EXPORT = {"best.atc.sh"}
 INSTALLING = {
     "quickstart.sh",
@@ -116,6 +117,7 @@ def check_python(arguments: list[str]) -> None:
         options, keys = launcher._parser().parse_known_args(rest)
         module, rest = options.program, keys
     if module in CONFIGURED:
+        rest = ["configs/quickstart.yaml" if word == A_RUNS_CONFIGURATION else word for word in rest]
         with pytest.raises(SystemExit) as stopped:
             load_config([*rest, "--dry_run"], module.removesuffix(".py"))
         assert stopped.value.code == 0
@@ -163,7 +165,7 @@ def is_parsed(module: str, arguments: list[str]) -> bool:
 
 def main_of(module: str) -> Callable:
     """What a script or a module runs."""
-    if module.startswith(("scripts/", "benchmarks/")):
+    if module.startswith(("scripts/", "benchmarks/", "tests/")):
         return runpy.run_path(str(ROOT / module))["main"]
     name = module.removesuffix(".py")
     is_package = importlib.util.find_spec(name).submodule_search_locations is not None
