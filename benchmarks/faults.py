@@ -29,7 +29,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from attackers import Attack, false_server  # noqa: E402
+from attackers import Attack, false_server, join_line  # noqa: E402
 from kills import compare  # noqa: E402
 
 from src.launch.table import make_content  # noqa: E402
@@ -187,9 +187,9 @@ def servers(faults: Faults) -> None:
 
 def strangers(faults: Faults) -> None:
     """Impostors without the secret; then two servers that nobody disturbs, and two that all kinds of attacks disturb."""
-    two = ["train.py", "--nnodes", "2", "--master_addr", "127.0.0.1", "--device_num", "1", "--max_epoch", "30"]
+    two = ["train.py", "--nnodes", "2", "--master_addr", "127.0.0.1", "--device_num", "1", "--max_epoch", "8"]
     secret, port, checkpoints = secrets.token_hex(32), faults.port + 92, []
-    with false_server(port + 1) as recorded:
+    with false_server(port + 1, join_line(b"0" * 64)) as recorded:
         started = faults.start(*two, "--node_rank", "1", "--timeout", "6", port=port, secret=secret)
         faults.end("an impostor in the place of server 0: server 1 says", started)
     pair = [
