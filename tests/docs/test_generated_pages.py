@@ -7,6 +7,8 @@ import pytest
 from pages import read
 
 from conftest import ROOT
+from src import device
+from src.config import build_config
 from src.networks.registry import list_models
 
 ROW = re.compile(r"^\| `(\w+)` \| \d+ x \d+ \| ([\d,]+) \| ([\d.]+ G) \|", re.MULTILINE)
@@ -36,6 +38,7 @@ def test_pages_are_current(make_docs):
 
 @pytest.mark.slow
 def test_the_page_of_networks_holds_what_is_counted(make_docs):
+    device.prepare(build_config({"platform": "CPU"}))  # before anything computes
     from src.models.complexity import count_multiply_adds, count_parameters
     from src.models.create import create_model
     from src.networks.registry import find_model
