@@ -110,12 +110,13 @@ def test_the_command_is_printed_where_installing_is_not_allowed(machine, tmp_pat
         add(name, "echo 1000; exit 1")
     result = run(tmp_path, "setup_cpp.sh", env=environment)
     assert result.returncode == 1 and result.stderr.count("\n") == 1
-    assert "Run: sudo dnf install -y cmake gcc-c++ libjpeg-turbo-devel libpng-devel libtiff-devel libwebp-devel json-devel" in result.stderr
+    packages = "cmake gcc-c++ libjpeg-turbo-devel libpng-devel libtiff-devel libwebp-devel json-devel"
+    assert f"Run: sudo dnf install -y {packages}" in result.stderr
     add("apt-get", "exit 1")
     add("id", "echo 1000")
     result = run(tmp_path, "setup_cpp.sh", env=environment)
     assert result.returncode == 1 and result.stderr.count("\n") == 1
-    packages = "cmake g++ libjpeg-dev libpng-dev nlohmann-json3-dev"
+    packages = "cmake g++ libjpeg-dev libpng-dev libtiff-dev libwebp-dev nlohmann-json3-dev"
     assert f"Run: sudo apt-get install -y --no-install-recommends {packages}\n" in result.stderr
 
 
