@@ -10,8 +10,9 @@ namespace resnet_zoo {
 
 // What a label file says of an image.
 struct LabelText {
-  std::string text;  // a class number or name
-  int line = 0;      // 0: of a JSON file
+  std::string text;        // a class number or name
+  int line = 0;            // 0: of a JSON file
+  bool is_number = false;  // whether all labels of the file are numbers; else all are names
 };
 
 // Image name -> label, of a JSON object {"image-name": label} or of text, UTF-8 with or without a byte order mark: a line

@@ -57,6 +57,14 @@ std::string Flattened(std::string path) {
   return path;
 }
 
+// Refuses a folder that is being filled: images are missing.
+void CheckWhole(const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(folder / ".prepare.json", error)) {  // as src/data/sources/folder.py does
+    throw AppError("'" + folder.string() + "' is filled in part; repeat the command of src.data.tools.prepare that was at it");
+  }
+}
+
 using Counts = std::unordered_map<std::string, int>;
 
 }  // namespace
@@ -72,6 +80,7 @@ ImageIndex FindImages(const fs::path& path) {
     return index;
   }
   if (!fs::is_directory(path, error)) throw AppError("no such file or folder '" + path.string() + "'");
+  CheckWhole(path);
   index.root = path;
   std::set<fs::path> visited;
   Collect(path, "", &visited, &index);

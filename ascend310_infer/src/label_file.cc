@@ -204,7 +204,7 @@ std::unordered_map<std::string, LabelText> ReadLabelFile(const std::filesystem::
       throw AppError(place + "the label of '" + name + "' must be a class number from 0 to " +
                      std::to_string(kMostClasses - 1) + ", got " + row.label.substr(0, 50));
     }
-    if (!labels.emplace(name, LabelText{row.label, row.line}).second) {
+    if (!labels.emplace(name, LabelText{row.label, row.line, numbers}).second) {
       throw AppError(place + "'" + name.substr(0, 200) + "' has a label already");
     }
   }

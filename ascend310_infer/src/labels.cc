@@ -15,12 +15,11 @@ namespace {
 std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 // Class number, -1 for a text that is none.
-int ClassNumber(const std::string& text, const ModelMeta& meta) {
-  int number = -1;
-  const char* start = text.data() + (text.substr(0, 1) == "+" ? 1 : 0);
-  const auto [end, error] = std::from_chars(start, text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size()) {
-    return number >= 0 && number < meta.num_classes ? number : -1;
+int ClassNumber(const std::string& text, bool is_number, const ModelMeta& meta) {
+  if (is_number) {
+    int number = -1;
+    std::from_chars(text.data() + (text[0] == '+' ? 1 : 0), text.data() + text.size(), number);
+    return number < meta.num_classes ? number : -1;
   }
   const auto found = std::find(meta.class_names.begin(), meta.class_names.end(), text);
   return found == meta.class_names.end() ? -1 : static_cast<int>(found - meta.class_names.begin());
@@ -36,8 +35,8 @@ Labels FromFile(const ImageIndex& index, const std::filesystem::path& file, cons
     auto found = texts.find(image);
     if (found == texts.end() && name_counts[FileName(image)] == 1) found = texts.find(FileName(image));
     if (found == texts.end()) throw AppError(where + " has no label for '" + image + "'");
-    const auto& [text, line] = found->second;
-    const int number = ClassNumber(text, meta);
+    const auto& [text, line, is_number] = found->second;
+    const int number = ClassNumber(text, is_number, meta);
     if (number < 0) {
       throw AppError(where + (line ? " line " + std::to_string(line) : "") + ": '" + image + "' has the label '" + text +
                      "', which is none of the network's " + std::to_string(meta.num_classes) + " classes");

@@ -32,6 +32,8 @@ TEST_CASE_FIXTURE(Scratch, "images are found at any depth") {
   CHECK_REFUSED(FindImages(root / "c"), "no such file or folder");
   fs::create_directories(scratch / "empty");
   CHECK_REFUSED(FindImages(scratch / "empty"), "no images in");
+  WriteFile(root / ".prepare.json", std::string("{}"));
+  CHECK_REFUSED(FindImages(root), "is filled in part; repeat the command");
 }
 
 }  // namespace resnet_zoo

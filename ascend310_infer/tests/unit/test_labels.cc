@@ -28,6 +28,7 @@ TEST_CASE_FIXTURE(Scratch, "labels from folders and files") {
   CHECK_REFUSED(FindLabels({"", {"a/1.jpg", "b/1.jpg"}, {}}, scratch / "val.json", meta), "has no label for 'a/1.jpg'");
   meta.class_names = {"dog", "cat"};
   CHECK((from("val.txt", "1.jpg dog\nmy cat.jpg cat\n") == std::vector<int>{0, 1}));
+  CHECK_REFUSED(from("val.txt", "1.jpg dog\nmy cat.jpg 1\n"), "line 2: 'my cat.jpg' has the label '1', which is none of");
   CHECK_REFUSED(from("val.txt", "1.jpg 1\n"), "has no label for 'my cat.jpg'");
   CHECK_REFUSED(from("val.txt", "1.jpg\n"), "line 1: expected 'image-name label', got '1.jpg'");
   CHECK_REFUSED(from("val.txt", "1.jpg 1\n1.jpg 1\n"), "line 2: '1.jpg' has a label already");
