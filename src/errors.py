@@ -25,13 +25,12 @@ def as_called_here(text: str) -> str:
     return text
 
 
-# Control characters, and those that turn the direction of the text around them: names of files may hold any of them.
-_UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_JOINERS = "\u200c\u200d"  # invisible, but part of words in Persian and Hindi and of many emoji
 
 
 def printable(text: str) -> str:
     """The text with escapes for what would steer a terminal: "\\x1b[2J"."""
-    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return "".join(c if c.isprintable() or c in _JOINERS else repr(c)[1:-1] for c in text)
 
 
 class UserError(ValueError):

@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any, Optional
 
+from ..errors import printable
+
 MAX_TEXT = 1000  # characters of each text in a message to another server
 MAX_RANK = 10**6
 HANG_EXIT_CODE = 124  # that of timeout(1)
@@ -112,7 +114,7 @@ class Failure:
 
 def shown(text: Any, limit: int = 4 * MAX_TEXT) -> str:
     """What another program said, for the terminal: control characters escaped, `limit` characters at most."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[:limit])
+    return printable(str(text)[:limit])
 
 
 def interrupted(server: str, signal_number: int) -> Failure:
