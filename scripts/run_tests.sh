@@ -9,5 +9,6 @@ unset PYTHONPATH PYTHONHOME  # packages from outside .venv must not decide the r
 
 bash scripts/setup_env.sh requirements-dev.txt
 .venv/bin/python -m ruff check .
+.venv/bin/python -m ruff format --check .
 .venv/bin/python -m mypy
 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"

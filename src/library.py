@@ -20,7 +20,7 @@ from .data.preprocessing import Preprocessing
 from .data.scan import check_image
 from .data.sources.folder import FolderImages
 from .data.sources.images import Images, Names
-from .data.sources.lists import index_unlabelled
+from .data.sources.lists import index_unlabeled
 from .errors import UserError
 from .evaluation.evaluate import classified_batches, evaluate
 from .evaluation.model_files import labels_for
@@ -102,7 +102,7 @@ class Model:
             UserError: an image cannot be read or is none.
         """
         if isinstance(images, (str, os.PathLike)) and Path(images).is_dir():
-            index = index_unlabelled(Path(images), "predict")
+            index = index_unlabeled(Path(images), "predict")
             problems = {path: check_image(str(path), "full") for path in map(index.path, range(len(index)))}
             for path, problem in problems.items():
                 if problem:

@@ -52,7 +52,7 @@ class Described(BaseModel):
 
 
 class Preprocessing(Described):
-    """Decode to RGB, resize, centre-crop, scale to 0..1, subtract mean, divide by std, channels first.
+    """Decode to RGB, resize, center-crop, scale to 0..1, subtract mean, divide by std, channels first.
 
     Attributes:
         image_size: (height, width) of the crop in pixels.

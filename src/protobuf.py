@@ -44,9 +44,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     raise ValueError(f"a message of more than {MOST_FIELDS} fields")
 
 
-def walk(
-    message: memoryview, kind: str, inner: Mapping[tuple[str, int], str], visit: Callable[[str, Parts], None]
-) -> None:
+def walk(message: memoryview, kind: str, inner: Mapping[tuple[str, int], str], visit: Callable[[str, Parts], None]) -> None:
     """Calls `visit` with kind and fields of a message, and then of all messages within it.
 
     Args:

@@ -12,7 +12,7 @@ ORIENTATION = 274  # EXIF's and TIFF's tag of it
 
 
 def picture(mode: str = "RGB", size: tuple = (40, 30)) -> Image.Image:
-    """Smooth colours with an edge, so that wrong channels, rows or roundings show; every alpha occurs."""
+    """Smooth colors with an edge, so that wrong channels, rows or roundings show; every alpha occurs."""
     width, height = size
     y, x = np.mgrid[0:height, 0:width]
     pixels = np.stack([255 * x // max(width - 1, 1), 255 * y // max(height - 1, 1), (x * 7 + y * 13) % 256], -1)

@@ -13,8 +13,8 @@
 namespace resnet_zoo {
 
 enum class InputType {
-  kPixels,   // uint8 RGB, (H, W, 3): the graph or AIPP normalises
-  kNumbers,  // float32 (3, H, W), normalised by the caller
+  kPixels,   // uint8 RGB, (H, W, 3): the graph or AIPP normalizes
+  kNumbers,  // float32 (3, H, W), normalized by the caller
 };
 
 struct ModelSpec {
@@ -37,7 +37,7 @@ struct BackendOptions {
   int batch = 0;  // 0: the model's own, 1 where it takes any
   int threads = 1;
   bool bf16 = false;
-  // Where set, a float32 model whose SDK can do so normalises pixels by itself: its spec then says kPixels.
+  // Where set, a float32 model whose SDK can do so normalizes pixels by itself: its spec then says kPixels.
   std::optional<Preprocessing> normalization;
 };
 

@@ -13,7 +13,7 @@ struct LatencySummary {
   double mean = 0, median = 0, p90 = 0, p99 = 0, lowest = 0, highest = 0;  // milliseconds
 };
 
-// p-th percentile, 0 to 100, of values in rising order, interpolated between neighbours as numpy.percentile does.
+// p-th percentile, 0 to 100, of values in rising order, interpolated between neighbors as numpy.percentile does.
 double Percentile(const std::vector<float>& sorted, double p);
 
 // How long a call takes, in milliseconds.

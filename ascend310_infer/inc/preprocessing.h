@@ -10,7 +10,7 @@ namespace resnet_zoo {
 
 // The `preprocessing` of an export's .meta.json (src/data/preprocessing.py).
 struct Preprocessing {
-  int height = 0, width = 0;  // of the centre crop, pixels
+  int height = 0, width = 0;  // of the center crop, pixels
   int resize = 0;             // pixels of the shorter side, or of both when `square`; not used where there is a pair:
   int resize_height = 0, resize_width = 0;  // the smallest size that covers both, or both when `square`; 0: no pair
   bool square = false;
@@ -24,7 +24,7 @@ struct Image {
   std::vector<uint8_t> pixels;
 };
 
-// Resizes and cuts the centre out. crop: preprocessing.height * preprocessing.width * 3 bytes, RGB, rows first.
+// Resizes and cuts the center out. crop: preprocessing.height * preprocessing.width * 3 bytes, RGB, rows first.
 // Throws AppError when the resized image would be too large to hold.
 void ResizeAndCrop(const Image& image, const Preprocessing& preprocessing, uint8_t* crop);
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .keys_data import Augmentation, Data, Device, Network, Preprocessing
-from .keys_runs import Evaluation, Export, ModelArts, Offline, Optimisation, Run
+from .keys_runs import Evaluation, Export, ModelArts, Offline, Optimization, Run
 from .section import Section
 
 DEFAULTS_FILE = Path(__file__).resolve().parents[2] / "default_config.yaml"  # of a checkout; an installed package has none
 SECTIONS: tuple[type[Section], ...] = (
-    Network, Device, Data, Preprocessing, Augmentation, Optimisation, Run, ModelArts, Evaluation, Export, Offline,
+    Network, Device, Data, Preprocessing, Augmentation, Optimization, Run, ModelArts, Evaluation, Export, Offline,
 )  # fmt: skip
 
 

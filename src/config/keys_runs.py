@@ -1,4 +1,4 @@
-"""The keys of optimisation, of a run and its files, of evaluation, export and off-line inference."""
+"""The keys of optimization, of a run and its files, of evaluation, export and off-line inference."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -18,7 +18,7 @@ from .types import (
 )
 
 
-class Optimisation(Section):
+class Optimization(Section):
     title = "optimization"
     commands: ClassVar[Commands] = ("train",)
     decides = True

@@ -8,13 +8,13 @@ from ..errors import UserError
 from ..networks.registry import canonical_name, find_model
 from .keys import KEYS
 from .keys_data import Augmentation, Data, Device, Network, Preprocessing
-from .keys_runs import Evaluation, Export, ModelArts, Offline, Optimisation, Run
+from .keys_runs import Evaluation, Export, ModelArts, Offline, Optimization, Run
 from .types import as_written
 
 
 # The last base comes first in the order of the keys.
 class Config(
-    Offline, Export, Evaluation, ModelArts, Run, Optimisation, Augmentation, Preprocessing, Data, Device, Network
+    Offline, Export, Evaluation, ModelArts, Run, Optimization, Augmentation, Preprocessing, Data, Device, Network
 ):  # fmt: skip
     """A checked configuration, never changed after it was loaded: values as they were given, or else the defaults."""
 

@@ -17,7 +17,7 @@ _Box = tuple[int, int, int, int]
 def image_operations(config: Config, encoded: bool) -> list[Any]:
     """MindSpore operations, encoded image (bytes,) or pixels (H, W, 3) -> augmented pixels uint8 (height, width, 3).
 
-    Crop, flip, automatic policy, colour jitter, in this order. Their randomness follows `mindspore.dataset.config.set_seed`.
+    Crop, flip, automatic policy, color jitter, in this order. Their randomness follows `mindspore.dataset.config.set_seed`.
 
     Args:
         encoded: whether the images are files' bytes and not pixels.
@@ -62,7 +62,7 @@ def _policy(config: Config) -> list[Any]:
 
 
 class BatchAugmentation:
-    """Random erasing, mixup and cutmix of normalised batches, with randomness of its own.
+    """Random erasing, mixup and cutmix of normalized batches, with randomness of its own.
 
     What happens to an image or a batch depends on seed, epoch and its place in the epoch alone, not on threads.
 
@@ -101,7 +101,7 @@ class BatchAugmentation:
 
 
 def erase(image: NDArray[Any], generator: np.random.Generator, probability: float) -> None:
-    """Sets a random rectangle of a normalised image (3, H, W) to 0, the mean colour, with this probability.
+    """Sets a random rectangle of a normalized image (3, H, W) to 0, the mean color, with this probability.
 
     Reference: Zhong et al. 2017, arXiv 1708.04896, algorithm 1, with the logarithm of the ratio drawn evenly, as torchvision
     and timm do.
@@ -123,7 +123,7 @@ def mixing_parameters(generator: np.random.Generator, config: Config, size: tupl
     """What is done to one batch: (share, None) for mixup, (share, box) for cutmix; share 1.0 leaves it as it is.
 
     The batch is mixed with `mixup_prob`; where both are on, by cutmix with `mixup_switch_prob`. The share is drawn from
-    Beta(alpha, alpha). A box is (top, bottom, left, right) in pixels; its centre is drawn evenly, what sticks out is cut.
+    Beta(alpha, alpha). A box is (top, bottom, left, right) in pixels; its center is drawn evenly, what sticks out is cut.
 
     References: Zhang et al. 2017, arXiv 1710.09412, section 2; Yun et al. 2019, arXiv 1905.04899, section 3.1; the choice
     between them as in timm's Mixup.
@@ -138,8 +138,8 @@ def mixing_parameters(generator: np.random.Generator, config: Config, size: tupl
         return share, None
     box = []
     for length in size:
-        side, centre = int(length * (1 - share) ** 0.5), generator.integers(length)
-        box += [max(centre - side // 2, 0), min(centre + side // 2, length)]
+        side, center = int(length * (1 - share) ** 0.5), generator.integers(length)
+        box += [max(center - side // 2, 0), min(center + side // 2, length)]
     return share, (box[0], box[1], box[2], box[3])
 
 

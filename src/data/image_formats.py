@@ -9,7 +9,7 @@ What a file holds decides, not its ending:
   the first page.
 - WebP: lossy and lossless; no animations.
 
-Transparency is dropped, orientation tags are ignored (as torchvision and timm do), colour profiles too. Limits on pixels,
+Transparency is dropped, orientation tags are ignored (as torchvision and timm do), color profiles too. Limits on pixels,
 sides, bytes and scans bound what a file made to harm can cost. ascend310_infer/src/decode.cc follows the same rule.
 """
 

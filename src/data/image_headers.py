@@ -126,7 +126,7 @@ def ordinary_size(content: bytes) -> Optional[tuple[int, int]]:
 
 
 def _jpeg_size(content: bytes) -> Optional[tuple[int, int]]:
-    """Of a JPEG file of gray or three colours by Huffman's codes, with a scan and not too many."""
+    """Of a JPEG file of gray or three colors by Huffman's codes, with a scan and not too many."""
     frame = jpeg_frame(content) if content.startswith(b"\xff\xd8\xff") else None
     if not frame or frame.marker not in (0xC0, 0xC1, 0xC2) or frame.bits != 8 or frame.components not in (1, 3):
         return None

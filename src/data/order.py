@@ -28,7 +28,7 @@ def epoch_order(images: int, seed: int, epoch: int, repeats: int = 1) -> NDArray
 def shard_places(steps: int, batch_size: int, group: Group = ALONE) -> NDArray[Any]:
     """The places in the epoch's order that a rank trains on, step after step, int64 (steps * batch_size,).
 
-    Step s of all ranks together takes the places of batch s of one process with the global batch size. Neighbouring places
+    Step s of all ranks together takes the places of batch s of one process with the global batch size. Neighboring places
     go to different ranks, so that the repeats of an image do.
     """
     places = np.arange(steps * batch_size * group.size).reshape(steps, batch_size, group.size)

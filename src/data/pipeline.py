@@ -1,4 +1,4 @@
-"""MindSpore pipelines: images of any format in, batches of normalised float32 images and labels out."""
+"""MindSpore pipelines: images of any format in, batches of normalized float32 images and labels out."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -100,7 +100,7 @@ def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: i
 
 
 def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> ds.Dataset:
-    """As `eval_pipeline`, but before the normalisation.
+    """As `eval_pipeline`, but before the normalization.
 
     Returns:
         Batches (RGB images uint8 (N, H, W, 3), labels int32 (N,)).
@@ -149,7 +149,7 @@ def read_batches(pipeline: ds.Dataset) -> Iterator[tuple[NDArray[Any], ...]]:
 
 
 class PillowCrop:
-    """Decodes, resizes with Pillow's antialiased bilinear filter and centre-crops, as torchvision does on PIL images.
+    """Decodes, resizes with Pillow's antialiased bilinear filter and center-crops, as torchvision does on PIL images.
 
     Encoded image, uint8 (bytes,), or with `encoded` False pixels RGB, uint8 (H, W, 3) -> RGB, uint8 (H, W, 3).
     """

@@ -60,9 +60,7 @@ def join(config: Config, platform: str) -> Group:
     group = start()
     if "group_size" in config.given and config.group_size != group.size:
         raise UserError(f"group_size: {config.group_size}, but the launcher started {group.size} processes")
-    ms.set_auto_parallel_context(
-        parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=group.size
-    )
+    ms.set_auto_parallel_context(parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=group.size)
     if config.allreduce_fusion_mb and platform != "CPU":  # the CPU's collectives have no fusion
         fusion = {"mode": "size", "config": config.allreduce_fusion_mb}
         ms.set_auto_parallel_context(comm_fusion={"allreduce": fusion})

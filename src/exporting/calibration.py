@@ -1,4 +1,4 @@
-"""What quantising needs around it: images to calibrate with, and how the 8-bit file compares with the float one."""
+"""What quantizing needs around it: images to calibrate with, and how the 8-bit file compares with the float one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from ..data.index import ImageIndex
 from ..data.pipeline import eval_pipeline, read_batches
 from ..data.scan import usable_images
 from ..data.sources.folder import index_folder
-from ..data.sources.lists import index_unlabelled
+from ..data.sources.lists import index_unlabeled
 from ..device import worker_count
 from ..errors import UserError
 from ..evaluation.evaluate import classified_batches
@@ -32,7 +32,7 @@ def calibration_images(config: Config) -> ImageIndex:
     if not config.calibration_dir:
         raise UserError("calibration_dir: no value; int8 needs images to calibrate with: pass --calibration_dir FOLDER")
     root = Path(config.calibration_dir)
-    index = index_unlabelled(root, "calibration_dir")
+    index = index_unlabeled(root, "calibration_dir")
     if all("/" in file for file in index.files):
         index = index_folder(root)
     workers = worker_count(config.num_parallel_workers)
@@ -72,15 +72,15 @@ def compare(
         return np.stack([first(images), second(images)], 1)
 
     counts, equal = [Counts(), Counts()], 0
-    labelled = bool((index.labels >= 0).all())
+    labeled = bool((index.labels >= 0).all())
     for logits, labels in classified_batches(both, index, preprocessing, batch_size, workers):
         equal += int((logits[:, 0].argmax(1) == logits[:, 1].argmax(1)).sum())
         for number, count in enumerate(counts):
-            if labelled:
+            if labeled:
                 count.add(logits[:, number], labels)
     accuracy = {
         name: {"images": count.images, "top1": count.top1 / count.images, "top5": count.top5 / count.images}
         for name, count in zip(classifiers, counts)
-        if labelled
+        if labeled
     }
     return accuracy, equal / len(index)

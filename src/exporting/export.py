@@ -34,7 +34,7 @@ from .calibration import calibration_batches, calibration_images, compare, sprea
 
 BATCH_SIZES = (1, 3)  # what the comparison runs with where the export takes any
 LARGEST_DIFFERENCE = 1e-3  # of a logit; more, and the export fails
-NOTICEABLE_LOSS = 0.01  # of top-1 by quantising
+NOTICEABLE_LOSS = 0.01  # of top-1 by quantizing
 
 
 def export(config: Config, platform: str) -> Path:
@@ -77,7 +77,7 @@ def export(config: Config, platform: str) -> Path:
     if kind == "AIR":
         log.info("%s: not compared with the network, because AIR files run on Ascend's own runtime only", written)
     else:
-        what = "before quantising, logits" if calibration else "logits"
+        what = "before quantizing, logits" if calibration else "logits"
         batches = " and ".join(map(str, sizes))
         log.info("%s: %s within %.3g of the network's (batches of %s)", written, what, info.max_abs_diff, batches)
     if config.file_format == "OM":

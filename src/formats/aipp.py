@@ -46,7 +46,7 @@ def aipp_config(preprocessing: Preprocessing, kind: str) -> str:
 
 
 def input_of(kind: str, image_size: tuple[int, int]) -> TensorInfo:
-    """The input of a file, for its description; `kind` is "none" (normalised float32), "rgb" or "yuv420sp"."""
+    """The input of a file, for its description; `kind` is "none" (normalized float32), "rgb" or "yuv420sp"."""
     if kind == "none":
         return TensorInfo(name="input", shape=("N", 3, *image_size), dtype="float32")
     return TensorInfo(name="input", shape=("N", *pixel_shape(kind, image_size)), dtype="uint8", format=FORMATS[kind])

@@ -22,9 +22,7 @@ def count_multiply_adds(network: nn.Cell, image_size: tuple[int, int]) -> int:
         counts.append(int(np.prod(weight[1:])) * int(np.prod(output.shape)))
 
     hooks = [
-        cell.register_forward_hook(count)
-        for _, cell in network.cells_and_names()
-        if isinstance(cell, (nn.Conv2d, nn.Dense))
+        cell.register_forward_hook(count) for _, cell in network.cells_and_names() if isinstance(cell, (nn.Conv2d, nn.Dense))
     ]
     mode = ms.get_context("mode")
     ms.set_context(mode=ms.PYNATIVE_MODE)  # hooks do not run in graph mode

@@ -19,7 +19,7 @@ def create_model(
     padding: str = "symmetric",
     sync_batch_norm: bool = False,
 ):
-    """Builds a network with freshly initialised weights.
+    """Builds a network with freshly initialized weights.
 
     Args:
         name: one of `list_models()` or an alias ("resnext152").
@@ -30,7 +30,7 @@ def create_model(
         drop_path_rate: share of the images that skip the last block in training (stochastic depth); fewer skip earlier ones.
         padding: where strided windows lie, one of `PADDINGS` (explained at `ResNetSpec`); a property of the weights, which a
             checkpoint's metadata tells.
-        sync_batch_norm: whether training normalises over the images of all ranks; needs Ascend and a distributed run.
+        sync_batch_norm: whether training normalizes over the images of all ranks; needs Ascend and a distributed run.
 
     Returns:
         A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).

@@ -67,7 +67,7 @@ class SyncBatchNorm2d(nn.SyncBatchNorm, nn.BatchNorm2d):
 
 
 def batch_norm(channels: int, sync: bool = False) -> nn.BatchNorm2d:
-    """Batch normalisation, epsilon 1e-5; running statistics move by 0.1 per step (MindSpore's momentum 0.9)."""
+    """Batch normalization, epsilon 1e-5; running statistics move by 0.1 per step (MindSpore's momentum 0.9)."""
     kind = SyncBatchNorm2d if sync else nn.BatchNorm2d
     return kind(num_features=channels, eps=1e-5, momentum=0.9)
 

@@ -123,6 +123,6 @@ class DropBlock(RandomLayer):
         height, width = x.shape[2], x.shape[3]
         inside = max(height - self.block_size + 1, 1) * max(width - self.block_size + 1, 1)
         gamma = self.rate * height * width / (self.block_size**2 * inside)
-        centres = ops.cast(self.uniform(x.shape) < gamma, ms.float32)
-        kept = ops.stop_gradient(1 - self.spread(centres))
+        centers = ops.cast(self.uniform(x.shape) < gamma, ms.float32)
+        kept = ops.stop_gradient(1 - self.spread(centers))
         return x * ops.cast(kept / (ops.mean(kept) + 1e-6), x.dtype)

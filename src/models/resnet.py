@@ -105,9 +105,7 @@ class SplitBottleneck(nn.Cell):
         self.bn1 = batch_norm(width, spec.sync_batch_norm)
         self.drop_block1 = DropBlock(rate)
         self.avd_first = pool if spec.pool_first else nn.Identity()
-        self.conv2 = SplitAttention(
-            width, spec.groups, spec.radix, spec.split_groups, DropBlock(rate), spec.sync_batch_norm
-        )
+        self.conv2 = SplitAttention(width, spec.groups, spec.radix, spec.split_groups, DropBlock(rate), spec.sync_batch_norm)
         self.avd_last = nn.Identity() if spec.pool_first else pool
         self.conv3 = conv(width, out_channels, 1)
         self.bn3 = batch_norm(out_channels, spec.sync_batch_norm)
@@ -134,7 +132,7 @@ class ResNet(nn.Cell):
         spec: which network of the family.
         num_classes: number of logits.
 
-    Inputs: images (N, 3, H, W), float32, normalised; H and W are 32 or more with the imagenet stem, 4 or more with cifar's.
+    Inputs: images (N, 3, H, W), float32, normalized; H and W are 32 or more with the imagenet stem, 4 or more with cifar's.
     Outputs: logits (N, num_classes), float32.
     """
 

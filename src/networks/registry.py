@@ -50,7 +50,6 @@ def find_model(name: str) -> ResNetSpec:
     return spec
 
 
-
 _HE = "He et al. 2015, arXiv 1512.03385"
 _XIE = "Xie et al. 2016, arXiv 1611.05431"
 _STAGES = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}

@@ -39,7 +39,7 @@ def write_label_json(img_path: Path, output: Path, class_names: tuple[str, ...])
     return index
 
 
-def labelled_images(config: Config, class_names: tuple[str, ...]) -> ImageIndex:
+def labeled_images(config: Config, class_names: tuple[str, ...]) -> ImageIndex:
     """The images that results are expected for, with the network's class numbers.
 
     Args:

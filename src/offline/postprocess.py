@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from ..config import Config
 from ..data.index import ImageIndex, check_label_range
-from ..data.sources.lists import index_unlabelled
+from ..data.sources.lists import index_unlabeled
 from ..errors import UserError
 from ..evaluation.metrics import label_ranks
 from ..files import write_text
 from ..log import log
 from ..progress import bar
 from .description import description_of
-from .labels import labelled_images
+from .labels import labeled_images
 from .result_names import result_names
 from .results import ResultFolder, open_results, read_logits, usual_length
 
@@ -38,7 +38,7 @@ def postprocess(config: Config) -> int:
     """
     results = open_results(Path(config.result_dir))
     info = description_of(config)
-    index = labelled_images(config, info.class_names)
+    index = labeled_images(config, info.class_names)
     given = config.num_classes if "num_classes" in config.given else None
     class_count = info.num_classes or given or usual_length(results)
     check_label_range(index, class_count)
@@ -62,7 +62,7 @@ def _names(index: ImageIndex, is_whole_folder: bool) -> list[str]:
     """What the results of the images are called; in a folder, images without a label have a say in that too."""
     files = list(index.files)
     if is_whole_folder:
-        files = sorted({*files, *index_unlabelled(index.root, "data_dir").files})
+        files = sorted({*files, *index_unlabeled(index.root, "data_dir").files})
     names = dict(zip(files, result_names(files)))
     return [names[file] for file in index.files]
 

@@ -12,7 +12,7 @@ from ..data.pipeline import eval_pipeline, pixel_pipeline, read_batches
 from ..data.preprocessing import preprocessing_for
 from ..data.scan import naming_bad_images, usable_images
 from ..data.sources.folder import evaluation_folder
-from ..data.sources.lists import index_unlabelled
+from ..data.sources.lists import index_unlabeled
 from ..device import worker_count
 from ..errors import UserError
 from ..files import replacing, write_text
@@ -47,7 +47,7 @@ def preprocess(config: Config) -> int:
     preprocessing = preprocessing_for(config, info.preprocessing)
     kind = input_kind(config, info)
     described = input_of(kind, preprocessing.image_size)  # refuses odd sizes
-    index = index_unlabelled(evaluation_folder(Path(config.data_dir)), "data_dir")
+    index = index_unlabeled(evaluation_folder(Path(config.data_dir)), "data_dir")
     names = dict(zip(index.files, result_names(index.files)))
     workers = worker_count(config.num_parallel_workers)
     index = usable_images(index, config.scan, config.bad_images, Path(config.cache_dir), workers)
@@ -69,7 +69,7 @@ def preprocess(config: Config) -> int:
             list(pool.map(_write, inputs, paths))
             progress.update(len(images))
         write_text(meta_path(target), json.dumps(content, indent=2) + "\n")  # before the folder: it is never without
-    shape, form = " x ".join(map(str, described.shape[1:])), described.format or "normalised RGB"
+    shape, form = " x ".join(map(str, described.shape[1:])), described.format or "normalized RGB"
     log.info("%s: %d files of %s %s, %s", target, len(index), shape, described.dtype, form)
     return len(index)
 

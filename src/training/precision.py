@@ -41,7 +41,7 @@ def mixed_precision(network: nn.Cell, level: str, dtype: str, platform: str) -> 
 
 
 class _Product(nn.Cell):
-    """A convolution or linear layer in 16 bits between float32 neighbours."""
+    """A convolution or linear layer in 16 bits between float32 neighbors."""
 
     def __init__(self, layer: nn.Cell, dtype):
         super().__init__(auto_prefix=False)

@@ -69,9 +69,7 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
     now = config.resolved()
     then = {**build_config().resolved(), **saved.resumable.config}  # keys that were not there yet
     deciding = [key.name for key in KEYS.values() if key.decides]
-    differences = {
-        key: f"{then[key]!r} then, {now[key]!r} now" for key in deciding if then[key] != now[key]
-    }
+    differences = {key: f"{then[key]!r} then, {now[key]!r} now" for key in deciding if then[key] != now[key]}
     if saved.resumable.dataset.fingerprint != fingerprint:
         differences[DATA] = "the training images are not those of then"
     if saved.resumable.data_workers != workers:

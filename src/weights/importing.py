@@ -182,7 +182,7 @@ def _log_conversions(entries: dict[str, _Entry], names: Collection[str]) -> None
     shifted = sum(has_larger_epsilon(name, names) for name in names)
     if shifted:
         log.info(
-            "%d variances raised by %g: the file's network normalises with epsilon 1e-4, ours with 1e-5",
+            "%d variances raised by %g: the file's network normalizes with epsilon 1e-4, ours with 1e-5",
             shifted, EPSILON_DIFFERENCE,
         )  # fmt: skip
     if lacks_biases(names):

@@ -46,7 +46,7 @@ _SCALAR = re.compile(
     r"^(?:momentum|global_step|beta[12]_power|mu_schedule|scale_sense|loss_scale|current_iterator_step|"
     r"last_overflow_iterator_step|epoch_num|step_num|updates|learning_rate.*)$"
 )
-# The models repository's ResNet normalises with epsilon 1e-4, ours with 1e-5.
+# The models repository's ResNet normalizes with epsilon 1e-4, ours with 1e-5.
 EPSILON_DIFFERENCE = 1e-4 - 1e-5
 
 

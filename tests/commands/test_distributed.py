@@ -213,7 +213,5 @@ def test_the_script_of_faults_shows_what_broken_rank_tables_lead_to():
 
 
 def test_what_the_cpu_lacks_is_one_line(data_set, tmp_path, refused):
-    line = refused(
-        train.main, *TINY, "--data_dir", data_set, "--ckpt_path", tmp_path / "run", "--bn_statistics", "sync"
-    )
+    line = refused(train.main, *TINY, "--data_dir", data_set, "--ckpt_path", tmp_path / "run", "--bn_statistics", "sync")
     assert "bn_statistics: sync needs Ascend, MindSpore's CPU has none; pass master or mean" in line

@@ -61,7 +61,7 @@ def test_an_8_bit_file_with_the_accuracy_of_both(trained, arguments, tmp_path, c
 
 
 @pytest.mark.parametrize("layout", ["", "day {}"])
-def test_calibration_with_unlabelled_images_reports_the_agreement(trained, arguments, tmp_path, command, layout):
+def test_calibration_with_unlabeled_images_reports_the_agreement(trained, arguments, tmp_path, command, layout):
     for number, path in enumerate((trained["data"] / "train").glob("*/*")):
         folder = tmp_path / "flat" / layout.format(number % 2)  # "": the images themselves
         folder.mkdir(parents=True, exist_ok=True)

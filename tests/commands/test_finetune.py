@@ -1,4 +1,4 @@
-"""Weights from elsewhere, imported and fine-tuned on real colour photographs, as a user would do it."""
+"""Weights from elsewhere, imported and fine-tuned on real color photographs, as a user would do it."""
 
 import numpy as np
 import pytest

@@ -21,7 +21,7 @@ from src import checkpoint
 from src.config import build_config
 from src.data.pipeline import pixel_pipeline, read_batches
 from src.data.preprocessing import preprocessing_from
-from src.data.sources.lists import index_unlabelled
+from src.data.sources.lists import index_unlabeled
 from src.errors import run_command
 from src.formats.aipp import input_of, to_yuv420sp
 from src.model_info import ModelInfo, write_meta
@@ -115,7 +115,7 @@ def test_the_chain_gives_the_accuracy_of_eval(network, tmp_path, command, as_tex
 
 def test_pixels_for_aipp(network, tmp_path, command, refused):
     preprocessing = preprocessing_from(build_config({"image_size": "16,18", "eval_resize": 20}))
-    index = index_unlabelled(network / "val")
+    index = index_unlabeled(network / "val")
     ((pixels, _),) = read_batches(pixel_pipeline(index, preprocessing, 30, 1))
     om = tmp_path / "net.om"  # its description says what it takes
     om.write_text("om")

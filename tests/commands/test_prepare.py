@@ -60,7 +60,7 @@ def test_too_few_class_names_are_refused(tmp_path, refused):
     assert "3 names, but" in line and "goes up to label 3" in line
 
 
-def labelled(tmp_path, **labels) -> list:
+def labeled(tmp_path, **labels) -> list:
     """A flat folder with an image for each label; the arguments of to_folders."""
     for name in labels:
         write_image(tmp_path / "flat" / f"{name.replace('__', '/')}.png", 0, len(name))
@@ -72,7 +72,7 @@ def labelled(tmp_path, **labels) -> list:
 
 @pytest.mark.parametrize("mode", ["copy", "link", "move"])
 def test_two_images_for_one_place_are_refused_before_anything_moves(tmp_path, refused, mode):
-    arguments = labelled(tmp_path, b1__1=0, b2__1=0, b3__1=1)
+    arguments = labeled(tmp_path, b1__1=0, b2__1=0, b3__1=1)
     before = content(tmp_path)
     line = refused(prepare.main, *arguments, "--mode", mode)
     assert "1 image names occur in more than one folder, first 1.png (b1/1.png, b2/1.png); rename them" in line
@@ -82,7 +82,7 @@ def test_two_images_for_one_place_are_refused_before_anything_moves(tmp_path, re
 @pytest.mark.parametrize("label", ["../../home/.ssh", "/etc", "a/b", "..", ".hidden", "x\x1b[31m", "y" * 300])
 @pytest.mark.parametrize("as_class_names", [False, True])
 def test_labels_stay_inside_the_output(tmp_path, refused, label, as_class_names):
-    arguments = labelled(tmp_path, a=0 if as_class_names else label)
+    arguments = labeled(tmp_path, a=0 if as_class_names else label)
     if as_class_names:
         (tmp_path / "names.txt").write_text(f"{label}\n")
         arguments += ["--class_names", tmp_path / "names.txt"]
@@ -94,7 +94,7 @@ def test_labels_stay_inside_the_output(tmp_path, refused, label, as_class_names)
 @pytest.mark.parametrize("mode", ["copy", "link", "move"])
 def test_images_are_files_of_the_folder(tmp_path, refused, mode):
     write_image(tmp_path / "home" / "private.png", 0, 0)
-    arguments = [*labelled(tmp_path, a=0), "--mode", mode]
+    arguments = [*labeled(tmp_path, a=0), "--mode", mode]
     for name in ("../home/private.png", tmp_path / "home" / "private.png"):
         (tmp_path / "labels.txt").write_text(f"a.png 0\n{name} 1\n")
         assert "leads out of the folder of images" in refused(prepare.main, *arguments)
@@ -111,7 +111,7 @@ def test_a_class_folder_of_the_output_that_is_a_link_is_not_followed(tmp_path, r
     (tmp_path / "home").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "0").symlink_to(tmp_path / "home")
-    assert "is not a folder of" in refused(prepare.main, *labelled(tmp_path, a=0), "--mode", "move")
+    assert "is not a folder of" in refused(prepare.main, *labeled(tmp_path, a=0), "--mode", "move")
     assert (tmp_path / "flat" / "a.png").exists() and list((tmp_path / "home").iterdir()) == []
 
 
@@ -231,7 +231,7 @@ def test_a_file_that_does_not_fit_loses_nothing(data_set, tmp_path, command, lim
     ],
 )
 def test_a_plan_that_somebody_else_wrote_is_not_followed(tmp_path, refused, spoil):
-    arguments = [*labelled(tmp_path, a=0), "--mode", "move"]
+    arguments = [*labeled(tmp_path, a=0), "--mode", "move"]
     asked = {"command": "to_folders", "data_dir": os.path.realpath(tmp_path / "flat"), "mode": "move"}
     asked |= {"label_file": os.path.realpath(tmp_path / "labels.txt"), "class_names": []}
     plan = {"asked": asked, "root": asked["data_dir"], "mode": "move", "files": [["a.png", "0/a.png"]], "texts": {}}
@@ -261,4 +261,4 @@ def test_the_embedded_digits(tmp_path, command):
     assert (len(train), len(val)) == (1437, 360)
     assert train.class_names == val.class_names == tuple("0123456789")
     assert abs(len([label for label in val.labels if label == 3]) - 360 * 183 / 1797) < 1  # stratified
-    assert "CC BY 4.0" in (tmp_path / "LICENCE.txt").read_text()
+    assert "CC BY 4.0" in (tmp_path / "LICENSE.txt").read_text()

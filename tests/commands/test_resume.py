@@ -235,9 +235,7 @@ def test_a_key_that_the_checkpoint_does_not_know_yet_counts_as_its_default():
     config = build_config({"resume": "auto"})
     then = {key: value for key, value in config.resolved().items() if key != "loss"}
     images = checkpoint.TrainingImages(kind="folder", fingerprint="f")
-    state = checkpoint.RunState(
-        epoch=1, step=1, evaluation=None, best=Best(), config=then, dataset=images, data_workers=1
-    )
+    state = checkpoint.RunState(epoch=1, step=1, evaluation=None, best=Best(), config=then, dataset=images, data_workers=1)
     saved = checkpoint.Checkpoint(Path("a.ckpt"), {}, ModelInfo(), state)
     resume.check_same_run(saved, config, "f", 1)
     other = build_config({"resume": "auto", "loss": "binary_cross_entropy"})

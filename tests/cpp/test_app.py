@@ -18,7 +18,7 @@ import eval as evaluation
 import export
 from conftest import CLASSES, TINY
 from src.data.pipeline import PillowCrop, eval_pipeline, read_batches
-from src.data.sources.lists import index_unlabelled
+from src.data.sources.lists import index_unlabeled
 from src.formats.onnx import open_onnx
 from src.model_info import Preprocessing
 
@@ -104,7 +104,7 @@ def test_logits_and_counts_are_those_of_eval(infer, exported, trained, tmp_path,
     found = logits_of(tmp_path / "out")
 
     meta = json.loads(Path(f"{model}.meta.json").read_text())
-    index = index_unlabelled(data)
+    index = index_unlabeled(data)
     batches = read_batches(eval_pipeline(index, Preprocessing(**meta["preprocessing"]), 8, 1))
     classify = open_onnx(model)
     expected = np.concatenate([classify(images) for images, _ in batches])
@@ -222,7 +222,7 @@ def test_memory_does_not_grow_with_the_number_of_images(infer_programs, exported
 
 def test_bin_runner_gives_the_same_logits_named_as_ais_bench_does(infer_programs, exported, trained, tmp_path):
     meta = json.loads(Path(f"{exported}.meta.json").read_text())
-    index = index_unlabelled(trained["data"] / "val")
+    index = index_unlabeled(trained["data"] / "val")
     images = np.concatenate(
         [images for images, _ in read_batches(eval_pipeline(index, Preprocessing(**meta["preprocessing"]), 8, 1))]
     )

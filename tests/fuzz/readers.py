@@ -170,7 +170,7 @@ def labels(folder: Path) -> Reader:
     path = folder / "labels.txt"
     seeds = [
         b"a.jpg 0\nb c.jpg 1\n",
-        b"\xef\xbb\xbfimage,label\r\n\"a,b.jpg\",cat\r\nc.jpg,dog\r\n",
+        b'\xef\xbb\xbfimage,label\r\n"a,b.jpg",cat\r\nc.jpg,dog\r\n',
         b"a.jpg\tcat\nb.jpg\tdog\n",
         b'{"a.jpg": 0, "b.jpg": 1}',
     ]

@@ -35,9 +35,7 @@ def reference_network(published: str, stage_sizes: tuple) -> nn.Module:
     if published == "resnet18":
         network = resnet.ResNet(resnet.BasicBlock, list(stage_sizes), num_classes=NUM_CLASSES)
     elif published == "resnext50_32x4d":
-        network = resnet.ResNet(
-            resnet.Bottleneck, list(stage_sizes), num_classes=NUM_CLASSES, groups=32, width_per_group=4
-        )
+        network = resnet.ResNet(resnet.Bottleneck, list(stage_sizes), num_classes=NUM_CLASSES, groups=32, width_per_group=4)
     else:
         import timm
 

@@ -61,9 +61,7 @@ def test_five_steps_equal_pytorchs(name, monkeypatch):
 @pytest.mark.slow
 def test_the_losses_of_fifty_steps_are_pytorchs(monkeypatch):
     published, stage_sizes, _ = NETWORKS[CURVE_NETWORK]
-    monkeypatch.setitem(
-        registry._MODELS, CURVE_NETWORK, dataclasses.replace(find_model(published), stage_sizes=stage_sizes)
-    )
+    monkeypatch.setitem(registry._MODELS, CURVE_NETWORK, dataclasses.replace(find_model(published), stage_sizes=stage_sizes))
     _, step = prepared(CURVE_NETWORK, CURVE_STEPS, CURVE_RATE)
     losses = []
     for seed in range(CURVE_FIRST_SEED, CURVE_FIRST_SEED + CURVE_STEPS):

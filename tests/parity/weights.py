@@ -36,7 +36,7 @@ def draw_weights(shapes: dict) -> dict:
 
 
 def draw_images(size: int) -> np.ndarray:
-    """Two images of coloured squares under noise, the second of twice the contrast; float32 (2, 3, size, size)."""
+    """Two images of colored squares under noise, the second of twice the contrast; float32 (2, 3, size, size)."""
     generator = np.random.default_rng(size)
     squares = np.kron(generator.standard_normal((2, 3, 8, 8)), np.ones((size // 8, size // 8)))
     noise = 0.5 * generator.standard_normal((2, 3, size, size))

@@ -10,7 +10,7 @@ from conftest import write_image
 from src.config import build_config
 from src.data.pipeline import eval_pipeline, pixel_pipeline, read_batches
 from src.data.preprocessing import preprocessing_from
-from src.data.sources.lists import index_unlabelled
+from src.data.sources.lists import index_unlabeled
 from src.errors import UserError
 from src.formats.aipp import aipp_config, pixel_shape, to_yuv420sp
 
@@ -49,14 +49,14 @@ def in_gray_levels(difference: np.ndarray, preprocessing) -> np.ndarray:
 def batches(tmp_path):
     """Preprocessing, and an image as uint8 (H, W, 3) and as Python's preprocessing leaves it, float32 (3, H, W)."""
     preprocessing = preprocessing_from(build_config(CONFIG))
-    index = index_unlabelled(write_image(tmp_path / "a.png", 1, 3, size=(90, 70)))
+    index = index_unlabeled(write_image(tmp_path / "a.png", 1, 3, size=(90, 70)))
     (pixels, _), (images, _) = (
         next(iter(read_batches(pipeline(index, preprocessing, 1, 1)))) for pipeline in (pixel_pipeline, eval_pipeline)
     )
     return preprocessing, pixels[0], images[0]
 
 
-def test_rgb_is_normalised_as_in_python(batches):
+def test_rgb_is_normalized_as_in_python(batches):
     preprocessing, pixels, image = batches
     values = parse(aipp_config(preprocessing, "rgb"))
     assert (values["input_format"], values["src_image_size_w"], values["src_image_size_h"]) == ("RGB888_U8", "48", "32")
@@ -77,14 +77,14 @@ def test_yuv_is_converted_as_a_jpeg_decoder_does(batches):
 def test_the_yuv_of_an_image_comes_back_as_the_image(batches):
     preprocessing, pixels, _ = batches
     values = parse(aipp_config(preprocessing, "yuv420sp"))
-    blocks = pixels[::2, ::2].repeat(2, 0).repeat(2, 1)  # 2x2 pixels share their colour in this format
+    blocks = pixels[::2, ::2].repeat(2, 0).repeat(2, 1)  # 2x2 pixels share their color in this format
     nv12 = to_yuv420sp(blocks[None])[0]
     assert nv12.shape == pixel_shape("yuv420sp", (32, 48)) == (48, 48) and nv12.dtype == np.uint8
     expected = aipp({**values, "csc_switch": "false"}, blocks)
     difference = in_gray_levels(aipp(values, unpack(nv12)) - expected, preprocessing)
     assert difference.mean() < 1 and difference.max() < 3  # Y, U, V and the result are rounded
-    colours = np.asarray(Image.fromarray(blocks).convert("YCbCr"))
-    assert np.abs(unpack(nv12).astype(int) - colours).max() <= 1
+    colors = np.asarray(Image.fromarray(blocks).convert("YCbCr"))
+    assert np.abs(unpack(nv12).astype(int) - colors).max() <= 1
 
 
 def test_yuv_of_an_odd_size_is_refused():

@@ -174,10 +174,10 @@ def test_flips_do_not_follow_the_place_of_the_crop(tmp_path, crop):
     one = index_folder(tmp_path / "d")
     many = one.select(np.zeros(600, int))
     images, _ = epoch(many, 1, per_batch_size=600, hflip_prob=0.5, **crop)
-    centre = images[:, :, 4:12, 4:12]  # symmetric, and never in the border
-    flipped = centre[:, 1, 0, 0] > centre[:, 1, 0, -1]
+    center = images[:, :, 4:12, 4:12]  # symmetric, and never in the border
+    flipped = center[:, 1, 0, 0] > center[:, 1, 0, -1]
     assert flipped.mean() == pytest.approx(0.5, abs=0.07)
-    for place in (centre[:, 0].mean((1, 2)), centre[:, 1].mean((1, 2))):
+    for place in (center[:, 0].mean((1, 2)), center[:, 1].mean((1, 2))):
         assert abs(np.corrcoef(flipped, place)[0, 1]) < 0.15
     epoch_without = epoch(one, 1, per_batch_size=1, hflip_prob=1)[0]
     assert (epoch_without[0] == pixels[:, ::-1].transpose(2, 0, 1)).all()

@@ -1,6 +1,5 @@
 """Formats other than folders: CIFAR's files, synthetic images, and which of them a folder holds."""
 
-
 import numpy as np
 import pytest
 

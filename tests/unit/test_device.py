@@ -38,9 +38,7 @@ def test_the_convolution_fast_path_is_set_before_mindspore_is_imported_unless_th
         "assert 'mindspore' not in sys.modules; device.set_environment()\n"
         "assert 'mindspore' not in sys.modules; print(os.environ['ONEDNN_MAX_CPU_ISA'])"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == expected
 
 
@@ -55,9 +53,7 @@ def test_mindspore_that_was_imported_before_is_fast_or_said_to_be_slow(used):
         "from src import device; from src.config import build_config\n"
         "device.choose(build_config()); print(device._instructions_in_use())"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     assert (int(run.stdout) > device._AVX2) == used
     assert run.stderr.count("MindSpore was imported and used before this package: its convolutions stay slow") == used
 

@@ -8,7 +8,7 @@ from conftest import CLASSES, write_image
 from src.data.sources import folder
 from src.data.sources.folder import index_folder
 from src.data.sources.images import Names
-from src.data.sources.lists import index_flat, index_unlabelled
+from src.data.sources.lists import index_flat, index_unlabeled
 from src.errors import UserError
 
 
@@ -45,7 +45,7 @@ def test_other_files_are_counted_by_their_endings(data_set, tmp_path, caplog):
         index_folder(root, tmp_path / "cache")
         assert said in caplog.text
     caplog.clear()
-    assert len(index_unlabelled(root)) == 18 and said in caplog.text
+    assert len(index_unlabeled(root)) == 18 and said in caplog.text
     images, labels = flat_folder(tmp_path, [f"ILSVRC2012_val_{i:08}.JPEG {i}" for i in range(3)])
     (images / "d.avif").write_bytes(b"x")
     caplog.clear()

@@ -32,7 +32,7 @@ def read(tmp_path, content, *arguments) -> dict:
         'image,label\na b.png,0\nc.png,12\n"d,e.JPEG",2\n',
         "Bild;Klasse\r\na b.png;0\r\nc.png;12\r\nd,e.JPEG;2\r\n",
         "Filename\tClass\na b.png\t0\nc.png\t12\nd,e.JPEG\t2\n",
-        './a b.png 0\n.//c.png 12\n./d,e.JPEG 2\n',
+        "./a b.png 0\n.//c.png 12\n./d,e.JPEG 2\n",
         '{"a b.png": 0, "c.png": 12,\n "d,e.JPEG": 2}',
         '{"a b.png": "0", "c.png": 12, "d,e.JPEG": 2}',
     ],

@@ -104,7 +104,7 @@ def test_evaluation_shards_hold_every_image_once(data_set):
     assert (parts[1].labels == index.labels[1::4]).all()
 
 
-def test_normalisation(tmp_path):
+def test_normalization(tmp_path):
     path = tmp_path / "d" / "c" / "a.png"
     path.parent.mkdir(parents=True)
     Image.new("RGB", (50, 50), (255, 0, 51)).save(path)

@@ -14,7 +14,7 @@ RATES = np.array([0.1, 0.3, 0.2], np.float32)
 SMOOTHING = 0.1
 
 
-class Normalised(nn.Cell):
+class Normalized(nn.Cell):
     """A linear classifier behind a batch norm, whose running statistics a step changes."""
 
     def __init__(self):
@@ -123,7 +123,7 @@ def test_accumulated_batches_equal_one_large_batch(scale_window):
 
 
 def test_averages_of_weights_and_running_statistics_follow_their_formula():
-    network = Normalised()
+    network = Normalized()
     average = MovingAverage(network, 0.25)
     step = create(network, average=average)
     expected = values_of(network)
@@ -138,7 +138,7 @@ def test_averages_of_weights_and_running_statistics_follow_their_formula():
 
 
 def test_an_overflow_skips_the_step_halves_the_scale_and_leaves_everything_else():
-    network = Normalised()
+    network = Normalized()
     average = MovingAverage(network, 0.9)
     step = create(network, np.linspace(0.1, 0.01, 12), average=average, loss_scale=2.0**10, scale_window=2)
     assert run(step)[1:] == (True, 2.0**10)
@@ -156,7 +156,7 @@ def test_an_overflow_skips_the_step_halves_the_scale_and_leaves_everything_else(
 
 
 def test_a_dynamic_scale_without_overflow_trains_as_a_fixed_one():
-    fixed, dynamic = Normalised(), Normalised()
+    fixed, dynamic = Normalized(), Normalized()
     steps = create(fixed, loss_scale=1), create(dynamic, loss_scale=2.0**12, scale_window=1)
     for _ in range(3):
         for step in steps:

@@ -28,9 +28,9 @@ def index_flat(root: Path, label_file: Path) -> ImageIndex:
     missing = [name for name in labels if not (root / name).is_file()]
     if missing:
         raise UserError(f"label_file: {len(missing)} files of '{label_file}' are not in '{root}': {some_of(missing)}")
-    unlabelled = sorted(set(images) - set(labels))
-    if unlabelled:
-        raise UserError(f"label_file: '{label_file}' has no label for {len(unlabelled)} images: {some_of(unlabelled)}")
+    unlabeled = sorted(set(images) - set(labels))
+    if unlabeled:
+        raise UserError(f"label_file: '{label_file}' has no label for {len(unlabeled)} images: {some_of(unlabeled)}")
     return index_of_labels(root, labels)
 
 
@@ -44,7 +44,7 @@ def index_of_labels(root: Path, labels: Mapping[str, Union[int, str]]) -> ImageI
     return index_of(FolderImages(root, Names.of(files)), [number[str(labels[name])] for name in files], names)
 
 
-def index_unlabelled(path: Path, key: str = "predict") -> ImageIndex:
+def index_unlabeled(path: Path, key: str = "predict") -> ImageIndex:
     """One image, or the images of a folder at any depth; all labels are -1.
 
     Raises:

@@ -1,7 +1,7 @@
 """The embedded data set: scikit-learn's handwritten digits, 1,797 real scans of 8x8 pixels, as a folder of images.
 
-Origin: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998, licence
-CC BY 4.0 (the test part of it); bundled with scikit-learn, licence BSD-3-Clause.
+Origin: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998, license
+CC BY 4.0 (the test part of it); bundled with scikit-learn, license BSD-3-Clause.
 
     python -m src.data.tools.digits --output FOLDER
 """
@@ -16,9 +16,9 @@ from ...errors import CommandParser, UserError, run_command
 from ...files import replacing
 
 VALIDATION_SHARE = 0.2
-LICENCE = (
+LICENSE = (
     "Handwritten digits: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning\n"
-    "Repository, 1998 (test part), licence CC BY 4.0. Taken from the copy in scikit-learn (BSD-3-Clause).\n"
+    "Repository, 1998 (test part), license CC BY 4.0. Taken from the copy in scikit-learn (BSD-3-Clause).\n"
 )
 
 
@@ -47,7 +47,7 @@ def write_digits(output: Path) -> tuple[int, int]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 pixels = np.round(digits.images[number] * (255 / 16)).astype(np.uint8)  # 17 levels of gray, 0 to 16
                 Image.fromarray(pixels).save(path)
-        (folder / "LICENCE.txt").write_text(LICENCE, encoding="utf-8")
+        (folder / "LICENSE.txt").write_text(LICENSE, encoding="utf-8")
     return len(parts[0]), len(parts[1])
 
 
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
         train, val = write_digits(output)
     except ImportError:
         raise UserError("the digits come with scikit-learn, which is not installed; run bash scripts/setup_env.sh") from None
-    print(f"{output}: {train} training and {val} validation images; licence: {output / 'LICENCE.txt'}")
+    print(f"{output}: {train} training and {val} validation images; license: {output / 'LICENSE.txt'}")
     return 0
 
 

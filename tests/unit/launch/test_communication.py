@@ -53,9 +53,7 @@ def check_results(tmp_path, size):
 @pytest.mark.slow
 def test_two_launchers_with_one_rank_each(tmp_path):
     port = free_port()
-    launchers = [
-        launch(tmp_path, "leave", ranks=[node], group_size=2, nodes=2, node=node, port=port) for node in (0, 1)
-    ]
+    launchers = [launch(tmp_path, "leave", ranks=[node], group_size=2, nodes=2, node=node, port=port) for node in (0, 1)]
     for launcher in launchers:
         out, err = launcher.communicate(timeout=150)
         assert launcher.returncode == 0, err

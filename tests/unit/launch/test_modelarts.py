@@ -107,9 +107,7 @@ def test_a_run_that_failed_is_brought_back_too(storage, tmp_path):
 
 
 def test_paths_are_inside_the_copied_folders_unless_absolute(storage, tmp_path):
-    inside = build_config(
-        keys(tmp_path, data_dir="train", pretrained="best.ckpt", checkpoint_url="obs://bucket/data")
-    )
+    inside = build_config(keys(tmp_path, data_dir="train", pretrained="best.ckpt", checkpoint_url="obs://bucket/data"))
     with modelarts.copied(inside, results=False) as local:
         assert local.data_dir == str(tmp_path / "cache" / "data_path" / "train")
         assert local.pretrained == str(tmp_path / "cache" / "load_path" / "best.ckpt")
@@ -133,12 +131,14 @@ def test_only_rank_0_brings_results_back(storage, tmp_path, monkeypatch):
 
 
 def test_failures_are_one_line(storage, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="data_url: copying 'obs://bucket/no' to .* failed"), modelarts.copied(
-        build_config(keys(tmp_path, data_url="obs://bucket/no"))
+    with (
+        pytest.raises(UserError, match="data_url: copying 'obs://bucket/no' to .* failed"),
+        modelarts.copied(build_config(keys(tmp_path, data_url="obs://bucket/no"))),
     ):
         pass
-    with pytest.raises(UserError, match="train_url: copying"), modelarts.copied(
-        build_config(keys(tmp_path, train_url="obs://bucket/out"))
+    with (
+        pytest.raises(UserError, match="train_url: copying"),
+        modelarts.copied(build_config(keys(tmp_path, train_url="obs://bucket/out"))),
     ):
         pass  # the run's folder was never made
     monkeypatch.setitem(sys.modules, "moxing", None)
@@ -198,7 +198,7 @@ def test_the_others_see_that_the_copying_process_was_killed(storage, tmp_path):
 
 
 def test_nothing_stays_of_a_start_whose_processes_were_killed(storage, tmp_path):
-    (code, _, _), = results([start_rank(tmp_path, 0, size=2, DIE="1", RESNET_ZOO_JOB="1")])
+    ((code, _, _),) = results([start_rank(tmp_path, 0, size=2, DIE="1", RESNET_ZOO_JOB="1")])
     assert code == -9
     again = [start_rank(tmp_path, rank, size=2, RESNET_ZOO_JOB="2") for rank in (0, 1)]  # the launcher numbers its starts
     assert [code for code, _, _ in results(again)] == [0, 0]

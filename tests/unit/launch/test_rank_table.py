@@ -241,9 +241,7 @@ def test_device_addresses_from_hccn_tool(tmp_path, monkeypatch, command, refused
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     output = tmp_path / "made.json"
-    code, _, err = command(
-        rank_table.main, "make", "--devices", "0,1", "--server_id", "10.0.0.1", "--output", output
-    )
+    code, _, err = command(rank_table.main, "make", "--devices", "0,1", "--server_id", "10.0.0.1", "--output", output)
     assert code == 0, err
     assert [d.device_ip for d in table.load_table(output).servers[0].devices] == ["192.168.100.101", "192.168.101.101"]
     assert "device 7 is offline" in refused(rank_table.main, "make", "--server_id", "10.0.0.1")

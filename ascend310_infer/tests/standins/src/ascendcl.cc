@@ -38,7 +38,7 @@ namespace {
 constexpr aclError kFailure = 500002;
 
 std::recursive_mutex mutex;
-bool initialised = false;
+bool initialized = false;
 int device = -1;
 std::set<void*> contexts;
 thread_local void* current_context = nullptr;
@@ -68,11 +68,11 @@ bool OnDevice() {
   if (!(condition)) Broken(__func__, text)
 #define ENTER()                                            \
   const std::lock_guard<std::recursive_mutex> lock(mutex); \
-  RULE(initialised, "called before aclInit");              \
+  RULE(initialized, "called before aclInit");              \
   if (Fails(__func__)) return kFailure
 #define ENTER_MAKING()                                     \
   const std::lock_guard<std::recursive_mutex> lock(mutex); \
-  RULE(initialised, "called before aclInit");              \
+  RULE(initialized, "called before aclInit");              \
   if (Fails(__func__)) return nullptr
 #define NEED_CONTEXT() RULE(contexts.count(current_context), "this thread has no current context")
 
@@ -111,15 +111,15 @@ extern "C" {
 
 aclError aclInit(const char*) {
   const std::lock_guard<std::recursive_mutex> lock(mutex);
-  RULE(!initialised, "called twice");
+  RULE(!initialized, "called twice");
   if (Fails(__func__)) return kFailure;
-  initialised = true;
+  initialized = true;
   return ACL_ERROR_NONE;
 }
 
 aclError aclFinalize() {
   const std::lock_guard<std::recursive_mutex> lock(mutex);
-  RULE(initialised, "called before aclInit");
+  RULE(initialized, "called before aclInit");
   const std::map<const char*, size_t> left = {{"contexts", contexts.size()},   {"device blocks", memory.size()},
                                               {"descriptions", descs.size()},  {"data buffers", buffers.size()},
                                               {"datasets", datasets.size()},   {"models", models.size()},
@@ -130,7 +130,7 @@ aclError aclFinalize() {
       std::abort();
     }
   }
-  initialised = false;
+  initialized = false;
   return ACL_ERROR_NONE;
 }
 
