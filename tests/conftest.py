@@ -34,6 +34,15 @@ CLASSES = ("blue", "green", "red")
 TINY = ["--backbone", "resnext11_8x16d", "--num_classes", "3", "--image_size", "16,16", "--platform", "CPU"]
 
 
+def run_arguments(data, tmp_path, **values) -> list:
+    """The command line of a short run."""
+    settings = {
+        "data_dir": data, "ckpt_path": tmp_path / "run", "cache_dir": tmp_path / "cache", "per_batch_size": 4,
+        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, **values,
+    }  # fmt: skip
+    return [*TINY, *[text for key, value in settings.items() for text in (f"--{key}", str(value))]]
+
+
 def write_image(path: Path, color: int, seed: int, size: tuple = (24, 20)) -> Path:
     """A noisy image whose channel `color` is bright; the ending decides the format. `size`: width, height."""
     pixels = np.random.default_rng(seed).integers(0, 100, (size[1], size[0], 3), np.uint8)
