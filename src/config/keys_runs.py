@@ -146,6 +146,11 @@ class Evaluation(Section):
     predict: str = key("", "eval.py: image or folder to classify instead of evaluating")
     predict_json: bool = key(False, "0 | 1; 1: predictions as JSON lines")
     top_k: PositiveCount = key(5, "classes printed per predicted image")
+    infer_program: str = key(
+        "",
+        "C++ program for MINDIR files of MindSpore Lite ('': ascend310_infer/build/infer_stream of this package)",
+        commands=WITH_NETWORK,
+    )
 
 
 class Export(Section):
@@ -160,23 +165,32 @@ class Export(Section):
         "images per batch that the file takes; 0: any number (AIR and OM: 1); OM also several, '1,8,64'",
         mistaken_for={"train": "per_batch_size", "eval": "eval_batch_size"},
     )
-    quantize: Literal["none", "int8"] = key("none", "none | int8: 8-bit weights and activations (ONNX)")
-    calibration_dir: str = key(
-        "", "int8: images that show the range of the activations; a folder of images or of class folders"
+    quantize: Literal["none", "int8", "amct"] = key(
+        "none", "none | int8 | amct: 8-bit weights and activations; int8 writes ONNX, amct an OM by CANN's AMCT"
     )
-    calibration_images: PositiveCount = key(256, "int8: how many of them are used, spread evenly over the folder")
+    calibration_dir: str = key(
+        "", "int8, amct: images that show the range of the activations; a folder of images or of class folders"
+    )
+    calibration_images: PositiveCount = key(256, "int8, amct: how many of them are used, spread evenly over the folder")
     enc_key_file: str = key(
         "",
         "file of 16, 24 or 32 bytes: the key that encrypts a MINDIR (AES-GCM), and opens it in eval.py",
         commands=("eval", "export"),
     )
+    converter_lite: Literal["none", "run", "script"] = key(
+        "none",
+        "none | run | script: MINDIR for MindSpore Lite: run its converter_lite on the ONNX file, or only write the script",
+    )
     soc_version: str = key(
-        "", "OM: the processor, 'Ascend' and the chip name that npu-smi info shows, for example Ascend310P3"
+        "", "OM, converter_lite: the processor, 'Ascend' and the chip name that npu-smi info shows, for example Ascend310P3"
     )
     aipp: Literal["auto", "none", "rgb", "yuv420sp"] = key(
         "auto",
         "auto | none | rgb | yuv420sp: an OM takes normalized float32, or uint8 that AIPP normalizes; auto: rgb",
         commands=("export", "preprocess"),
+    )
+    precision: Literal["auto", "float16", "mixed", "origin"] = key(
+        "auto", "auto | float16 | mixed | origin: arithmetic of an OM; auto: ATC's own choice, origin: as in the ONNX file"
     )
     atc: Literal["run", "script"] = key("run", "run | script: run ATC on the ONNX file, or only write the script that does")
     atc_options: str = key("", "OM: further options of ATC, for example '--enable_small_channel=1'")

@@ -16,8 +16,10 @@ from ..model_info import ModelInfo, Preprocessing, describe, meta_path
 from ..models.create import create_model
 from ..weights.importing import read_weights
 from ..weights.writing import network_with
+from .ascendcl import open_om
 from .classifier import Classifier, LoadedClassifier, checking_logits, in_batches_of
 from .keyfile import read_key
+from .lite import open_lite
 from .mindir import open_mindir
 from .onnx import open_onnx
 
@@ -30,12 +32,8 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
     Raises:
         UserError: unknown ending, no such file, damaged, or not what `backbone` and `num_classes` ask for.
     """
-    loaders = {".ckpt": _load_checkpoint, ".mindir": _load_mindir, ".onnx": _load_onnx}
+    loaders = {".ckpt": _load_checkpoint, ".mindir": _load_mindir, ".onnx": _load_onnx, ".om": _load_om}
     loaders.update(dict.fromkeys(checkpoint.FOREIGN_ENDINGS, _load_weights))
-    if path.suffix == ".om":
-        raise UserError(
-            f"pretrained: '{path}' runs on Ascend only; there, bash scripts/run_infer_310.sh {path} DATA_PATH evaluates it"
-        )
     if path.suffix not in loaders:
         raise UserError(f"pretrained: '{path}' must end in {', '.join(loaders)} or be a folder of checkpoints")
     if not path.is_file():
@@ -74,7 +72,7 @@ def _check_as_asked(path: Path, config: Config, info: ModelInfo) -> None:
 def _check_input(path: Path, config: Config, info: ModelInfo, preprocessing: Preprocessing) -> None:
     """Raises UserError where an export does not take the images that the preprocessing gives."""
     shape = info.input.shape if info.input else ()
-    if not shape:
+    if not shape or (info.input and info.input.dtype == "uint8"):  # of an OM, which is asked what it takes
         return
     size, taken = (",".join(map(str, numbers)) for numbers in (preprocessing.image_size, shape[2:]))
     if shape[1:] != (3, *preprocessing.image_size):
@@ -104,6 +102,8 @@ def _load_weights(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
 
 def _load_mindir(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
     info = _described(path, config)
+    if info.onnx:
+        return open_lite(path, info, preprocessing_for(config, info.preprocessing), config), info
     encrypted = config.enc_key_file if info == ModelInfo() else info.encryption
     if encrypted and not config.enc_key_file:
         raise UserError(f"{path}: encrypted ({encrypted}); pass the file of its key with --enc_key_file")
@@ -114,6 +114,12 @@ def _load_mindir(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
 def _load_onnx(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
     info = _described(path, config)
     return _of_its_batch_size(open_onnx(path), info), info
+
+
+def _load_om(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
+    info = _described(path, config)
+    described_format = info.input.format if info.input else None
+    return open_om(path, preprocessing_for(config, info.preprocessing), config.device_id, described_format), info
 
 
 def _of_its_batch_size(classify: Classifier, info: ModelInfo) -> Classifier:

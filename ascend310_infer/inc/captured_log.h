@@ -1,0 +1,26 @@
+// What a library logs on standard error while it is called.
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+namespace resnet_zoo {
+
+// Keeps standard error to itself from construction to destruction. Where the variable GLOG_v is set, someone wants to read
+// the log: it is left alone. One object at a time; other threads must not report errors meanwhile.
+class CapturedLog {
+ public:
+  CapturedLog();
+  ~CapturedLog();
+  CapturedLog(const CapturedLog&) = delete;
+  CapturedLog& operator=(const CapturedLog&) = delete;
+
+  // The message of the first line "[ERROR] <where> <message>" so far, else of the first "[WARNING]"; "" without one.
+  std::string FirstError();
+
+ private:
+  std::FILE* file_ = nullptr;
+  int standard_error_ = -1;
+};
+
+}  // namespace resnet_zoo
