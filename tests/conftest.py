@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/cpp")]
+
+from lite_package import lite_home  # noqa: E402
 
 from src import device  # noqa: E402
 from src.config import build_config  # noqa: E402
@@ -110,7 +112,8 @@ def sanitized_programs() -> Path:
     for name in ("ACL_INCLUDE_DIR", "LITE_INCLUDE_DIR"):
         options.append(f"-D{name}={os.environ.get(name) or source / 'tests/standins'}")
     options += [f"-DPython3_EXECUTABLE={ROOT / '.venv/bin/python'}"] * (ROOT / ".venv/bin/python").exists()
-    targets = ["infer_images", "infer_bin", "misuse", "tests"]
+    options.append(f"-DLITE_HOME={lite_home()}")  # for the programs lite_*, which tests/cpp/test_mindspore_lite.py builds
+    targets = ["infer_images", "infer_bin", "infer_stream", "misuse", "tests"]
     configure = ["cmake", "-S", source, "-B", folder, *options]
     build = ["cmake", "--build", folder, "--target", *targets, "--parallel", "2"]
     run_all([["bash", ROOT / "scripts/setup_cpp.sh", "--tests"], configure, build])

@@ -15,8 +15,9 @@ class CapturedLog {
   CapturedLog(const CapturedLog&) = delete;
   CapturedLog& operator=(const CapturedLog&) = delete;
 
-  // The message of the first line "[ERROR] <where> <message>" so far, else of the first "[WARNING]"; "" without one.
-  std::string FirstError();
+  // What went wrong, by the lines "[ERROR] <where> <message>" so far; "" where there is none: a library that is missing,
+  // of which there may be a warning only, else the first message that says more than that there was an exception.
+  std::string Reason();
 
  private:
   std::FILE* file_ = nullptr;

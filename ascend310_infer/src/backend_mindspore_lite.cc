@@ -1,6 +1,6 @@
 // .mindir by MindSpore Lite, on Ascend or a CPU. Order of calls: MindSpore Lite's C++ interface, include/api/model.h and
 // context.h.
-#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include <include/api/context.h>
@@ -28,7 +28,8 @@ void Checked(const char* name, Call call) {
   CapturedLog log;
   const ms::Status status = call();
   if (status.IsOk()) return;
-  const std::string reason = log.FirstError();
+  std::string reason = log.Reason();
+  if (reason.find("shared object") != std::string::npos) reason += "; source CANN's set_env.sh first";
   throw AppError(std::string("MindSpore Lite: ") + name + ": " + Reason(reason.empty() ? status.ToString() : reason),
                  kExitFailure);
 }
@@ -64,18 +65,16 @@ class MindSporeLiteBackend : public InferenceBackend {
   int NumSlots() const override { return 1; }  // a Model serves one call at a time
 
   float Run(int, const uint8_t* input, int count, float* logits) override {
-    auto* memory = static_cast<uint8_t*>(inputs_[0].MutableData());
-    const size_t used = spec_.SampleBytes() * static_cast<size_t>(count);
-    if (!memory || inputs_[0].DataSize() < used) throw AppError("MindSpore Lite: the input has no memory", kExitFailure);
+    uint8_t* memory = InputMemory();
+    const size_t used = spec_.SampleBytes() * static_cast<size_t>(count);  // ReadInput: the input has room for a whole batch
     std::memcpy(memory, input, used);
     std::memset(memory + used, 0, inputs_[0].DataSize() - used);  // the rest of a batch that is not full
-    std::vector<ms::MSTensor> outputs;
-    const float milliseconds =
-        Milliseconds([&] { Checked("Model::Predict", [&] { return model_.Predict(inputs_, &outputs); }); });
+    ms::MSTensor output;
+    const float milliseconds = Milliseconds([&] { output = Predict(); });
     const size_t values = static_cast<size_t>(count) * static_cast<size_t>(spec_.num_classes);
-    const bool half = !outputs.empty() && outputs[0].DataType() == ms::DataType::kNumberTypeFloat16;
-    const auto data = outputs.empty() ? nullptr : outputs[0].Data();
-    if (!data || outputs[0].DataSize() < values * (half ? 2 : 4)) {
+    const bool half = output.DataType() == ms::DataType::kNumberTypeFloat16;
+    const auto data = output.Data();
+    if (!data || output.DataSize() < values * (half ? 2 : 4)) {
       throw AppError("MindSpore Lite: Model::Predict gave fewer values than " + std::to_string(values), kExitFailure);
     }
     CopyLogits(data.get(), half, values, logits);
@@ -85,19 +84,32 @@ class MindSporeLiteBackend : public InferenceBackend {
  private:
   [[noreturn]] void Refuse(const std::string& reason) const { throw ModelError("'" + name_ + "' " + reason); }
 
+  uint8_t* InputMemory() {
+    auto* memory = static_cast<uint8_t*>(inputs_[0].MutableData());
+    if (!memory) throw AppError("MindSpore Lite: the input has no memory", kExitFailure);
+    return memory;
+  }
+
+  ms::MSTensor Predict() {
+    std::vector<ms::MSTensor> outputs;
+    Checked("Model::Predict", [&] { return model_.Predict(inputs_, &outputs); });
+    if (outputs.size() != 1) throw AppError("MindSpore Lite: Model::Predict gave no output", kExitFailure);
+    return outputs[0];
+  }
+
   void Build(const BackendOptions& options) {
     const MindirOrigin origin = CheckFile();
     try {
       Checked("Model::Build", [&] { return model_.Build(name_, ms::kMindIR, MakeContext(options)); });
     } catch (const AppError& error) {
-      // "... only support the maximum mind ir version: 1 ...", in the words of releases 2.0 to 2.7.
+      // "... only support the maximum mind ir version: 1 ...", in the words of release 2.0.
       const std::string reason = error.what(), before = "maximum mind ir version: ";
       const size_t at = reason.find(before);
       if (at == std::string::npos) throw;
-      const std::string newest =
-          reason.substr(at + before.size(), reason.find_first_not_of("0123456789", at + before.size()) - at - before.size());
-      Refuse("has MINDIR version " + std::to_string(origin.version) + ", written by " + origin.producer +
-             "; MindSpore Lite " + ms::Version() + " takes up to version " + newest +
+      const std::string newest = std::to_string(std::atoi(reason.c_str() + at + before.size()));
+      const std::string release = ms::Version().empty() ? "this MindSpore Lite" : ms::Version();
+      Refuse("has MINDIR version " + std::to_string(origin.version) + ", written by " + origin.producer + "; " + release +
+             " takes up to version " + newest +
              ". Use MindSpore Lite of the release that wrote it, or export with --file_format MINDIR --converter_lite run");
     }
   }
@@ -147,7 +159,11 @@ class MindSporeLiteBackend : public InferenceBackend {
   }
 
   void ReadOutput() {
-    const auto output = model_.GetOutputs()[0];
+    ms::MSTensor output = model_.GetOutputs()[0];
+    if (output.Shape() == std::vector<int64_t>{-1}) {  // on a CPU known after the first call only
+      std::memset(InputMemory(), 0, inputs_[0].DataSize());
+      output = Predict();
+    }
     const auto& shape = output.Shape();
     const auto type = output.DataType();
     if (shape.size() != 2 || shape[1] < 1) Refuse("must give logits, (N, classes)");

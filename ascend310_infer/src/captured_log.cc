@@ -15,6 +15,12 @@ std::string Message(const std::string& line) {
   return message == std::string::npos ? line : line.substr(message + 2);
 }
 
+// What follows the last `word` of a text, or all of it.
+std::string After(const std::string& word, const std::string& text) {
+  const size_t at = text.rfind(word);
+  return at == std::string::npos ? text : text.substr(at + word.size());
+}
+
 }  // namespace
 
 CapturedLog::CapturedLog() {
@@ -32,20 +38,22 @@ CapturedLog::~CapturedLog() {
   if (file_) std::fclose(file_);
 }
 
-std::string CapturedLog::FirstError() {
+std::string CapturedLog::Reason() {
   if (!file_) return "";
   std::string text;
   std::rewind(file_);
   for (int character = std::fgetc(file_); character != EOF && text.size() < (1U << 20U); character = std::fgetc(file_)) {
     text += static_cast<char>(character);
   }
-  for (const char* level : {"[ERROR]", "[CRITICAL]", "[WARNING]"}) {
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-      if (line.rfind(level, 0) == 0) return Message(line);
-    }
+  std::istringstream lines(text);
+  std::string first, missing_library;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("cannot open shared object file") != std::string::npos) missing_library = After("error: ", line);
+    const bool is_error = line.rfind("[ERROR]", 0) == 0 || line.rfind("[CRITICAL]", 0) == 0;
+    if (!is_error || line.find("null exception handler") != std::string::npos || !first.empty()) continue;
+    first = After("Catch exception: ", Message(line));
   }
-  return "";
+  return missing_library.empty() ? first : missing_library;
 }
 
 }  // namespace resnet_zoo

@@ -40,8 +40,8 @@ ADVICE = {
     "E10039": "a batch size is there twice; " + _SHAPE,
     "E10040": "the batch is not free where several batch sizes are asked for; " + _SHAPE,
     "E10041": "the ONNX file cannot be loaded: copy it again, whole, beside the script",
-    "E10047": "two options exclude each other, as --precision_mode and --precision_mode_v2 do: pass --precision auto, or take "
-    "one out of atc_options",
+    "E10047": "options exclude each other, as --precision_mode and --precision_mode_v2: pass --precision auto, or take one "
+    "out of atc_options",
     "E10052": "this CANN does not take the AIPP file: pass --aipp none to normalize on the host instead",
     "E10054": "an option is empty or its value lacks quotation marks; " + _OPTION,
     "E10055": "this CANN cannot do what an option asks for; " + _OPTION,

@@ -44,7 +44,7 @@ def check_chip(config: Config) -> None:
         )
     elif not _KNOWN.fullmatch(chip):
         log.warning(
-            "soc_version: %s is none of the chips known here (Ascend310P3, Ascend310B4, Ascend910A, Ascend910B3, ...); where ATC "
-            "does not know it either, it answers E10001: pass 'Ascend' and the chip name of npu-smi info",
+            "soc_version: %s is none of the chips known here (Ascend310P3, Ascend310B4, Ascend910A, Ascend910B3, ...); if "
+            "ATC does not know it either, it answers E10001: pass 'Ascend' and the chip name of npu-smi info",
             chip,
         )

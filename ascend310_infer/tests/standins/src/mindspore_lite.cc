@@ -43,7 +43,10 @@ Status::Status(enum StatusCode code, const std::vector<char>& message) : data_(s
 bool Status::IsOk() const { return data_->code == kSuccess; }
 std::vector<char> Status::ToCString() const { return data_->message; }
 
-std::vector<char> CharVersion() { return {'0', '.', '1'}; }
+std::vector<char> CharVersion() {
+  const std::string version = "MindSpore Lite 0.1";
+  return {version.begin(), version.end()};
+}
 
 struct DeviceInfoContext::Data {
   uint32_t device_id = 0;
