@@ -178,9 +178,10 @@ def test_a_mindir_that_is_too_new_names_both_versions(sanitized_programs, images
     model = write_model(tmp_path / "model.mindir", "uint8-float32", "batch=1")
     arguments = ["--model_path", model, "--dataset_path", images]
     result = run(sanitized_programs / "infer_images", *arguments, STANDIN_FAIL="Version")
-    assert result.returncode == 2 and result.stderr == (
-        f"error: --model_path: '{model}' has MINDIR version 0, written by unknown; MindSpore Lite 0.1 takes up to version 1. Use "
-        "MindSpore Lite of the release that wrote it, or export with --file_format MINDIR --converter_lite run\n"
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"error: --model_path: '{model}' has MINDIR version 0, written by unknown; MindSpore Lite 0.1 takes up to version 1."
+        " Use MindSpore Lite of the release that wrote it, or export with --file_format MINDIR --converter_lite run\n"
     )
 
 

@@ -26,7 +26,7 @@ CONFIGURED = ("train.py", "eval.py", "export.py", "preprocess.py", "postprocess.
 OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "umask"}
 OTHER_MODULES = {"ais_bench", "pytest"}
 A_RUNS_CONFIGURATION = "outputs/quickstart/run/config.yaml"  # of the recipe, there after a quickstart only
-WRITTEN_BY_EXPORT = {"best.atc.sh"}
+WRITTEN_BY_EXPORT = {"best.atc.sh", "best.lite.sh"}
 INSTALLING = {
     "quickstart.sh",
     "setup_env.sh",
