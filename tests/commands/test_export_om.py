@@ -12,7 +12,7 @@ from src.config import build_config
 from src.data.preprocessing import preprocessing_from
 from src.errors import UserError
 from src.formats.atc_errors import ADVICE, explained
-from src.formats.om import write_om
+from src.formats.om import check_om_options, write_om
 from src.log import start_log
 from src.model_info import ModelInfo
 
@@ -196,13 +196,12 @@ def test_float32_is_refused_where_convolutions_have_none(arguments, refused, chi
     assert f"precision: {chip} multiplies in float16 and int8 only" in line and "--precision float16" in line
 
 
-def test_chips_are_explained(write, atc, capsys):
-    read = atc(WRITES)
+def test_chips_are_explained(capsys):
+    start_log()
     said = {}
     for chip in ("Ascend310", "Ascend910B", "Ascend999X", "Ascend910B3", "Ascend910B4-1", "Ascend310P3"):
-        write(soc_version=chip)
+        check_om_options(build_config({"soc_version": chip, "file_name": "net.om", "precision": "float16"}))
         said[chip] = [line for line in capsys.readouterr().err.splitlines() if "soc_version" in line]
-    assert options(read())["soc_version"] == "Ascend310P3"
     assert [chip for chip, lines in said.items() if lines] == ["Ascend310", "Ascend910B", "Ascend999X"]
     assert "up to 8.2.RC1 only" in said["Ascend310"][0] and "910B1 to 910B4" in said["Ascend910B"][0]
     assert "none of the chips known here" in said["Ascend999X"][0]
