@@ -167,7 +167,8 @@ class _Stream:
         self._errors.seek(0)
         lines = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.startswith("error: ")]
         reason = lines[-1][len("error: ") :] if lines else f"infer_stream ended with exit code {self._process.returncode}"
-        return UserError(f"{self._path}: {reason.removeprefix('--model_path: ')}")
+        reason = reason.removeprefix("--model_path: ")
+        return UserError(reason if str(self._path) in reason else f"{self._path}: {reason}")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
