@@ -1,5 +1,7 @@
 """Shared set-up: MindSpore prepared as the commands do it, a small data set, a trained network."""
 
+import contextlib
+import fcntl
 import os
 import subprocess
 import sys
@@ -86,6 +88,15 @@ def trained(tmp_path_factory) -> dict:
     return {"root": root, "data": data, "run": root / "run", "ckpt": root / "run" / "last.ckpt", "arguments": arguments}
 
 
+@contextlib.contextmanager
+def building(folder: Path):
+    """Keeps a build folder for this process: test files that use it may run at the same time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".tests.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def run_all(commands: list) -> None:
     for command in commands:
         result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
@@ -100,7 +111,8 @@ def infer_programs() -> Path:
     build = ["bash", ROOT / "scripts/build_infer.sh", folder, "-DWERROR=ON"]
     configure = ["cmake", "-DWERROR=ON", folder]  # of an earlier build, which a user may have made
     build_tests = ["cmake", "--build", folder, "--target", "all", "tests", "--parallel", "2"]
-    run_all([setup, build, configure, build_tests])
+    with building(folder):
+        run_all([setup, build, configure, build_tests])
     return folder
 
 
@@ -116,7 +128,8 @@ def sanitized_programs() -> Path:
     targets = ["infer_images", "infer_bin", "infer_stream", "misuse", "tests"]
     configure = ["cmake", "-S", source, "-B", folder, *options]
     build = ["cmake", "--build", folder, "--target", *targets, "--parallel", "2"]
-    run_all([["bash", ROOT / "scripts/setup_cpp.sh", "--tests"], configure, build])
+    with building(folder):
+        run_all([["bash", ROOT / "scripts/setup_cpp.sh", "--tests"], configure, build])
     return folder
 
 

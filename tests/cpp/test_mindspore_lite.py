@@ -19,7 +19,7 @@ from mindspore.train.mind_ir_pb2 import ModelProto
 
 import eval as evaluation
 import export
-from conftest import CLASSES, TINY, run_all
+from conftest import CLASSES, TINY, building, run_all
 from src.config import build_config
 from src.formats.fold import prepare_for_inference
 from src.formats.onnx import write_onnx
@@ -39,7 +39,7 @@ NETWORKS = {
         "split", (1, 1, 1, 1), "", stem="deep", stem_width=8, width=16, shortcut="pooled", radix=2
     ),
 }
-# The library leaves some kilobytes. Only the slow way of walking the stack finds out that they are its own: one test does so.
+# The library leaves some kilobytes. Only the slow way of walking the stack tells that they are its own: one test goes it.
 WITHOUT_LEAKS = {"ASAN_OPTIONS": "detect_leaks=0"}
 WITH_LEAKS = {
     "ASAN_OPTIONS": "fast_unwind_on_malloc=0",
@@ -53,7 +53,8 @@ def lite(sanitized_programs) -> Path:
     if not lite_package.lite_home():
         pytest.skip(lite_package.reason())
     targets = ["lite_infer_images", "lite_infer_bin", "lite_infer_stream", "converter_lite"]
-    run_all([["cmake", "--build", sanitized_programs, "--target", *targets, "--parallel", "2"]])
+    with building(sanitized_programs):
+        run_all([["cmake", "--build", sanitized_programs, "--target", *targets, "--parallel", "2"]])
     return sanitized_programs
 
 
