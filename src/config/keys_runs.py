@@ -149,7 +149,6 @@ class Evaluation(Section):
     infer_program: str = key(
         "",
         "C++ program for MINDIR files of MindSpore Lite ('': ascend310_infer/build/infer_stream of this package)",
-        commands=WITH_NETWORK,
     )
 
 
