@@ -241,10 +241,11 @@ def _write_calibration(folder: Path, config: Config, calibration: ImageIndex, pr
     """The images that AMCT calibrates with, as its `--data_dir` takes them: whole batches, one file each."""
     used = spread(calibration, config.calibration_images)
     workers = worker_count(config.num_parallel_workers)
-    with replacing(folder) as work:
-        work.mkdir()
-        for number, images in enumerate(calibration_batches(used, preprocessing, workers, AMCT_BATCH)):
-            (work / f"batch{number:05}.bin").write_bytes(images.tobytes())
+    folder.mkdir(exist_ok=True)
+    for earlier in folder.glob("batch*.bin"):
+        earlier.unlink()
+    for number, images in enumerate(calibration_batches(used, preprocessing, workers, AMCT_BATCH)):
+        (folder / f"batch{number:05}.bin").write_bytes(images.tobytes())
     log.info("%s: %d images in batches of %d for AMCT", folder, len(used), AMCT_BATCH)
 
 

@@ -69,7 +69,8 @@ def pixel_shape(kind: str, image_size: tuple[int, int]) -> tuple[int, ...]:
 def to_pixels(images: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Normalized images, float32 (N, 3, H, W) -> the pixels that they were made of, uint8 RGB (N, H, W, 3)."""
     mean, std = (np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
-    return np.rint((images.transpose(0, 2, 3, 1) * std + mean) * 255).clip(0, 255).astype(np.uint8)
+    pixels = np.rint((images.transpose(0, 2, 3, 1) * std + mean) * 255).clip(0, 255)
+    return np.ascontiguousarray(pixels, np.uint8)
 
 
 def to_yuv420sp(images: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -110,6 +110,7 @@ class _Session:
         acl, count = self._acl, len(inputs)
         size = next(size for size in self._sizes if size >= count)  # the images beyond `count` are those of an earlier batch
         address, capacity = self._inputs[1][0]
+        inputs = np.ascontiguousarray(inputs)
         self._copy(address, capacity, inputs.ctypes.data, inputs.nbytes, self._to_device)
         if self._batch_input is not None:
             self._check(

@@ -209,7 +209,7 @@ def test_chips_are_explained(capsys):
 
 def test_options_that_the_keys_give_are_refused_a_second_time(arguments, refused):
     for twice, further in (("--soc_version=Ascend310", []), ("--precision_mode_v2=fp16", ["--precision", "float16"])):
-        line = refused(export_command.main, *arguments, "--atc_options", twice, *further)
+        line = refused(export_command.main, *arguments, f"--atc_options={twice}", *further)
         assert f"atc_options: {twice} is written already" in line
 
 
