@@ -6,8 +6,8 @@
 
 namespace resnet_zoo {
 
-// Keeps standard error to itself from construction to destruction. Where the variable GLOG_v is set, someone wants to read
-// the log: it is left alone. One object at a time; other threads must not report errors meanwhile.
+// Keeps standard error to itself from construction to destruction. One object at a time; other threads must not report
+// errors meanwhile.
 class CapturedLog {
  public:
   CapturedLog();

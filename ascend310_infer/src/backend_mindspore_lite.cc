@@ -29,7 +29,9 @@ void Checked(const char* name, Call call) {
   const ms::Status status = call();
   if (status.IsOk()) return;
   std::string reason = log.Reason();
-  if (reason.find("shared object") != std::string::npos) reason += "; source CANN's set_env.sh first";
+  const bool lacks_library =
+      reason.find("shared object") != std::string::npos || reason.find("DLSoOpen") != std::string::npos;
+  if (lacks_library) reason += "; source CANN's set_env.sh first";
   throw AppError(std::string("MindSpore Lite: ") + name + ": " + Reason(reason.empty() ? status.ToString() : reason),
                  kExitFailure);
 }

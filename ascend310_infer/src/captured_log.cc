@@ -1,6 +1,5 @@
 #include "captured_log.h"
 
-#include <cstdlib>
 #include <sstream>
 
 #include <unistd.h>
@@ -24,7 +23,6 @@ std::string After(const std::string& word, const std::string& text) {
 }  // namespace
 
 CapturedLog::CapturedLog() {
-  if (std::getenv("GLOG_v")) return;
   file_ = std::tmpfile();
   standard_error_ = dup(STDERR_FILENO);
   if (file_ && standard_error_ >= 0) dup2(fileno(file_), STDERR_FILENO);

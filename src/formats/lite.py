@@ -3,6 +3,7 @@
 MindSpore Lite has no Python module for every Python and release, so that its C++ library is used, as on the device.
 """
 
+import os
 import struct
 import subprocess
 import tempfile
@@ -136,7 +137,10 @@ class _Stream:
     def __init__(self, command: list[str], path: Path):
         self._path = path
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the object
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
+        environment = {name: value for name, value in os.environ.items() if name != "GLOG_v"}  # its log has the reasons
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=environment
+        )
         weakref.finalize(self, _end, self._process)
         words = self._process.stdout.readline().decode(errors="replace").split() if self._process.stdout else []
         if len(words) != 5:

@@ -61,6 +61,7 @@ def lite(sanitized_programs) -> Path:
 def run(program: Path, *arguments, **variables) -> subprocess.CompletedProcess:
     command = [str(program), *map(str, arguments)]
     environment = {**os.environ, **WITHOUT_LEAKS, **variables}
+    environment.pop("GLOG_v", None)  # src/device.py sets it for MindSpore's sake
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
@@ -101,8 +102,9 @@ def network_of(kind: str) -> ms.nn.Cell:
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_logits_are_those_of_the_network(through_lite, lite, tmp_path, kind):
     network = network_of(kind)
-    batches = [np.random.default_rng(n).standard_normal((n, 3, 64, 64), np.float32) for n in (1, 3, 8, 11)]
-    expected = [network(ms.Tensor(images)).asnumpy().copy() for images in batches]
+    images = np.random.default_rng(5).standard_normal((11, 3, 64, 64), np.float32)
+    expected = network(ms.Tensor(images)).asnumpy().copy()
+    assert np.abs(expected - expected[0]).max() > 1e-2  # the images differ in their logits
     onnx, mindir = tmp_path / "net.onnx", tmp_path / "net.mindir"
     write_onnx(prepare_for_inference(network), (3, 64, 64), 0, onnx)
     converted = run(
@@ -117,10 +119,9 @@ def test_logits_are_those_of_the_network(through_lite, lite, tmp_path, kind):
     write_meta(mindir, info)
     config = build_config({"platform": "CPU", "infer_program": str(lite / "lite_infer_stream"), "eval_batch_size": 8})
     classifier = load_classifier(mindir, config)
-    for images, logits in zip(batches, expected):
-        found = classifier.classify(images)  # 11 images are a batch of 8 and one of 3
-        assert np.abs(logits - logits[0]).max() > 1e-3 or len(logits) == 1  # the images differ in their logits
-        np.testing.assert_allclose(found, logits, atol=1e-5 * max(1, np.abs(logits).max()))
+    for count in (1, 3, 8, 11):  # 11 images are a batch of 8 and one of 3
+        found = classifier.classify(images[:count])
+        np.testing.assert_allclose(found, expected[:count], atol=1e-5 * max(1, np.abs(expected).max()), rtol=0)
 
 
 def test_counts_and_logits_on_a_folder(through_lite, lite, mindir, trained, tmp_path, command):
