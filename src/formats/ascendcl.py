@@ -19,7 +19,7 @@ from .classifier import Classifier
 _ALREADY_DONE = 100002  # ACL_ERROR_REPEAT_INITIALIZE: MindSpore or another session has initialized AscendCL
 _HUGE_FIRST, _HOST = 0, 1  # ACL_MEM_MALLOC_HUGE_FIRST, ACL_HOST
 _TO_DEVICE, _FROM_DEVICE, _WITHIN_DEVICE = 1, 2, 3  # aclrtMemcpyKind
-_TYPES = {0: np.dtype(np.float32), 1: np.dtype(np.float16), 4: np.dtype(np.uint8)}  # aclDataType
+_TYPES: dict[int, "np.dtype[Any]"] = {0: np.dtype(np.float32), 1: np.dtype(np.float16), 4: np.dtype(np.uint8)}  # aclDataType
 _ALIGNMENT = 512  # bytes by which a buffer may be longer than what is in it
 _BATCH_INPUT = "ascend_mbatch_shape_data"  # the second input of a model with batch sizes to choose from
 
@@ -93,9 +93,9 @@ class _Session:
         for kind, data_type, size in (("none", 0, 12 * pixels), ("rgb", 4, 3 * pixels), ("yuv420sp", 4, pixels * 3 // 2)):
             if number == data_type and size <= has < size + _ALIGNMENT:
                 return kind
-        kind = _TYPES.get(number, f"type {number}")
+        found = str(_TYPES.get(number, f"type {number}"))
         raise UserError(
-            f"{self._path}: takes {has} bytes of {kind} for {self._sizes[-1]} images, which are none of "
+            f"{self._path}: takes {has} bytes of {found} for {self._sizes[-1]} images, which are none of "
             f"image_size {height},{width}; leave --image_size away, or export it again"
         )
 

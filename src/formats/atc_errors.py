@@ -85,7 +85,7 @@ def explained(output: str) -> str:
     Returns:
         One line; "" where there is none.
     """
-    found = {}
+    found: dict[str, str] = {}
     for match in re.finditer(r"\b(E[0-9A-Z]\d{4})\b[:\s]*(.*)", output):
         found.setdefault(match[1], match[2])
     codes = [code for code in found if code in ADVICE]

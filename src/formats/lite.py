@@ -75,7 +75,7 @@ def write_lite(config: Config, target: Path, onnx_file: Path, preprocessing: Pre
         before = _configuration(config, sizes, target, preprocessing, kind)
     described = made_from(onnx_file, info, "MINDIR", config.soc_version)
     taken = input_of(kind, preprocessing.image_size)
-    changes = {"input": taken.model_copy(update={"shape": (batch, *taken.shape[1:])})}
+    changes: dict[str, Any] = {"input": taken.model_copy(update={"shape": (batch, *taken.shape[1:])})}
     if config.soc_version:
         changes["batch_sizes"] = tuple(sizes)
     described = described.model_copy(update=changes)
