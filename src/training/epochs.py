@@ -6,6 +6,7 @@ from typing import Any, Optional
 import mindspore as ms
 from mindspore import dataset as ds
 
+from ..errors import UserError
 from .graph_cache import GraphCache
 from .step import TrainStep
 from .step_log import StepLog
@@ -29,7 +30,7 @@ class Epochs:
     def run(
         self, batches: ds.Dataset, done: int, before_batch: Callable[[], None], after_batches: Callable[[int], bool]
     ) -> None:
-        """Trains on the rest of an epoch.
+        """Trains on the rest of an epoch. Raises UserError where the device cannot take it in equal parts.
 
         Args:
             batches: those of the epoch (`train_pipeline`).
@@ -45,10 +46,12 @@ class Epochs:
         if geometry.sink_size == 1:
             self.model.train(1, batches, around, dataset_sink_mode=False)
         else:
-            left = (geometry.steps_per_epoch - done) * geometry.accumulate_steps
-            self.model.train(
-                left // geometry.sink_size, batches, around, dataset_sink_mode=True, sink_size=geometry.sink_size
-            )
+            left, size = (geometry.steps_per_epoch - done) * geometry.accumulate_steps, geometry.sink_size
+            if left % size:
+                raise UserError(
+                    f"sink_size: {size} does not divide the {left} batches left of this epoch; pass 1 until its end"
+                )
+            self.model.train(left // size, batches, around, dataset_sink_mode=True, sink_size=size)
 
 
 class _Around(ms.Callback):
