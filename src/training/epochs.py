@@ -43,15 +43,21 @@ class Epochs:
         self.steps.clock.wait()
         if self.graphs:
             self.graphs.open()
-        if geometry.sink_size == 1:
-            self.model.train(1, batches, around, dataset_sink_mode=False)
-        else:
-            left, size = (geometry.steps_per_epoch - done) * geometry.accumulate_steps, geometry.sink_size
-            if left % size:
-                raise UserError(
-                    f"sink_size: {size} does not divide the {left} batches left of this epoch; pass 1 until its end"
-                )
-            self.model.train(left // size, batches, around, dataset_sink_mode=True, sink_size=size)
+        try:
+            if geometry.sink_size == 1:
+                self.model.train(1, batches, around, dataset_sink_mode=False)
+            else:
+                self._train_by_sinks(batches, done, around)
+        finally:
+            if self.graphs:
+                self.graphs.close(compiled=False)
+
+    def _train_by_sinks(self, batches: ds.Dataset, done: int, around: ms.Callback) -> None:
+        geometry = self.steps.geometry
+        left, size = (geometry.steps_per_epoch - done) * geometry.accumulate_steps, geometry.sink_size
+        if left % size:
+            raise UserError(f"sink_size: {size} does not divide the {left} batches left of this epoch; pass 1 until its end")
+        self.model.train(left // size, batches, around, dataset_sink_mode=True, sink_size=size)
 
 
 class _Around(ms.Callback):

@@ -52,17 +52,18 @@ class GraphCache:
         self.is_known = _unpack(self.file, Path(self.private.name))
         os.environ.update({_ENABLE: "1", _PATH: self.private.name})
 
-    def close(self) -> None:
-        """The step was compiled."""
+    def close(self, compiled: bool = True) -> None:
+        """The step was compiled, or it came to nothing."""
         if not self.private:
             return
         for name in (_ENABLE, _PATH):
             del os.environ[name]
-        if not self.is_known:
+        if compiled and not self.is_known:
             _pack(Path(self.private.name), self.file)
-        log.info("the step's graph was %s %s", "taken from" if self.is_known else "kept as", self.file)
+        if compiled:
+            log.info("the step's graph was %s %s", "taken from" if self.is_known else "kept as", self.file)
         self.private.cleanup()
-        self.private, self.is_over = None, True
+        self.private, self.is_over = None, compiled
 
 
 def graph_name(step: TrainStep, config: Config, group: Group, device: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 import train
 from conftest import ROOT, TINY, run_arguments
 from src import checkpoint
+from src.errors import UserError
 
 HERE = Path(__file__).parent
 ALL_WARNINGS = {"GLOG_v": "2", "PYTHONWARNINGS": "default"}
@@ -146,3 +147,13 @@ def test_a_profile_is_a_trace_and_a_list_of_the_costliest_operators(data_set, tm
     assert [float(cost[2]) for cost in costs] == sorted((float(cost[2]) for cost in costs), reverse=True)
     assert {"Conv2D", "Conv2DBackpropFilter"} & {cost[1] for cost in costs} and 0 < float(costs[0][4]) < 100
     assert not list((tmp_path / "run").glob("*.ckpt"))
+
+
+def test_a_run_that_ends_before_its_first_step_leaves_no_setting_behind(data_set, tmp_path, command, monkeypatch):
+    def broken(*_):
+        raise UserError("broken")
+
+    monkeypatch.setattr("src.training.loop.Loop.before_batch", broken)
+    assert command(train.main, *run_arguments(data_set, tmp_path))[0] == 2
+    assert not [name for name in os.environ if name.startswith("MS_COMPILER_CACHE")]
+    assert not list((tmp_path / "cache").glob("graph-*"))

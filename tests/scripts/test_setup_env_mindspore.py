@@ -10,10 +10,10 @@ from test_setup_env_real import Repository, make_wheel
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory):
-    """A lock file with MindSpore 3 among its packages; version 2 is to be had too."""
+    """A lock file with MindSpore 3.0 among its packages; version 2.0 is to be had too."""
     repository = Repository(tmp_path_factory.mktemp("mindspore"))
-    make_wheel(repository.wheels, "mindspore", "2", {"mindspore/__init__.py": b"ORIGIN = 'version 2'\n"})
-    locked = make_wheel(repository.wheels, "mindspore", "3", {"mindspore/__init__.py": b"ORIGIN = 'lock file'\n"})
+    make_wheel(repository.wheels, "mindspore", "2.0", {"mindspore/__init__.py": b"ORIGIN = 'version 2'\n"})
+    locked = make_wheel(repository.wheels, "mindspore", "3.0", {"mindspore/__init__.py": b"ORIGIN = 'lock file'\n"})
     (repository.root / "requirements.txt").write_text(locked + "    # via nothing\n" + repository.alpha)
     return repository
 
@@ -54,9 +54,9 @@ def test_an_installed_mindspore_is_used_where_it_is_until_another_one_is_asked_f
         assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "", "")
     assert found(repo) == "container 1.9"
 
-    assert set_up(repo, monkeypatch, "2").returncode == 0 and found(repo) == "version 2 2"
-    assert set_up(repo, monkeypatch, "2").stdout == ""
-    assert set_up(repo, monkeypatch, "locked").returncode == 0 and found(repo) == "lock file 3"
+    assert set_up(repo, monkeypatch, "2.0").returncode == 0 and found(repo) == "version 2 2.0"
+    assert set_up(repo, monkeypatch, "2.0").stdout == ""
+    assert set_up(repo, monkeypatch, "locked").returncode == 0 and found(repo) == "lock file 3.0"
     assert set_up(repo, monkeypatch).stdout == ""
     assert before == sorted((path, path.stat().st_mtime_ns) for path in container.parents[1].rglob("*mindspore*"))
 
