@@ -8,6 +8,7 @@ is given a private copy, at the only moment when the step is compiled. Whatever 
 import hashlib
 import os
 import platform
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -76,7 +77,8 @@ def graph_name(step: TrainStep, config: Config, group: Group, device: str) -> st
     parameters = [(parameter.name, str(parameter.dtype), tuple(parameter.shape)) for parameter in step.get_parameters()]
     parts = (
         ms.__version__, np.__version__, sys.version, platform.machine(), device, os.path.realpath(sys.argv[0]), tuple(group),
-        sorted((key, value) for key, value in config.resolved().items() if key not in others), repr(step), parameters,
+        sorted((key, value) for key, value in config.resolved().items() if key not in others),
+        re.sub(r" at 0x[0-9a-f]+", "", repr(step)), parameters,
     )  # fmt: skip
     digest.update(repr(parts).encode())
     return digest.hexdigest()[:32]

@@ -46,15 +46,16 @@ def test_evaluation_and_export_use_nothing_that_is_announced_to_go(trained, tmp_
 
 @pytest.mark.slow
 def test_a_hundred_steps_of_two_ranks_fetch_twice_and_add_no_collective(tmp_path):
-    port = 9180 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     values = {
         "dataset": "synthetic", "synthetic_images": 400, "per_batch_size": 2, "max_epoch": 1, "log_interval": 50,
-        "eval_interval": 0, "ckpt_interval": 0, "lr": 0.001, "cache_dir": tmp_path / "cache", "compile_cache": 0,
+        "eval_interval": 0, "ckpt_interval": 0, "lr": 0.001, "cache_dir": tmp_path / "cache", "is_distributed": 1,
     }  # fmt: skip
-    command = [
-        sys.executable, "-m", "src.launch", HERE / "counted.py", tmp_path / "RANK", "--device_num", 2, "--master_port", port,
-        "--log_dir", tmp_path / "logs", *TINY, *[text for key, value in values.items() for text in (f"--{key}", value)],
-    ]  # fmt: skip
+    options = [*TINY, *[text for key, value in values.items() for text in (f"--{key}", str(value))]]
+    job = {
+        "program": [str(HERE / "counted.py"), str(tmp_path / "RANK"), *options], "ranks": [0, 1], "group_size": 2,
+        "log_dir": str(tmp_path / "logs"), "port": 9180 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]),
+    }  # fmt: skip
+    command = [sys.executable, ROOT / "tests/unit/launch/launcher.py", json.dumps(job)]
     environment = {**os.environ, **ALL_WARNINGS}
     result = subprocess.run(
         [str(word) for word in command], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
@@ -66,7 +67,7 @@ def test_a_hundred_steps_of_two_ranks_fetch_twice_and_add_no_collective(tmp_path
             assert counted == {"steps": steps, "fetches": steps // 50, "collectives": 0}
 
 
-@pytest.mark.parametrize("values", [{}, {"is_dynamic_loss_scale": 1, "loss_scale": 2.0**60, "accumulate_steps": 2}])
+@pytest.mark.parametrize("values", [{}, {"is_dynamic_loss_scale": 1, "loss_scale": 2.0**127, "accumulate_steps": 2}])
 def test_what_is_read_seldom_is_what_is_read_after_every_step(data_set, tmp_path, command, values):
     found = []
     for interval in (1, 7):
@@ -98,12 +99,11 @@ def test_a_loss_that_is_not_finite_is_named_by_its_own_step_though_later_ones_we
 @pytest.mark.slow
 def test_a_second_run_takes_the_compiled_step_and_computes_the_same(data_set, tmp_path):
     outcomes = []
-    for name in ("first", "second", "other", "damaged"):
-        further = {"weight_decay": 0.01} if name == "other" else {}
+    for name in ("first", "second", "damaged"):
         if name == "damaged":
             for file in (tmp_path / "cache").glob("graph-*.npz"):
                 file.write_bytes(file.read_bytes()[:-1000] + bytes(1000))
-        arguments = run_arguments(data_set, tmp_path, ckpt_path=tmp_path / name, is_dynamic_loss_scale=1, **further)
+        arguments = run_arguments(data_set, tmp_path, ckpt_path=tmp_path / name, is_dynamic_loss_scale=1)
         command = [sys.executable, ROOT / "train.py", *arguments]
         result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
@@ -111,8 +111,8 @@ def test_a_second_run_takes_the_compiled_step_and_computes_the_same(data_set, tm
             key: value.asnumpy().tobytes() for key, value in checkpoint.load(tmp_path / name / "last.ckpt").weights.items()
         }
         outcomes.append((re.search("graph was (taken from|kept as)", result.stdout)[1], weights))
-    assert [kind for kind, _ in outcomes] == ["kept as", "taken from", "kept as", "kept as"]
-    assert outcomes[0][1] == outcomes[1][1] == outcomes[3][1] != outcomes[2][1]
+    assert [kind for kind, _ in outcomes] == ["kept as", "taken from", "kept as"]
+    assert outcomes[0][1] == outcomes[1][1] == outcomes[2][1]
 
 
 @pytest.mark.parametrize(
