@@ -11,14 +11,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from src import commands, device  # noqa: E402
+from src import device  # noqa: E402
 
 device.set_environment("CPU")
 
 import mindspore as ms  # noqa: E402
 
+from src.config import load_config  # noqa: E402
 from src.distributed import collectives, communication  # noqa: E402
-from src.training import epochs  # noqa: E402
+from src.log import start_log  # noqa: E402
+from src.training import epochs, start  # noqa: E402
 
 COUNTED = {"steps": 0, "fetches": 0, "collectives": 0}
 counting = False
@@ -58,7 +60,11 @@ def main(output: str, arguments: list) -> None:
     found = []
     for name, further in (("plain", []), ("dynamic", ["--accumulate_steps", "2", "--is_dynamic_loss_scale", "1"])):
         folder = ["--ckpt_path", f"{output}.{name}"]
-        commands.train([*arguments, *further, *folder])
+        config = load_config([*arguments, *further, *folder], "train")
+        if not found:
+            start_log()
+            device.prepare(config)
+        start.train(config, "CPU")
         found.append(dict(COUNTED))
         COUNTED.update(dict.fromkeys(COUNTED, 0))
         group = communication.Group(int(os.environ["RANK_ID"]), int(os.environ["MS_WORKER_NUM"]))

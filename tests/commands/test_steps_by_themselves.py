@@ -67,12 +67,16 @@ def test_a_hundred_steps_of_two_ranks_fetch_twice_and_add_no_collective(tmp_path
             assert counted == {"steps": steps, "fetches": steps // 50, "collectives": 0}
 
 
-@pytest.mark.parametrize("values", [{}, {"is_dynamic_loss_scale": 1, "loss_scale": 2.0**127, "accumulate_steps": 2}])
+@pytest.mark.parametrize(
+    "values", [{}, {"amp_level": "O2", "is_dynamic_loss_scale": 1, "loss_scale": 2**24, "accumulate_steps": 2}]
+)
 def test_what_is_read_seldom_is_what_is_read_after_every_step(data_set, tmp_path, command, values):
     found = []
     for interval in (1, 7):
         run = tmp_path / str(interval)
-        arguments = run_arguments(data_set, tmp_path, ckpt_path=run, log_interval=interval, max_epoch=4, **values)
+        arguments = run_arguments(
+            data_set, tmp_path, ckpt_path=run, log_interval=interval, max_epoch=3, per_batch_size=2, **values
+        )
         code, out, err = command(train.main, *arguments)
         assert code == 0, err
         events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
