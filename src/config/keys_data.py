@@ -69,7 +69,22 @@ class Device(Section):
         decides=True,
     )
     allreduce_fusion_mb: Count = key(
-        0, "megabytes of gradients per collective on Ascend and GPU; 0: MindSpore's own choice", commands=("train",)
+        32,
+        "MiB of gradients that travel between the processes at once, at most; 0: each gradient by itself",
+        commands=("train",),
+    )
+    sink_size: PositiveCount = key(
+        1, "Ascend, GPU: batches that the device takes in one go; divides the batches of an epoch", commands=("train",)
+    )
+    jit_level: Literal["default", "O0", "O1"] = key(
+        "default",
+        "default | O0 | O1: MindSpore's choice; operator by operator; with operators fused (Ascend)",
+        commands=("train",),
+    )
+    compile_cache: bool = key(
+        True,
+        "0 | 1; 1: the compiled step is kept in cache_dir and used again by runs that are compiled alike",
+        commands=("train",),
     )
 
 

@@ -114,6 +114,9 @@ class Run(Section):
         False, "0 | 1; 1: only times performance_steps steps after 10 others; no evaluation, no checkpoints"
     )
     performance_steps: PositiveCount = key(100, "steps that a performance run times")
+    profile: Count = key(
+        0, "steps to trace after 10 others, with a list of the costliest operators; no evaluation, no checkpoints; 0: none"
+    )
 
 
 class ModelArts(Section):

@@ -81,8 +81,17 @@ class Config(
             raise UserError(f"resume_allow: '{unknown[0]}' is no key; name keys, or data or workers")
         if self.resume_allow and not self.resume:
             raise UserError("resume_allow: needs --resume auto or --resume FILE")
-        if self.resume and self.performance:
-            raise UserError("resume: a performance run starts from the beginning; leave one of resume and performance out")
+        for key in ("performance", "profile"):
+            if self.resume and getattr(self, key):
+                raise UserError(f"resume: a {key} run starts from the beginning; leave one of resume and {key} out")
+        if self.profile and self.performance:
+            raise UserError("profile: tracing makes steps slower than they are; leave one of profile and performance out")
+        for key in ("log_interval", "ckpt_interval"):
+            batches = getattr(self, key) * self.accumulate_steps
+            if batches % self.sink_size:
+                raise UserError(
+                    f"sink_size: {self.sink_size} does not divide the {batches} batches of {key}; make it a divisor"
+                )
         if self.early_stop and not self.eval_interval:
             raise UserError(f"early_stop: {self.early_stop} needs evaluations; pass --eval_interval 1, or --early_stop 0")
 

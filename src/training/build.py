@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Optional
 
+import mindspore as ms
 import numpy as np
 from mindspore import nn
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..config import Config
+from ..distributed.collectives import GradientMean
 from ..distributed.group import ALONE, Group
 from ..models.create import create_model
 from ..models.regularization import number_random_layers
@@ -18,6 +20,7 @@ from .losses import create_loss
 from .optimizers import create_optimizer
 from .precision import mixed_precision
 from .step import MovingAverage, TrainStep
+from .tally import Tally
 
 
 def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, group: Group = ALONE) -> nn.Cell:
@@ -51,7 +54,7 @@ def create_step(
         rates: learning rate of every step of the run.
     """
     optimizer = create_optimizer(network, rates, config)
-    return TrainStep(
+    step = TrainStep(
         mixed_precision(network, config.amp_level, config.amp_dtype, platform),
         optimizer,
         create_loss(config),
@@ -60,5 +63,11 @@ def create_step(
         accumulate_steps=config.accumulate_steps,
         clip_norm=config.clip_grad_norm,
         average=MovingAverage(network, config.ema_decay) if config.ema_decay else None,
-        reduce_gradients=nn.DistributedGradReducer(optimizer.parameters) if group.size > 1 else None,
+        reduce_gradients=(
+            GradientMean(optimizer.parameters, group.size, config.allreduce_fusion_mb) if group.size > 1 else None
+        ),
+        tally=Tally(config.log_interval * config.accumulate_steps),
     )
+    if config.jit_level != "default":
+        step.set_jit_config(ms.JitConfig(jit_level=config.jit_level))
+    return step
