@@ -125,7 +125,7 @@ def measure(names: list, rounds: int, output: Path) -> None:
 
     group = communication.start()
     resnet50 = describe("resnet50")
-    config = build_config({"platform": "CPU", "backbone": "resnet50"})
+    config = build_config({"platform": "CPU", "backbone": "resnet50", "device_normalization": 0})
     step = create_step(create_network(config), np.full(9, 0.1, np.float32), config, "CPU").set_train()
     images = ms.Tensor(np.ones((CPU_BATCH, 3, 224, 224), np.float32))
     labels = ms.Tensor(np.arange(CPU_BATCH, dtype=np.int32))

@@ -1,4 +1,4 @@
-"""MindSpore pipelines: images of any format in, batches of normalized float32 images and labels out."""
+"""MindSpore pipelines: images of any format in, batches of images and labels out."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,45 +12,46 @@ from PIL import Image
 from ..config import Config
 from ..distributed.group import ALONE, Group
 from ..model_info import Preprocessing
-from .augmentation import BatchAugmentation, image_operations
+from .augmentation import BatchDraws, image_operations
 from .image_formats import decode, without_ends
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
 from .preprocessing import covering_size
-from .sources.mindrecord import MindRecordImages
+from .reading import HangingError, read_ahead
 
 
-class _Images:
-    """Random access to the images of an index in a given order: (image, label, place in the order)."""
+class _Source:
+    """The images of an index in a given order, one row each: (image, label, place in the order).
 
-    def __init__(self, index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64]):
+    Args:
+        keeps_ratio: leaves out the ends of very long and narrow images, which a resize that keeps the aspect ratio needs.
+    """
+
+    def __init__(self, index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64], keeps_ratio: bool = False):
         self.index = index
-        self.order = order
+        self.positions = order[places]
         self.places = places
+        self.keeps_ratio = keeps_ratio
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, step: int) -> tuple[Any, ...]:
-        place = self.places[step]
-        position = int(self.order[place])
-        return self.index.read(position), self.index.labels[position], place
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        labels = self.index.labels[self.positions]
+        try:
+            yield from zip(self._images(), labels, self.places)
+        except HangingError as error:
+            self.index.images.stuck = str(error)  # what MindSpore makes of an exception differs from version to version
+            raise
 
+    def _images(self) -> Iterator[NDArray[np.uint8]]:
+        if self.index.images.in_memory:
+            return map(self._read, range(len(self)))
+        return read_ahead(self._read, len(self), self.index.reading, lambda row: str(self.index.path(self.positions[row])))
 
-class _Middles(_Images):
-    """The same, for a resize that keeps the aspect ratio: very long and narrow images without their ends."""
-
-    def __getitem__(self, step: int) -> tuple[Any, ...]:
-        image, *rest = super().__getitem__(step)
-        return np.frombuffer(without_ends(image.tobytes()), np.uint8), *rest
-
-
-class _Labels(_Images):
-    """The same without the images: (label, place in the order)."""
-
-    def __getitem__(self, step: int) -> tuple[Any, ...]:
-        place = self.places[step]
-        return self.index.labels[self.order[place]], place
+    def _read(self, row: int) -> NDArray[np.uint8]:
+        image = self.index.read(self.positions[row])
+        return np.frombuffer(without_ends(image.tobytes()), np.uint8) if self.keeps_ratio else image
 
 
 def train_pipeline(
@@ -68,8 +69,9 @@ def train_pipeline(
         group: this process among those that share each global batch; `per_batch_size` is its own part.
 
     Returns:
-        Batches (images float32 (N, 3, H, W), labels int32 (N,)); with mixup or cutmix labels float32 (N, num_classes).
-        `get_dataset_size()` counts the batches before `first_step` too.
+        Batches (images, labels int32 (N,)), with erasing or mixing also what `BatchDraws` gives. Images are RGB uint8
+        (N, H, W, 3), or without `device_normalization` float32 (N, 3, H, W), normalized. `get_dataset_size()` counts the
+        batches before `first_step` too.
     """
     # Read when iteration starts, by every random operation of MindSpore's.
     ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, group.rank]).generate_state(1)[0]))
@@ -77,13 +79,17 @@ def train_pipeline(
     order = epoch_order(len(index), config.seed, epoch, config.repeated_augment)
     images_per_step = config.per_batch_size * config.accumulate_steps
     places = shard_places(steps_per_epoch(len(index), images_per_step, group), images_per_step, group)
-    operations = image_operations(config, index.images.encoded) + _to_tensor(config.mean, config.std)
-    pipeline = _source(index, order, places, workers).map(operations, "image", num_parallel_workers=workers)
+    operations = image_operations(config, index.images.encoded)
+    if not config.device_normalization:
+        operations += _to_tensor(config.mean, config.std)
+    pipeline = _rows(_Source(index, order, places)).map(operations, "image", num_parallel_workers=workers)
     pipeline = pipeline.batch(config.per_batch_size, drop_remainder=True, num_parallel_workers=1)
-    if BatchAugmentation.is_needed(config):
-        columns = ["image", "label"]
-        pipeline = pipeline.map(BatchAugmentation(config, epoch), [*columns, "place"], columns, num_parallel_workers=workers)
-    pipeline = pipeline.project(["image", "label"])
+    columns = ["image", "label"]
+    if BatchDraws.is_needed(config):
+        drawn = ["boxes", "mixing"]
+        pipeline = pipeline.map(BatchDraws(config, epoch), ["place"], drawn, num_parallel_workers=1)
+        columns += drawn
+    pipeline = pipeline.project(columns)
     if first_step:
         pipeline.set_init_step(first_step * config.accumulate_steps)
     return pipeline
@@ -113,11 +119,16 @@ def _in_order(
 ) -> ds.Dataset:
     keeps_ratio = index.images.encoded and preprocessing.resize_mode == "shorter"
     return (
-        _source(index, np.arange(len(index)), np.arange(len(index)), workers, _Middles if keeps_ratio else _Images)
+        _rows(_Source(index, np.arange(len(index)), np.arange(len(index)), keeps_ratio))
         .map(operations, "image", num_parallel_workers=workers)
         .batch(batch_size, num_parallel_workers=1)
         .project(["image", "label"])
     )
+
+
+def _rows(source: _Source) -> ds.Dataset:
+    columns = ["image", "label", "place"]
+    return ds.GeneratorDataset(source, columns, shuffle=False, num_parallel_workers=1, python_multiprocessing=False)
 
 
 def _crop(preprocessing: Preprocessing, encoded: bool) -> list[Any]:
@@ -176,16 +187,6 @@ class PillowCrop:
         shorter = min(height, width)
         scaled_height, scaled_width = (size if side == shorter else int(size * side / shorter) for side in (height, width))
         return scaled_height, scaled_width
-
-
-def _source(
-    index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64], workers: int, reader: type[_Images] = _Images
-) -> ds.Dataset:
-    columns, threads = ["image", "label", "place"], {"num_parallel_workers": 1, "python_multiprocessing": False}
-    if not isinstance(index.images, MindRecordImages):
-        return ds.GeneratorDataset(reader(index, order, places), columns, shuffle=False, **threads)
-    images = index.images.dataset(index.rows[order[places]], workers)
-    return ds.zip((images, ds.GeneratorDataset(_Labels(index, order, places), columns[1:], shuffle=False, **threads)))
 
 
 def _to_tensor(mean: tuple[float, ...], std: tuple[float, ...]) -> list[Any]:

@@ -69,11 +69,13 @@ def usable_images(index: ImageIndex, scan: str, bad_images: str, cache_dir: Path
 def naming_bad_images(index: ImageIndex) -> Iterator[None]:
     """When MindSpore's pipeline fails inside the block: raises UserError naming the files that are bad.
 
-    MindSpore's own error does not name the file. Where no file is bad its error goes on.
+    MindSpore's own error does not name the file. Where no file is bad its error goes on. A file that hangs is named too.
     """
     try:
         yield
     except RuntimeError:
+        if index.images.stuck:
+            raise UserError(index.images.stuck) from None
         if isinstance(index.images, MindRecordImages):
             index.images.check()
         if not isinstance(index.images, FolderImages):

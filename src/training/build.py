@@ -13,6 +13,7 @@ from ..config import Config
 from ..distributed.group import ALONE, Group
 from ..models.create import create_model
 from ..models.regularization import number_random_layers
+from .batches import PreparedBatch
 from .finetune import freeze, start_from
 from .losses import create_loss
 from .optimizers import create_optimizer
@@ -45,7 +46,7 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
 def create_step(
     network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE
 ) -> TrainStep:
-    """The training step that `config` describes.
+    """The training step that `config` describes, on batches of `train_pipeline`.
 
     Args:
         rates: learning rate of every step of the run.
@@ -61,4 +62,5 @@ def create_step(
         clip_norm=config.clip_grad_norm,
         average=MovingAverage(network, config.ema_decay) if config.ema_decay else None,
         reduce_gradients=nn.DistributedGradReducer(optimizer.parameters) if group.size > 1 else None,
+        prepare=PreparedBatch(config),
     )

@@ -5,10 +5,10 @@ import pytest
 from mindspore.dataset import vision
 from PIL import Image
 
-from conftest import write_image
+from conftest import prepared_epoch, write_image
 from src.config import build_config
 from src.data.image_formats import decode
-from src.data.pipeline import PillowCrop, eval_pipeline, read_batches, train_pipeline
+from src.data.pipeline import PillowCrop, eval_pipeline, read_batches
 from src.data.preprocessing import covering_size, preprocessing_for, preprocessing_from
 from src.data.sources.folder import index_folder
 from src.distributed.group import Group
@@ -44,7 +44,7 @@ def test_an_epoch_can_be_repeated_and_differs_from_the_next(data_set):
     config = build_config({"image_size": "16,16", "per_batch_size": 4})
 
     def epoch(number):
-        images, labels = (np.concatenate(parts) for parts in zip(*read_batches(train_pipeline(index, config, number, 2))))
+        images, labels = (np.concatenate(parts) for parts in zip(*prepared_epoch(index, config, number)))
         return images, labels
 
     first, again, second = epoch(0), epoch(0), epoch(1)
@@ -60,7 +60,7 @@ EVERYTHING = {
 
 
 def read_epoch(index, config, **arguments) -> list:
-    return list(read_batches(train_pipeline(index, config, epoch=1, workers=2, **arguments)))
+    return prepared_epoch(index, config, epoch=1, **arguments)
 
 
 @pytest.mark.parametrize("group", [Group(0, 1), Group(1, 2)])
@@ -92,7 +92,7 @@ def test_ranks_share_each_batch_and_augment_each_in_its_own_way(tmp_path):
     one = index_folder(write_image(tmp_path / "e" / "c" / "a.png", 0, 1, (64, 64)).parent.parent)
     one = one.select(np.zeros(2, int))
     config = build_config({**plain, "per_batch_size": 1})
-    views = [next(read_batches(train_pipeline(one, config, 0, 1, group=Group(rank, 2))))[0] for rank in range(2)]
+    views = [prepared_epoch(one, config, workers=1, group=Group(rank, 2))[0][0] for rank in range(2)]
     assert (views[0] != views[1]).any()
 
 

@@ -15,12 +15,16 @@ class Images:
     Attributes:
         root: the folder or file that holds them, for messages.
         encoded: whether `read` gives the bytes of an image file; otherwise it gives pixels.
+        in_memory: whether reading an image is nothing to wait for.
         kind: the name of the format, a value of the key `dataset`.
+        stuck: what is to be said of an image whose reading did not end in time; empty where all did.
     """
 
     root: Path
     encoded = True
+    in_memory = False
     kind: str
+    stuck = ""
 
     def __len__(self) -> int:
         raise NotImplementedError
