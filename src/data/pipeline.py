@@ -1,6 +1,7 @@
 """MindSpore pipelines: images of any format in, batches of images and labels out."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ from PIL import Image
 
 from ..config import Config
 from ..distributed.group import ALONE, Group
+from ..errors import UserError
 from ..model_info import Preprocessing
 from .augmentation import BatchDraws, image_operations
 from .image_formats import decode, without_ends
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
 from .preprocessing import covering_size
-from .reading import HangingError, read_ahead
+from .reading import read_ahead
 
 
 class _Source:
@@ -32,6 +34,7 @@ class _Source:
         self.positions = order[places]
         self.places = places
         self.keeps_ratio = keeps_ratio
+        self.block = index.images.block
 
     def __len__(self) -> int:
         return len(self.places)
@@ -40,14 +43,21 @@ class _Source:
         labels = self.index.labels[self.positions]
         try:
             yield from zip(self._images(), labels, self.places)
-        except HangingError as error:
-            self.index.images.stuck = str(error)  # what MindSpore makes of an exception differs from version to version
+        except UserError as error:
+            self.index.images.failure = error  # MindSpore makes a RuntimeError of it
             raise
 
     def _images(self) -> Iterator[NDArray[np.uint8]]:
         if self.index.images.in_memory:
             return map(self._read, range(len(self)))
-        return read_ahead(self._read, len(self), self.index.reading, lambda row: str(self.index.path(self.positions[row])))
+        blocks = -(-len(self) // self.block)
+        return chain.from_iterable(read_ahead(self._read_block, blocks, self.index.reading, self._name))
+
+    def _read_block(self, block: int) -> list[NDArray[np.uint8]]:
+        return [self._read(row) for row in range(len(self))[block * self.block :][: self.block]]
+
+    def _name(self, block: int) -> str:
+        return str(self.index.path(self.positions[block * self.block]))
 
     def _read(self, row: int) -> NDArray[np.uint8]:
         image = self.index.read(self.positions[row])

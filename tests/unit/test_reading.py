@@ -236,3 +236,14 @@ def test_a_record_file_cut_since_is_one_line(formats, tmp_path):
             file.truncate(1 << 24)
     with pytest.raises(UserError, match="ends within record"):
         copy.read(0)
+
+
+def test_a_cifar_file_cut_since_is_one_line(tmp_path):
+    for number in range(1, 6):
+        (tmp_path / f"data_batch_{number}.bin").write_bytes(bytes(20 * 3073))
+    config = build_config({"data_dir": str(tmp_path), "num_classes": 10, "eval_interval": 0, "per_batch_size": 10})
+    index = open_training_data(config, 1)[0]
+    with open(tmp_path / "data_batch_3.bin", "r+b") as file:
+        file.truncate(3073)
+    with pytest.raises(UserError, match=r"data_batch_3\.bin: ends within record \d+"), naming_bad_images(index):
+        list(read_batches(train_pipeline(index, config, 0, 1)))
