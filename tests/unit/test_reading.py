@@ -203,6 +203,7 @@ def header(**changes) -> bytes:
         (header(), "UPDATE INDEXES SET PAGE_OFFSET_BLOB_END = 0"),
         (header(), "DELETE FROM INDEXES WHERE ROW_ID = 1"),
     ],
+    ids=range(15),
 )
 def test_what_record_files_say_is_not_believed(tmp_path, begin, statement):
     path = tmp_path / "a#?.mindrecord"
