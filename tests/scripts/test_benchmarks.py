@@ -11,6 +11,7 @@ from conftest import ROOT
 SMALLEST = {
     "allreduce": ["--networks", "resnext11_8x16d", "--rounds", 1],
     "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32,int8"],
+    "input": ["--images", 70, "--rounds", 1, "--delays", "0,1", "--readers", 2],
     "kills": ["--kills", 1, "--epochs", 1],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
     "startup": ["--sizes", 50],
