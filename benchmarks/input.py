@@ -195,8 +195,7 @@ def our_pipeline(folder: str, workers: int, as_bytes: bool):
             data = data.map(operations, "image", num_parallel_workers=workers) if operations else data
             return data, 1
         if what.get("task") == "evaluation":
-            make = pipeline.pixel_pipeline if as_bytes else pipeline.eval_pipeline
-            return make(some, preprocessing_from(config), BATCH, workers), BATCH
+            return pipeline.eval_pipeline(some, preprocessing_from(config), BATCH, workers, as_bytes), BATCH
         return pipeline.train_pipeline(some, config, 0, workers), BATCH
 
     def one_pass(what: dict) -> int:

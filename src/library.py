@@ -130,7 +130,7 @@ class Model:
         index = index_of(found, np.full(len(found), -1), ())
         size = self._config.eval_batch_size
         batches = classified_batches(
-            self._in_batches(len(found)), index, self.preprocessing, size, self._workers, self._classifier.on_pixels
+            self._in_batches(len(found)), index, self.preprocessing, size, self._workers, self._classifier.takes_bytes
         )
         return np.concatenate([logits for logits, _ in batches])
 
@@ -148,8 +148,10 @@ class Model:
             index = open_evaluation_data(self._config.model_copy(update=given), workers=1)
             index = labels_for(self._classifier, index)
             size = self._config.eval_batch_size
-            on_pixels = self._classifier.on_pixels
-            result = evaluate(self._classifier.classify, index, self.preprocessing, size, self._workers, on_pixels=on_pixels)
+            takes_bytes = self._classifier.takes_bytes
+            result = evaluate(
+                self._classifier.classify, index, self.preprocessing, size, self._workers, as_bytes=takes_bytes
+            )
         return Accuracy(**{name: result[name] for name in Accuracy._fields})
 
     def _in_batches(self, images: int) -> Classifier:

@@ -79,9 +79,9 @@ def train_pipeline(
         group: this process among those that share each global batch; `per_batch_size` is its own part.
 
     Returns:
-        Batches (images, labels int32 (N,)), with erasing or mixing also what `BatchDraws` gives. Images are RGB uint8
-        (N, H, W, 3), or without `device_normalization` float32 (N, 3, H, W), normalized. `get_dataset_size()` counts the
-        batches before `first_step` too.
+        Batches (images (N, 3, H, W), labels int32 (N,)), with erasing or mixing also what `BatchDraws` gives. Images are RGB
+        uint8, or without `device_normalization` float32, normalized. `get_dataset_size()` counts the batches before
+        `first_step` too.
     """
     # Read when iteration starts, by every random operation of MindSpore's.
     ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, group.rank]).generate_state(1)[0]))
@@ -91,7 +91,8 @@ def train_pipeline(
     places = shard_places(steps_per_epoch(len(index), images_per_step, group), images_per_step, group)
     operations = image_operations(config, index.images.encoded)
     if not config.device_normalization:
-        operations += _to_tensor(config.mean, config.std)
+        operations.append(_normalize(config.mean, config.std))
+    operations.append(vision.HWC2CHW())
     pipeline = _rows(_Source(index, order, places)).map(operations, "image", num_parallel_workers=workers)
     pipeline = pipeline.batch(config.per_batch_size, drop_remainder=True, num_parallel_workers=1)
     columns = ["image", "label"]
@@ -105,18 +106,22 @@ def train_pipeline(
     return pipeline
 
 
-def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> ds.Dataset:
+def eval_pipeline(
+    index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int, as_bytes: bool = False
+) -> ds.Dataset:
     """Batches of every image once, in the order of the index; the last batch may be smaller.
 
     Returns:
-        Batches (images float32 (N, 3, H, W), labels int32 (N,)).
+        Batches (images float32 (N, 3, H, W), labels int32 (N,)); `as_bytes` images RGB uint8, before their normalization.
     """
-    operations = _crop(preprocessing, index.images.encoded) + _to_tensor(preprocessing.mean, preprocessing.std)
-    return _in_order(index, preprocessing, operations, batch_size, workers)
+    operations = _crop(preprocessing, index.images.encoded)
+    if not as_bytes:
+        operations.append(_normalize(preprocessing.mean, preprocessing.std))
+    return _in_order(index, preprocessing, [*operations, vision.HWC2CHW()], batch_size, workers)
 
 
 def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> ds.Dataset:
-    """As `eval_pipeline`, but before the normalization.
+    """As `eval_pipeline`, but pixels as image files have them.
 
     Returns:
         Batches (RGB images uint8 (N, H, W, 3), labels int32 (N,)).
@@ -199,6 +204,6 @@ class PillowCrop:
         return scaled_height, scaled_width
 
 
-def _to_tensor(mean: tuple[float, ...], std: tuple[float, ...]) -> list[Any]:
-    """uint8 (H, W, 3) -> float32 (3, H, W); the means are given for pixels scaled to 0..1."""
-    return [vision.Normalize([255 * m for m in mean], [255 * s for s in std]), vision.HWC2CHW()]
+def _normalize(mean: tuple[float, ...], std: tuple[float, ...]) -> vision.Normalize:
+    """uint8 (H, W, 3) -> float32; the means are given for pixels scaled to 0..1."""
+    return vision.Normalize([255 * m for m in mean], [255 * s for s in std])

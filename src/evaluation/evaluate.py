@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.index import ImageIndex
-from ..data.pipeline import eval_pipeline, pixel_pipeline, read_batches
+from ..data.pipeline import eval_pipeline, read_batches
 from ..data.scan import naming_bad_images
 from ..distributed.communication import all_reduce_sum, together
 from ..distributed.group import ALONE, Group
@@ -25,13 +25,13 @@ def evaluate(
     batch_size: int,
     workers: int,
     group: Group = ALONE,
-    on_pixels: bool = False,
+    as_bytes: bool = False,
 ) -> dict[str, Any]:
     """Classifies every image exactly once; several processes share the images and add up their counts.
 
     Args:
         batch_size: images per batch and process.
-        on_pixels: whether `classify` takes images before their normalization, uint8 (N, H, W, 3).
+        as_bytes: whether `classify` takes images before their normalization, uint8 (N, 3, H, W).
 
     Returns:
         `images`, `top1_correct`, `top5_correct` of all processes, `top1`, `top5` (shares), `img_per_s` of all (all included,
@@ -46,7 +46,7 @@ def evaluate(
     counts = Counts()
     started, warm = time.perf_counter(), 0
     with together(group):
-        for logits, labels in classified_batches(classify, part, preprocessing, batch_size, workers, on_pixels):
+        for logits, labels in classified_batches(classify, part, preprocessing, batch_size, workers, as_bytes):
             counts.add(logits, labels)
             beat()
             if counts.images == len(labels) < len(part):
@@ -74,7 +74,7 @@ def classified_batches(
     preprocessing: Preprocessing,
     batch_size: int,
     workers: int,
-    on_pixels: bool = False,
+    as_bytes: bool = False,
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.int32]]]:
     """Yields (logits, labels) of every batch, in the order of the index; arguments as for `evaluate`."""
     if not len(index):  # there are fewer images than processes
@@ -82,8 +82,7 @@ def classified_batches(
     batch_size = min(batch_size, len(index))
     progress = bar(total=len(index), unit="img", leave=False)
     with progress, naming_bad_images(index):
-        pipeline = pixel_pipeline if on_pixels else eval_pipeline
-        for images, labels in read_batches(pipeline(index, preprocessing, batch_size, workers)):
+        for images, labels in read_batches(eval_pipeline(index, preprocessing, batch_size, workers, as_bytes)):
             # The last batch is filled up, because another shape would be compiled anew, and its surplus cut off again.
             yield classify(fill_up(images, batch_size))[: len(labels)], labels
             progress.update(len(labels))

@@ -35,7 +35,7 @@ def predict(classifier: LoadedClassifier, config: Config) -> int:
     position = 0
     if len(usable):
         batches = classified_batches(
-            classifier.classify, usable, classifier.preprocessing, config.eval_batch_size, workers, classifier.on_pixels
+            classifier.classify, usable, classifier.preprocessing, config.eval_batch_size, workers, classifier.takes_bytes
         )
         for logits, _ in batches:
             for row in logits:

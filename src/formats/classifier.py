@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..errors import UserError, first_line
 from ..model_info import ModelInfo, Preprocessing
-from ..models.inputs import OnPixels
+from ..models.inputs import OnBytes
 
-# Images float32 (N, 3, H, W), and where it is `on_pixels` also RGB uint8 (N, H, W, 3) -> logits float32 (N, classes).
+# Images (N, 3, H, W), float32 or where it `takes_bytes` RGB uint8 too -> logits float32 (N, classes).
 Classifier = Callable[[NDArray[Any]], NDArray[Any]]
 
 
@@ -28,7 +28,7 @@ class LoadedClassifier:
         num_classes: number of logits.
         preprocessing: what the images must have gone through.
         info: all that the file says of itself.
-        on_pixels: whether it is best given images before their normalization, RGB uint8 (N, H, W, 3), which it takes too.
+        takes_bytes: whether it is best given images before their normalization, RGB uint8 (N, 3, H, W), which it takes too.
     """
 
     classify: Classifier
@@ -36,13 +36,13 @@ class LoadedClassifier:
     num_classes: int
     preprocessing: Preprocessing
     info: ModelInfo
-    on_pixels: bool = False
+    takes_bytes: bool = False
 
 
 def network_classifier(network: nn.Cell, preprocessing: Preprocessing) -> Classifier:
     """The classifier that a network is, for images before and after their normalization."""
-    of_pixels = OnPixels(network, preprocessing.mean, preprocessing.std).set_train(False)
-    return lambda images: (of_pixels if images.dtype == np.uint8 else network)(ms.Tensor(images)).asnumpy()
+    of_bytes = OnBytes(network, preprocessing.mean, preprocessing.std).set_train(False)
+    return lambda images: (of_bytes if images.dtype == np.uint8 else network)(ms.Tensor(images)).asnumpy()
 
 
 def checking_logits(path: Path, num_classes: int, classify: Classifier) -> Classifier:

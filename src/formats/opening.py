@@ -44,8 +44,8 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
     preprocessing = preprocessing_for(config, info.preprocessing)
     _check_input(path, config, info, preprocessing)
     classify = checking_logits(path, num_classes, classify)
-    on_pixels = config.device_normalization and path.suffix not in (".mindir", ".onnx")
-    return LoadedClassifier(classify, info.class_names, num_classes, preprocessing, info, on_pixels)
+    takes_bytes = config.device_normalization and path.suffix not in (".mindir", ".onnx")
+    return LoadedClassifier(classify, info.class_names, num_classes, preprocessing, info, takes_bytes)
 
 
 def restore_network(path: Path, config: Config) -> tuple[nn.Cell, Checkpoint]:

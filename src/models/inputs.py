@@ -7,9 +7,9 @@ PerChannel = tuple[float, ...]
 
 
 class Normalize(nn.Cell):
-    """Images as MindSpore's Normalize and HWC2CHW make them on the host, on the CPU bit for bit.
+    """Images as MindSpore's Normalize makes them on the host, on the CPU bit for bit.
 
-    Inputs: RGB images uint8 (N, H, W, 3).
+    Inputs: RGB images uint8 (N, 3, H, W).
     Outputs: float32 (N, 3, H, W).
 
     Args:
@@ -18,17 +18,17 @@ class Normalize(nn.Cell):
 
     def __init__(self, mean: PerChannel, std: PerChannel):
         super().__init__()
-        self.mean = ms.Tensor([255 * m for m in mean], ms.float32)
-        self.std = ms.Tensor([255 * s for s in std], ms.float32)
+        self.mean = ms.Tensor([[[255 * m]] for m in mean], ms.float32)  # (3, 1, 1)
+        self.std = ms.Tensor([[[255 * s]] for s in std], ms.float32)
 
     def construct(self, images):
-        return ops.transpose((ops.cast(images, ms.float32) - self.mean) / self.std, (0, 3, 1, 2))
+        return (ops.cast(images, ms.float32) - self.mean) / self.std
 
 
-class OnPixels(nn.Cell):
+class OnBytes(nn.Cell):
     """A network with the normalization of its images before it; its parameters keep their names.
 
-    Inputs: RGB images uint8 (N, H, W, 3).
+    Inputs: RGB images uint8 (N, 3, H, W).
     Outputs: the network's.
     """
 

@@ -14,8 +14,8 @@ from ..models.inputs import Normalize
 class PreparedBatch(nn.Cell):
     """Images and labels as the loss takes them, of those that `train_pipeline` gives.
 
-    Inputs: images uint8 (N, H, W, 3), or without `device_normalization` float32 (N, 3, H, W), normalized; labels int32 (N,);
-        with erasing or mixing also boxes int32 (N, 4) and mixing float32 (6,), which `BatchDraws` explains.
+    Inputs: images (N, 3, H, W), RGB uint8, or without `device_normalization` float32, normalized; labels int32 (N,); with
+        erasing or mixing also boxes int32 (N, 4) and mixing float32 (6,), which `BatchDraws` explains.
     Outputs: images float32 (N, 3, H, W); labels int32 (N,), or with mixup or cutmix float32 (N, classes).
     """
 

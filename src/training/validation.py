@@ -28,7 +28,7 @@ class Validation:
     ):  # fmt: skip
         self.network = create_model(config.backbone, config.num_classes, config.group_conv, padding=padding).set_train(False)
         self.classify = network_classifier(self.network, preprocessing)
-        self.on_pixels = config.device_normalization
+        self.takes_bytes = config.device_normalization
         self.index = index
         self.preprocessing = preprocessing
         self.batch_size = config.eval_batch_size
@@ -49,4 +49,6 @@ class Validation:
             between_batches()
             return self.classify(images)
 
-        return evaluate(classify, self.index, self.preprocessing, self.batch_size, self.workers, self.group, self.on_pixels)
+        return evaluate(
+            classify, self.index, self.preprocessing, self.batch_size, self.workers, self.group, self.takes_bytes
+        )
