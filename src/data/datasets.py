@@ -7,7 +7,7 @@ from typing import Optional
 from ..config import Config
 from ..errors import UserError
 from .index import ImageIndex
-from .reading import Reading
+from .read_ahead import Reading
 from .scan import usable_images
 from .sources.cifar import cifar_kind, index_cifar
 from .sources.folder import evaluation_folder, has_parts, index_folder

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..distributed.group import Group
 from ..errors import UserError
-from .reading import Reading
+from .read_ahead import Reading
 from .sources.images import Images
 
 log = logging.getLogger("resnet_zoo")

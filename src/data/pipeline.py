@@ -19,7 +19,7 @@ from .image_formats import decode, without_ends
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
 from .preprocessing import covering_size
-from .reading import read_ahead
+from .read_ahead import read_ahead
 
 
 class _Source:

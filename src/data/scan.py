@@ -26,7 +26,7 @@ from ..progress import bar, beat
 from .cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
 from .image_formats import RULE, find_problem
 from .index import ImageIndex
-from .reading import HangingError
+from .read_ahead import HangingError
 from .sources.folder import FolderImages
 from .sources.images import Names
 from .sources.mindrecord import MindRecordImages

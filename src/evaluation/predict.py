@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..data.reading import Reading
+from ..data.read_ahead import Reading
 from ..data.scan import find_problems
 from ..data.sources.lists import index_unlabeled
 from ..device import worker_count

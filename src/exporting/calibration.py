@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..config import Config
 from ..data.index import ImageIndex
 from ..data.pipeline import eval_pipeline, read_batches
-from ..data.reading import Reading
+from ..data.read_ahead import Reading
 from ..data.scan import usable_images
 from ..data.sources.folder import index_folder
 from ..data.sources.lists import index_unlabeled

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..config import Config
 from ..data.pipeline import eval_pipeline, pixel_pipeline, read_batches
 from ..data.preprocessing import preprocessing_for
-from ..data.reading import Reading
+from ..data.read_ahead import Reading
 from ..data.scan import naming_bad_images, usable_images
 from ..data.sources.folder import evaluation_folder
 from ..data.sources.lists import index_unlabeled

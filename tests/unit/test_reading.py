@@ -17,7 +17,7 @@ from src.config import build_config
 from src.data.datasets import open_training_data
 from src.data.pipeline import eval_pipeline, read_batches, train_pipeline
 from src.data.preprocessing import preprocessing_from
-from src.data.reading import Reading, read_ahead
+from src.data.read_ahead import Reading, read_ahead
 from src.data.scan import naming_bad_images
 from src.data.sources.folder import FolderImages, index_folder
 from src.data.sources.mindrecord import index_mindrecord, write_mindrecord
@@ -160,7 +160,7 @@ def test_a_file_that_hangs_is_named(tmp_path, monkeypatch):
 def test_a_program_ends_though_a_reader_hangs():
     code = (
         "import sys, time\n"
-        "from src.data.reading import Reading, read_ahead\n"
+        "from src.data.read_ahead import Reading, read_ahead\n"
         "from src.errors import run_command\n"
         "read = lambda number: time.sleep(600) if number == 5 else number\n"
         "sys.exit(run_command(lambda _: len(list(read_ahead(read, 9, Reading(2, 0.2), str))), []))\n"
