@@ -64,16 +64,22 @@ def test_the_order_is_kept_and_no_more_is_read_than_asked_for():
     assert list(read_ahead(read, 0, Reading(4), str)) == [] and list(read_ahead(read, 2, Reading(4), str)) == [0, 1]
 
 
-def test_readers_end_with_the_reading():
-    before = threading.active_count()
+def test_readers_end_with_the_reading(formats):
+    before = set(threading.enumerate())
     assert len(list(read_ahead(str, 100, Reading(8), str))) == 100
     half = read_ahead(str, 100, Reading(8), str)
     next(half)
     half.close()
-    deadline = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < deadline:
+    batches = read_batches(
+        train_pipeline(formats["folder"], build_config({"image_size": "16,16", "per_batch_size": 4}), 0, 2)
+    )
+    next(batches)
+    assert {thread.name for thread in set(threading.enumerate()) - before} >= {"reader"}
+    del batches
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(t.name == "reader" for t in set(threading.enumerate()) - before):
         time.sleep(0.01)
-    assert threading.active_count() == before
+    assert not [t for t in set(threading.enumerate()) - before if t.name == "reader"]
 
 
 @pytest.mark.parametrize("error", [UserError("a.jpg: damaged"), TimeoutError(110, "Connection timed out")])
