@@ -129,7 +129,9 @@ class Model:
         found = _images_of(pictures)
         index = index_of(found, np.full(len(found), -1), ())
         size = self._config.eval_batch_size
-        batches = classified_batches(self._in_batches(len(found)), index, self.preprocessing, size, self._workers)
+        batches = classified_batches(
+            self._in_batches(len(found)), index, self.preprocessing, size, self._workers, self._classifier.takes_bytes
+        )
         return np.concatenate([logits for logits, _ in batches])
 
     def evaluate(self, data_dir: Union[str, os.PathLike[str]], label_file: Union[str, os.PathLike[str]] = "") -> Accuracy:
@@ -146,7 +148,10 @@ class Model:
             index = open_evaluation_data(self._config.model_copy(update=given), workers=1)
             index = labels_for(self._classifier, index)
             size = self._config.eval_batch_size
-            result = evaluate(self._classifier.classify, index, self.preprocessing, size, self._workers)
+            takes_bytes = self._classifier.takes_bytes
+            result = evaluate(
+                self._classifier.classify, index, self.preprocessing, size, self._workers, as_bytes=takes_bytes
+            )
         return Accuracy(**{name: result[name] for name in Accuracy._fields})
 
     def _in_batches(self, images: int) -> Classifier:

@@ -46,6 +46,18 @@ class Device(Section):
     num_parallel_workers: PositiveCount = key(
         8, "threads of the input pipeline; never more than the cores there are", commands=WITH_IMAGES
     )
+    readers: PositiveCount = key(
+        16, "images read at once, ahead of their use; batches do not depend on it", commands=WITH_IMAGES
+    )
+    reading_timeout: Positive = key(
+        300, "seconds after which a file that is still being read counts as hanging and ends the run", commands=WITH_IMAGES
+    )
+    device_normalization: bool = key(
+        True,
+        "0 | 1; 1: images go to the device as bytes and are normalized there; 0: as float32, normalized by the host",
+        commands=ON_RANKS,
+        decides=True,
+    )
     is_distributed: bool = key(
         False, "0 | 1; 1: one of several processes, as scripts/run_distribute_train.sh starts them", commands=ON_RANKS
     )

@@ -1,11 +1,13 @@
 """Opens a data set of any format: what `data_dir` holds decides, unless `dataset` does."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
 from ..config import Config
 from ..errors import UserError
 from .index import ImageIndex
+from .read_ahead import Reading
 from .scan import usable_images
 from .sources.cifar import cifar_kind, index_cifar
 from .sources.folder import evaluation_folder, has_parts, index_folder
@@ -95,4 +97,5 @@ def _open(root: Path, config: Config, part: str) -> ImageIndex:
 
 
 def _checked(index: ImageIndex, config: Config, workers: int) -> ImageIndex:
+    index = replace(index, reading=Reading.of(config))
     return usable_images(index, config.scan, config.bad_images, Path(config.cache_dir), workers)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..distributed.group import Group
 from ..errors import UserError
+from .read_ahead import Reading
 from .sources.images import Images
 
 log = logging.getLogger("resnet_zoo")
@@ -27,12 +28,14 @@ class ImageIndex:
         rows: their numbers in `images`, int64, one per image.
         labels: class numbers, int32, one per image; -1 where there is none.
         class_names: the name of class i at place i; empty where a label file gives bare numbers.
+        reading: how pipelines read the images.
     """
 
     images: Images
     rows: NDArray[np.int64]
     labels: NDArray[np.int32]
     class_names: tuple[str, ...]
+    reading: Reading = Reading()
 
     def __len__(self) -> int:
         return len(self.rows)

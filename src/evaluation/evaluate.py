@@ -1,9 +1,11 @@
 """Runs a classifier over a data set."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.index import ImageIndex
 from ..data.pipeline import eval_pipeline, read_batches
@@ -23,11 +25,13 @@ def evaluate(
     batch_size: int,
     workers: int,
     group: Group = ALONE,
+    as_bytes: bool = False,
 ) -> dict[str, Any]:
     """Classifies every image exactly once; several processes share the images and add up their counts.
 
     Args:
         batch_size: images per batch and process.
+        as_bytes: whether `classify` takes images before their normalization, uint8 (N, 3, H, W).
 
     Returns:
         `images`, `top1_correct`, `top5_correct` of all processes, `top1`, `top5` (shares), `img_per_s` of all (all included,
@@ -42,7 +46,7 @@ def evaluate(
     counts = Counts()
     started, warm = time.perf_counter(), 0
     with together(group):
-        for logits, labels in classified_batches(classify, part, preprocessing, batch_size, workers):
+        for logits, labels in classified_batches(classify, part, preprocessing, batch_size, workers, as_bytes):
             counts.add(logits, labels)
             beat()
             if counts.images == len(labels) < len(part):
@@ -64,14 +68,21 @@ def evaluate(
     }
 
 
-def classified_batches(classify, index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int):
-    """Yields (logits, labels) of every batch, in the order of the index."""
+def classified_batches(
+    classify: Classifier,
+    index: ImageIndex,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    workers: int,
+    as_bytes: bool = False,
+) -> Iterator[tuple[NDArray[Any], NDArray[np.int32]]]:
+    """Yields (logits, labels) of every batch, in the order of the index; arguments as for `evaluate`."""
     if not len(index):  # there are fewer images than processes
         return
     batch_size = min(batch_size, len(index))
     progress = bar(total=len(index), unit="img", leave=False)
     with progress, naming_bad_images(index):
-        for images, labels in read_batches(eval_pipeline(index, preprocessing, batch_size, workers)):
+        for images, labels in read_batches(eval_pipeline(index, preprocessing, batch_size, workers, as_bytes)):
             # The last batch is filled up, because another shape would be compiled anew, and its surplus cut off again.
             yield classify(fill_up(images, batch_size))[: len(labels)], labels
             progress.update(len(labels))

@@ -73,7 +73,9 @@ def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> di
         log.info("load model %s success", path)
         index = labels_for(classifier, index)
     workers = worker_count(config.num_parallel_workers)
-    result = evaluate(classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group)
+    result = evaluate(
+        classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group, classifier.takes_bytes
+    )
     used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.resolved()}
     return {"model": str(path), "data_dir": str(index.root), "dataset": index.images.kind, **result, **used}
 

@@ -1,12 +1,14 @@
 """Classifies single images or a folder and prints the most likely classes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config
+from ..data.read_ahead import Reading
 from ..data.scan import find_problems
 from ..data.sources.lists import index_unlabeled
 from ..device import worker_count
@@ -23,7 +25,7 @@ def predict(classifier: LoadedClassifier, config: Config) -> int:
         Exit code: 0, or 3 when some files could not be read; those are named, the others are classified.
     """
     workers = worker_count(config.num_parallel_workers)
-    index = index_unlabeled(Path(config.predict))
+    index = replace(index_unlabeled(Path(config.predict)), reading=Reading.of(config))
     problems = find_problems(index, "full" if config.scan == "off" else config.scan, Path(config.cache_dir), workers)
     for position, problem in problems.items():
         log.warning("cannot be used: %s: %s", index.path(position), problem)
@@ -32,7 +34,9 @@ def predict(classifier: LoadedClassifier, config: Config) -> int:
     usable = index.without(set(problems))
     position = 0
     if len(usable):
-        batches = classified_batches(classifier.classify, usable, classifier.preprocessing, config.eval_batch_size, workers)
+        batches = classified_batches(
+            classifier.classify, usable, classifier.preprocessing, config.eval_batch_size, workers, classifier.takes_bytes
+        )
         for logits, _ in batches:
             for row in logits:
                 _print(usable.path(position), top_classes(row, classifier.class_names, config.top_k), config.predict_json)

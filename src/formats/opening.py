@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import mindspore as ms
 from mindspore import nn
 
 from .. import checkpoint
@@ -16,7 +15,7 @@ from ..model_info import ModelInfo, Preprocessing, describe, meta_path
 from ..models.create import create_model
 from ..weights.importing import read_weights
 from ..weights.writing import network_with
-from .classifier import Classifier, LoadedClassifier, checking_logits, in_batches_of
+from .classifier import Classifier, LoadedClassifier, checking_logits, in_batches_of, network_classifier
 from .keyfile import read_key
 from .mindir import open_mindir
 from .onnx import open_onnx
@@ -45,7 +44,8 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
     preprocessing = preprocessing_for(config, info.preprocessing)
     _check_input(path, config, info, preprocessing)
     classify = checking_logits(path, num_classes, classify)
-    return LoadedClassifier(classify, info.class_names, num_classes, preprocessing, info)
+    takes_bytes = config.device_normalization and path.suffix not in (".mindir", ".onnx")
+    return LoadedClassifier(classify, info.class_names, num_classes, preprocessing, info, takes_bytes)
 
 
 def restore_network(path: Path, config: Config) -> tuple[nn.Cell, Checkpoint]:
@@ -90,7 +90,7 @@ def _check_input(path: Path, config: Config, info: ModelInfo, preprocessing: Pre
 
 def _load_checkpoint(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
     network, saved = restore_network(path, config)
-    return lambda images: network(ms.Tensor(images)).asnumpy(), saved.info
+    return network_classifier(network, preprocessing_for(config, saved.info.preprocessing)), saved.info
 
 
 def _load_weights(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
@@ -99,7 +99,7 @@ def _load_weights(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
     values, info = read_weights(config.backbone, path, config.use_ema)
     _check_as_asked(path, config, info)
     network = network_with(values, info)
-    return lambda images: network(ms.Tensor(images)).asnumpy(), info
+    return network_classifier(network, preprocessing_for(config, info.preprocessing)), info
 
 
 def _load_mindir(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ..config import Config
 from ..data.pipeline import eval_pipeline, pixel_pipeline, read_batches
 from ..data.preprocessing import preprocessing_for
+from ..data.read_ahead import Reading
 from ..data.scan import naming_bad_images, usable_images
 from ..data.sources.folder import evaluation_folder
 from ..data.sources.lists import index_unlabeled
@@ -50,6 +52,7 @@ def preprocess(config: Config) -> int:
     index = index_unlabeled(evaluation_folder(Path(config.data_dir)), "data_dir")
     names = dict(zip(index.files, result_names(index.files)))
     workers = worker_count(config.num_parallel_workers)
+    index = replace(index, reading=Reading.of(config))
     index = usable_images(index, config.scan, config.bad_images, Path(config.cache_dir), workers)
     pipeline = (eval_pipeline if kind == "none" else pixel_pipeline)(index, preprocessing, _BATCH, workers)
 

@@ -15,6 +15,7 @@ from ..distributed.collectives import GradientMean
 from ..distributed.group import ALONE, Group
 from ..models.create import create_model
 from ..models.regularization import number_random_layers
+from .batches import PreparedBatch
 from .finetune import freeze, start_from
 from .losses import create_loss
 from .optimizers import create_optimizer
@@ -48,7 +49,7 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
 def create_step(
     network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE
 ) -> TrainStep:
-    """The training step that `config` describes.
+    """The training step that `config` describes, on batches of `train_pipeline`.
 
     Args:
         rates: learning rate of every step of the run.
@@ -67,6 +68,7 @@ def create_step(
             GradientMean(optimizer.parameters, group.size, config.allreduce_fusion_mb) if group.size > 1 else None
         ),
         tally=Tally(config.log_interval * config.accumulate_steps),
+        prepare=PreparedBatch(config),
     )
     if config.jit_level != "default":
         step.set_jit_config(ms.JitConfig(jit_level=config.jit_level))

@@ -19,7 +19,8 @@ class TrainStep(nn.Cell):
     Under a dynamic scale gradients with Inf or NaN leave weights, momentum, averages and running statistics as they
     were and halve the scale; `scale_window` updates in a row without one double it.
 
-    Inputs: images float32 (N, 3, H, W), labels int32 (N,) or class probabilities float32 (N, classes).
+    Inputs: what `prepare` takes; without it images float32 (N, 3, H, W), labels int32 (N,) or class probabilities float32
+        (N, classes).
     Outputs: the unscaled loss, float32 (); whether no update was skipped, bool (); the scale used, float32 ().
 
     Args:
@@ -33,6 +34,7 @@ class TrainStep(nn.Cell):
         average: keeps moving averages of weights and running statistics, or None.
         reduce_gradients: mean over the processes of a data-parallel run (`GradientMean`), or None.
         tally: keeps on the device what every batch told, or None.
+        prepare: a batch -> images and labels for network and loss (`PreparedBatch`), or None.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class TrainStep(nn.Cell):
         average: Optional["MovingAverage"] = None,
         reduce_gradients: Optional[nn.Cell] = None,
         tally: Optional[Tally] = None,
+        prepare: Optional[nn.Cell] = None,
     ):
         super().__init__(auto_prefix=False)  # otherwise MindSpore renames the weights
         self.network = network
@@ -71,6 +74,7 @@ class TrainStep(nn.Cell):
         self.reduce_gradients = reduce_gradients
         self.tally = tally
         self.silence = ms.Tensor([0.0] * len(NOTES), ms.float32)
+        self.prepare = prepare
         self.value_and_grad = ms.value_and_grad(self.scaled_loss, None, optimizer.parameters, has_aux=True)
 
     def scaled_loss(self, images, labels):
@@ -78,7 +82,9 @@ class TrainStep(nn.Cell):
         loss = self.loss(ops.cast(self.network(images), ms.float32), labels)
         return self.scaler.scale(loss), loss
 
-    def construct(self, images, labels):
+    def construct(self, images, labels, *drawn):
+        if self.prepare is not None:
+            images, labels = self.prepare(images, labels, *drawn)
         scale = self.scale * 1.0  # as it is before the update
         (_, loss), gradients = self.value_and_grad(images, labels)
         finite, notes = self.collect(gradients)

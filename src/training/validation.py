@@ -11,6 +11,7 @@ from ..config import Config
 from ..data.index import ImageIndex
 from ..distributed.group import Group
 from ..evaluation.evaluate import evaluate
+from ..formats.classifier import network_classifier
 from ..model_info import Preprocessing
 from ..models.create import create_model
 
@@ -26,6 +27,8 @@ class Validation:
         self, config: Config, index: ImageIndex, preprocessing: Preprocessing, workers: int, group: Group, padding: str
     ):  # fmt: skip
         self.network = create_model(config.backbone, config.num_classes, config.group_conv, padding=padding).set_train(False)
+        self.classify = network_classifier(self.network, preprocessing)
+        self.takes_bytes = config.device_normalization
         self.index = index
         self.preprocessing = preprocessing
         self.batch_size = config.eval_batch_size
@@ -42,8 +45,10 @@ class Validation:
         for parameter in self.network.get_parameters():
             parameter.set_data(ms.Tensor(np.array(weights[parameter.name])))
 
-        def classify(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        def classify(images: NDArray[Any]) -> NDArray[Any]:
             between_batches()
-            return self.network(ms.Tensor(images)).asnumpy()
+            return self.classify(images)
 
-        return evaluate(classify, self.index, self.preprocessing, self.batch_size, self.workers, self.group)
+        return evaluate(
+            classify, self.index, self.preprocessing, self.batch_size, self.workers, self.group, self.takes_bytes
+        )
