@@ -29,6 +29,7 @@ from .formats.classifier import Classifier, LoadedClassifier, in_batches_of
 from .formats.opening import load_classifier
 from .log import log
 from .models.create import create_model
+from .networks.imagenet import words_of
 
 __all__ = ["Accuracy", "Model", "Prediction", "create_model", "load"]
 
@@ -41,6 +42,11 @@ class Prediction(NamedTuple):
     name: str
     index: int  # type: ignore[assignment] # hides the tuple's method, which nobody calls on a prediction
     probability: float
+
+    @property
+    def words(self) -> str:
+        """What ImageNet calls the class, where `name` is one of its synsets; else `name`."""
+        return words_of(self.name) or self.name
 
 
 class Accuracy(NamedTuple):

@@ -101,6 +101,7 @@ class Evaluation(Described):
     top5: Fraction
     img_per_s: Real
     own_counts: tuple[Count, Count, Count]
+    macro_recall: Optional[Fraction] = None
 
 
 LastEvaluation = Annotated[Optional[Evaluation], BeforeValidator(lambda value: None if value == {} else value)]

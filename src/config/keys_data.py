@@ -91,6 +91,12 @@ class Data(Section):
         "MindRecord or CIFAR files",
         commands=ALL,
     )
+    class_folders: Literal["top", "name", "path"] = key(
+        "top",
+        "top | name | path: what names an image's class: the folder directly in data_dir, the one that the image lies in, "
+        "or that one's path below data_dir",
+        commands=WITH_NETWORK,
+    )
     eval_data_dir: str = key(
         "",
         "train.py: folder to evaluate on while training ('': the val/ beside train/, if there is one)",
@@ -98,8 +104,35 @@ class Data(Section):
     )
     label_file: str = key(
         "",
-        "lines 'image-name label' for a flat data_dir (eval.py; postprocess.py: or imagenet_label.json)",
+        "lines 'image-name label' for a flat data_dir, or CSV with the columns image, label and, if wanted, split: train, "
+        "val or test (postprocess.py: without split, or imagenet_label.json)",
         commands=("train", "eval", "export", "postprocess"),
+    )
+    eval_split: Literal["val", "test", "train"] = key(
+        "val", "val | test | train: the images of a label_file with splits that are evaluated", commands=("eval", "export")
+    )
+    class_names: str = key(
+        "",
+        "file with the names of classes 0, 1, ..., one a line, or imagenet ('': the folders' names, or the weights' own)",
+        commands=WITH_NETWORK,
+    )
+    val_split: Annotated[Fraction, Field(lt=1)] = key(
+        0.0,
+        "fraction of each class that is held out and evaluated, chosen by seed and names, listed in ckpt_path/split.csv",
+        commands=("train",),
+        decides=True,
+    )
+    images_per_class: Count = key(
+        0,
+        "trains on so many images of each class at most, chosen by seed and names; 0: all",
+        commands=("train",),
+        decides=True,
+    )
+    sampling: Literal["images", "balanced"] = key(
+        "images",
+        "images | balanced: an epoch shows every image once, or as many images but every class equally often",
+        commands=("train",),
+        decides=True,
     )
     scan: Literal["full", "headers", "off"] = key("full", "full | headers | off: check every image file before using it")
     bad_images: Literal["stop", "skip"] = key("stop", "stop | skip: what to do with files that cannot be decoded")

@@ -83,6 +83,12 @@ class Config(
             raise UserError("resume_allow: needs --resume auto or --resume FILE")
         if self.resume and self.performance:
             raise UserError("resume: a performance run starts from the beginning; leave one of resume and performance out")
+        if self.sampling == "balanced" and self.class_weights.startswith(("balanced", "effective")):
+            raise UserError(
+                f"class_weights: {self.class_weights} evens out what sampling balanced has already; leave one out"
+            )
+        if self.val_split and self.eval_data_dir:
+            raise UserError(f"val_split: {self.val_split:g}, but eval_data_dir names images to evaluate on; leave one out")
         if self.early_stop and not self.eval_interval:
             raise UserError(f"early_stop: {self.early_stop} needs evaluations; pass --eval_interval 1, or --early_stop 0")
 

@@ -1,5 +1,6 @@
 """The types of configuration values, as recipes and command lines write them."""
 
+import math
 from typing import Annotated, Any, Optional
 
 from pydantic import BeforeValidator, Field
@@ -26,6 +27,23 @@ def items(value: Any) -> Any:
     """'224,224' or [224, 224] -> a list; pydantic then checks the items."""
     if isinstance(value, str):
         return [item.strip() for item in value.split(",")] if value.strip() else []
+    return value
+
+
+def check_class_weights(value: str) -> str:
+    """Raises ValueError for what is no rule of class weights and no list of numbers from 0."""
+    name, _, beta = value.partition(":")
+    try:
+        numbers = [float(beta)] if name == "effective" and beta else []
+        if name not in ("none", "balanced", "effective") or (beta and not numbers):
+            numbers = [float(number) for number in value.split(",")]
+            is_right = all(0 <= number < math.inf for number in numbers) and sum(numbers) > 0
+        else:
+            is_right = all(0 < number < 1 for number in numbers)
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise ValueError("expected none, balanced, effective, effective:0.99 or one number from 0 per class, as in 1,2.5,1")
     return value
 
 

@@ -74,7 +74,8 @@ def train_pipeline(
     # Read when iteration starts, by every random operation of MindSpore's.
     ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, group.rank]).generate_state(1)[0]))
     ds.config.set_fast_recovery(False)  # otherwise the augmentation after `first_step` would be that of the first step
-    order = epoch_order(len(index), config.seed, epoch, config.repeated_augment)
+    balanced = index.labels if config.sampling == "balanced" else None
+    order = epoch_order(len(index), config.seed, epoch, config.repeated_augment, balanced)
     images_per_step = config.per_batch_size * config.accumulate_steps
     places = shard_places(steps_per_epoch(len(index), images_per_step, group), images_per_step, group)
     operations = image_operations(config, index.images.encoded) + _to_tensor(config.mean, config.std)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..checkpoint import Checkpoint
 from ..config import Config
+from ..data.class_names import class_names_of
 from ..data.datasets import open_evaluation_data
 from ..data.index import ImageIndex
 from ..data.preprocessing import preprocessing_for
@@ -113,7 +114,7 @@ def _description(
         file_format=kind,
         backbone=saved.info.backbone or config.backbone,
         num_classes=num_classes,
-        class_names=saved.info.class_names,
+        class_names=class_names_of(saved.path, num_classes, config.class_names, saved.info.class_names),
         preprocessing=preprocessing,
         input=image.model_copy(update={"shape": (batch_size or "N", *image.shape[1:])}),
         output=TensorInfo(name="output1", shape=(batch_size or "N", num_classes), dtype="float32"),

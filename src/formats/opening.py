@@ -9,6 +9,7 @@ from mindspore import nn
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..config import Config
+from ..data.class_names import class_names_of
 from ..data.preprocessing import preprocessing_for
 from ..errors import UserError
 from ..log import log
@@ -45,7 +46,8 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
     preprocessing = preprocessing_for(config, info.preprocessing)
     _check_input(path, config, info, preprocessing)
     classify = checking_logits(path, num_classes, classify)
-    return LoadedClassifier(classify, info.class_names, num_classes, preprocessing, info)
+    class_names = class_names_of(path, num_classes, config.class_names, info.class_names)
+    return LoadedClassifier(classify, class_names, num_classes, preprocessing, info)
 
 
 def restore_network(path: Path, config: Config) -> tuple[nn.Cell, Checkpoint]:

@@ -43,18 +43,20 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
 
 
 def create_step(
-    network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE
-) -> TrainStep:
+    network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE,
+    class_weights: Optional[NDArray[np.float32]] = None,
+) -> TrainStep:  # fmt: skip
     """The training step that `config` describes.
 
     Args:
         rates: learning rate of every step of the run.
+        class_weights: what `losses.class_weights` gives.
     """
     optimizer = create_optimizer(network, rates, config)
     return TrainStep(
         mixed_precision(network, config.amp_level, config.amp_dtype, platform),
         optimizer,
-        create_loss(config),
+        create_loss(config, class_weights),
         loss_scale=config.loss_scale,
         scale_window=config.loss_scale_window if config.is_dynamic_loss_scale else 0,
         accumulate_steps=config.accumulate_steps,

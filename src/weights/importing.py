@@ -14,6 +14,7 @@ from ..data.preprocessing import preprocessing_from
 from ..errors import UserError, first_of
 from ..model_info import ModelInfo, Source, file_digest
 from ..models.create import create_model
+from ..networks.imagenet import imagenet_classes
 from ..networks.registry import canonical_name, find_model
 from .parameter_names import (
     EPSILON_DIFFERENCE,
@@ -48,11 +49,14 @@ class _Entry:
         return (sum(part.shape[0] for part in self.parts), *first[1:]) if len(self.parts) > 1 and first else first
 
 
-def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple[dict[str, NDArray[Any]], ModelInfo]:
+def read_weights(
+    backbone: str, source: Path, averaged: bool = False, class_names: tuple[str, ...] = ()
+) -> tuple[dict[str, NDArray[Any]], ModelInfo]:
     """Reads a file for a network.
 
     Args:
         averaged: take the averaged weights (EMA), which some training programs keep beside those of the last step.
+        class_names: names of the classes; empty: those that the file tells, of 1,000 classes else ImageNet's.
 
     Returns:
         Name of each parameter -> float32 array; what a checkpoint of them says of itself.
@@ -86,7 +90,8 @@ def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple[d
         )
     values = {name: _values(source, name, shape, entries, names) for name, shape in expected.items()}
     _log_conversions(entries, names)
-    return values, _describe(backbone, num_classes, file, find_padding(names), source)
+    info = _describe(backbone, num_classes, file, find_padding(names), source)
+    return values, info.model_copy(update={"class_names": _class_names(info, class_names)})
 
 
 def _log_choice(source: Path, file_format: str, place: str, other: str, averaged: bool) -> None:
@@ -215,6 +220,16 @@ def _describe(backbone: str, num_classes: int, file: WeightFile, padding: str, s
         preprocessing=preprocessing,
         source=Source(file=source.name, sha256=file_digest(source), format=file.format),
     )
+
+
+def _class_names(info: ModelInfo, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the classes, as `read_weights` says."""
+    if given and len(given) != info.num_classes:
+        raise UserError(f"class_names: {len(given)} names, but the weights have {info.num_classes} classes")
+    if given or info.class_names or info.num_classes != len(imagenet_classes()):
+        return given or info.class_names
+    log.info("the 1,000 classes are taken to be ImageNet's, in their usual order; --class_names FILE names others")
+    return tuple(imagenet_classes())
 
 
 def _printable(name: str) -> str:
