@@ -84,7 +84,8 @@ def read_list(label_file: Path) -> Listed:
     rows, places = [], [column for column in columns if column is not None]
     for place, fields in table:
         if len(fields) <= max(places) or not all(fields[column] for column in places):
-            raise UserError(f"label_file: '{label_file}'{place}: expected {max(places) + 1} columns, got {len(fields)}")
+            problem = f"expected {max(places) + 1} columns, none of them empty"
+            raise UserError(f"label_file: '{label_file}'{place}: {problem}")
         rows.append((place, fields[columns[0]], fields[columns[1]]))
     labels = _labels_of(label_file, rows)
     if columns[2] is None:
