@@ -32,14 +32,14 @@ def main() -> None:
         "weighted_mixed": lambda x: (cross_entropy(x, mixed, reduction="none") * (mixed @ weights)).mean(),
     }
     for gamma in GAMMAS:
-        losses[f"focal{gamma}"] = lambda x, g=gamma: (
-            focal_loss(x, labels, alpha=None, gamma=g, reduction="none").sum(1).mean()
-        )
-        losses[f"focal_weighted{gamma}"] = lambda x, g=gamma: (
-            focal_loss(x, labels, alpha=None, gamma=g, reduction="none").sum(1) * of_image
-        ).mean()
-        losses[f"binary_focal{gamma}"] = lambda x, g=gamma: sigmoid_focal_loss(x, hard, -1, g, "mean")
-        losses[f"binary_focal_mixed{gamma}"] = lambda x, g=gamma: sigmoid_focal_loss(x, mixed, -1, g, "mean")
+
+        def focal(x, gamma=gamma):
+            return focal_loss(x, labels, alpha=None, gamma=gamma, reduction="none").sum(1)
+
+        losses[f"focal{gamma}"] = lambda x, focal=focal: focal(x).mean()
+        losses[f"focal_weighted{gamma}"] = lambda x, focal=focal: (focal(x) * of_image).mean()
+        for name, targets in (("binary_focal", hard), ("binary_focal_mixed", mixed)):
+            losses[f"{name}{gamma}"] = lambda x, t=targets, g=gamma: sigmoid_focal_loss(x, t, -1, g, "mean")
     content = {"logits": logits.numpy(), "labels": labels.numpy(), "mixed": mixed.numpy(), "weights": weights.numpy()}
     for name, loss in losses.items():
         x = logits.clone().requires_grad_()
