@@ -103,7 +103,7 @@ def test_rules_of_class_weights():
         weights("1,2")
 
 
-@pytest.mark.parametrize("rule", "equal effective:1 effective:x balanced:0.9 1,-1 1,nan 0,0 1,inf".split())
+@pytest.mark.parametrize("rule", ["equal", "effective:1", "effective:x", "balanced:0.9", "1,-1", "1,nan", "0,0", "1,inf"])
 def test_what_is_no_rule_of_class_weights_is_one_line(rule):
     with pytest.raises(UserError, match="class_weights: .*expected none, balanced, effective, effective:0.99 or one number"):
         build_config({"class_weights": rule})

@@ -1,5 +1,7 @@
 """What is held out and what trains: by class, by seed and names, written down, and read again."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -86,7 +88,7 @@ def test_held_out_images_are_given_even_where_nothing_is_evaluated(photos):
 
 def test_bare_numbers_get_names_and_a_number_beyond_the_classes_is_refused(photos, tmp_path):
     table, names = tmp_path / "numbers.csv", tmp_path / "names.txt"
-    table.write_text(open(photos["label_file"]).read().replace("class ", ""))
+    table.write_text(Path(photos["label_file"]).read_text().replace("class ", ""))
     names.write_text("red\ngreen\nblue\n")
     photos["label_file"] = str(table)
     assert open_training_data(build_config(photos), 1)[0].class_names == ()
