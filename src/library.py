@@ -122,12 +122,12 @@ class Model:
         """The network's output, float32 (N, classes).
 
         Args:
-            images: as for `predict`, but no folder; or what has gone through `preprocessing`, float32 (N, 3, height, width).
+            images: as for `predict`, but no folder; or what has gone through `preprocessing`, float32 (N, channels, H, W).
         """
         if isinstance(images, np.ndarray) and images.dtype == np.float32:
-            expected = (len(images), 3, *self.preprocessing.image_size)
+            expected = (len(images), self.preprocessing.channels, *self.preprocessing.image_size)
             if images.shape != expected or not len(images):
-                raise UserError(f"logits: expected float32 (N, 3, {expected[2]}, {expected[3]}), got {images.shape}")
+                raise UserError(f"logits: expected float32 (N, {', '.join(map(str, expected[1:]))}), got {images.shape}")
             return self._in_batches(len(images))(images)
         pictures: list[Any] = [images] if _is_one(images) else list(cast(Iterable[Picture], images))
         if not pictures:

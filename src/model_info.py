@@ -61,15 +61,20 @@ class Preprocessing(Described):
             smallest size that covers the pair (`covering_size`), with mode "square" the pair itself.
         resize_mode: "shorter" keeps the aspect ratio, "square" does not.
         antialias: Pillow's bilinear filter, which averages when it shrinks, instead of OpenCV's, which samples.
-        mean, std: per channel, red, green, blue, for pixels scaled to 0..1.
+        mean, std: per channel, red, green, blue, or of gray images the one, for pixels scaled to 0..1.
     """
 
     image_size: tuple[Side, Side]
     resize: Union[Side, tuple[Side, Side]]
     resize_mode: Literal["shorter", "square"]
     antialias: Flag
-    mean: tuple[Real, Real, Real]
-    std: tuple[Positive, Positive, Positive]
+    mean: Union[tuple[Real, Real, Real], tuple[Real]]
+    std: Union[tuple[Positive, Positive, Positive], tuple[Positive]]
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input: 3, or 1 for gray (luma of ITU-R BT.601, as Pillow computes it)."""
+        return len(self.mean)
 
     @model_validator(mode="after")
     def _check(self) -> "Preprocessing":
@@ -77,6 +82,8 @@ class Preprocessing(Described):
         crop = self.image_size if isinstance(self.resize, tuple) else (max(self.image_size),) * 2
         if sides[0] < crop[0] or sides[1] < crop[1]:
             raise ValueError(f"resize: {self.resize} is smaller than the crop, image_size {self.image_size}")
+        if len(self.std) != len(self.mean):
+            raise ValueError(f"std: {len(self.std)} numbers, but mean has {len(self.mean)}")
         return self
 
 
@@ -191,6 +198,11 @@ class ModelInfo(Described):
     checkpoint: Optional[Origin] = None
     onnx: Optional[OnnxOrigin] = None
     mindspore: Optional[Text] = None
+
+    @property
+    def in_channels(self) -> Optional[int]:
+        """Channels of the images that the network takes; None where nothing is said."""
+        return self.preprocessing.channels if self.preprocessing else None
 
     @model_validator(mode="after")
     def _check(self) -> "ModelInfo":

@@ -2,19 +2,18 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from .section import ALL, ON_RANKS, WITH_IMAGES, WITH_NETWORK, Commands, Section
 from .types import (
+    Channels,
     Count,
     Fraction,
     ImageSize,
     NonNegative,
     PerChannel,
-    Positive,
     PositiveCount,
     Range,
-    items,
     key,
 )
 
@@ -27,6 +26,9 @@ class Network(Section):
     backbone: str = key("resnext152", "network name (python -m src.models lists them; resnext152 = resnext152_64x4d)")
     num_classes: PositiveCount = key(1000, "number of classes, 1 or more")
     image_size: ImageSize = key("224,224", "network input 'height,width' in pixels", commands=WITH_IMAGES)
+    in_channels: Channels = key(
+        3, "1 | 3: the network takes gray images (luma, ITU-R BT.601), or red, green and blue", commands=WITH_IMAGES
+    )
     group_conv: Literal["fused", "split"] = key(
         "fused",
         "fused | split: one grouped convolution, or one convolution per group (same weights and results; exports are fused)",
@@ -155,10 +157,11 @@ class Preprocessing(Section):
     eval_antialias: bool = key(
         False, "0 | 1; 1: Pillow's antialiased bilinear resize (torchvision's), 0: MindSpore's (OpenCV's) bilinear"
     )
-    mean: PerChannel = key("0.485,0.456,0.406", "per-channel mean, red,green,blue, of pixels scaled to 0..1")
-    std: Annotated[tuple[Positive, Positive, Positive], BeforeValidator(items)] = key(
-        "0.229,0.224,0.225", "per-channel standard deviation, same scale"
+    mean: PerChannel = key(
+        "0.485,0.456,0.406",
+        "mean of each channel, red,green,blue or one number, of pixels scaled to 0..1 (in_channels 1: three are averaged)",
     )
+    std: PerChannel = key("0.229,0.224,0.225", "standard deviation of each channel, the same way")
 
 
 class Augmentation(Section):

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from pydantic import ConfigDict, PrivateAttr, field_validator, model_validator
+from pydantic import ConfigDict, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ..errors import UserError
 from ..networks.registry import canonical_name, find_model
 from .keys import KEYS
 from .keys_data import Augmentation, Data, Device, Network, Preprocessing
 from .keys_runs import Evaluation, Export, ModelArts, Offline, Optimization, Run
-from .types import as_written
+from .types import as_written, per_channel
 
 
 # The last base comes first in the order of the keys.
@@ -41,6 +41,13 @@ class Config(
     def _known_network(cls, name: str) -> str:
         find_model(name)
         return canonical_name(name)
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _as_channels(cls, values: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        if info.field_name == "std" and min(values, default=1.0) <= 0:
+            raise ValueError("expected numbers above 0")
+        return per_channel(values, info.data.get("in_channels", 3))
 
     @model_validator(mode="after")
     def _check_contradictions(self) -> "Config":

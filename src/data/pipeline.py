@@ -16,7 +16,7 @@ from .augmentation import BatchAugmentation, image_operations
 from .image_formats import decode, without_ends
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
-from .preprocessing import covering_size
+from .preprocessing import covering_size, to_gray
 from .sources.mindrecord import MindRecordImages
 
 
@@ -104,9 +104,10 @@ def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: 
     """As `eval_pipeline`, but before the normalization.
 
     Returns:
-        Batches (RGB images uint8 (N, H, W, 3), labels int32 (N,)).
+        Batches (images uint8 (N, H, W, 3), or gray ones (N, H, W, 1), labels int32 (N,)).
     """
-    return _in_order(index, preprocessing, _crop(preprocessing, index.images.encoded), batch_size, workers)
+    gray = [to_gray] if preprocessing.channels == 1 else []
+    return _in_order(index, preprocessing, _crop(preprocessing, index.images.encoded) + gray, batch_size, workers)
 
 
 def _in_order(
@@ -189,6 +190,18 @@ def _source(
     return ds.zip((images, ds.GeneratorDataset(_Labels(index, order, places), columns[1:], shuffle=False, **threads)))
 
 
+class _NormalizeGray:
+    """uint8 (H, W, 1) -> float32 (1, H, W), in the arithmetic of the C++ program."""
+
+    def __init__(self, mean: float, std: float):
+        self.mean, self.std = np.float32(255) * np.float32(mean), np.float32(255) * np.float32(std)
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return (image.transpose(2, 0, 1).astype(np.float32) - self.mean) / self.std
+
+
 def _to_tensor(mean: tuple[float, ...], std: tuple[float, ...]) -> list[Any]:
-    """uint8 (H, W, 3) -> float32 (3, H, W); the means are given for pixels scaled to 0..1."""
+    """RGB, uint8 (H, W, 3) -> float32 (3, H, W), or with one mean gray (1, H, W); means are for pixels scaled to 0..1."""
+    if len(mean) == 1:
+        return [to_gray, _NormalizeGray(mean[0], std[0])]
     return [vision.Normalize([255 * m for m in mean], [255 * s for s in std]), vision.HWC2CHW()]

@@ -62,7 +62,7 @@ def export(config: Config, platform: str) -> Path:
     written = target.with_suffix(".onnx") if config.file_format == "OM" else target
     kind = written.suffix[1:].upper()
     batch_size = {"OM": 0, "AIR": config.batch_size[0] or 1}.get(config.file_format, config.batch_size[0])
-    shape = (3, *preprocessing.image_size)
+    shape = (preprocessing.channels, *preprocessing.image_size)
     sizes = [batch_size] if batch_size else list(BATCH_SIZES)
     samples = [np.random.default_rng(size).standard_normal((size, *shape), np.float32) for size in sizes]
     expected = [network(ms.Tensor(sample)).asnumpy().copy() for sample in samples]
@@ -108,7 +108,7 @@ def _description(
     config: Config, saved: Checkpoint, kind: str, preprocessing: Preprocessing, batch_size: int, num_classes: int
 ) -> ModelInfo:
     """What the file will say of itself, but how it compares with the network."""
-    image = input_of("none", preprocessing.image_size)
+    image = input_of("none", preprocessing.image_size, preprocessing.channels)
     run = saved.run
     described = ModelInfo(
         file_format=kind,

@@ -33,6 +33,7 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
     network = create_model(
         config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate,
         config.drop_path_rate, source.info.padding if source else "symmetric", config.bn_statistics == "sync",
+        config.in_channels,
     )  # fmt: skip
     number_random_layers(network, group.rank)
     if source and source is not resumed_from:

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import build_config
+from ..config.types import per_channel
 from ..data.preprocessing import preprocessing_from
 from ..errors import UserError, first_of
 from ..model_info import ModelInfo, Source, file_digest
 from ..models.create import create_model
 from ..networks.imagenet import imagenet_classes
 from ..networks.registry import canonical_name, find_model
+from .channels import first_convolution, fit_channels
 from .parameter_names import (
     EPSILON_DIFFERENCE,
     find_padding,
@@ -50,13 +52,18 @@ class _Entry:
 
 
 def read_weights(
-    backbone: str, source: Path, averaged: bool = False, class_names: tuple[str, ...] = ()
+    backbone: str,
+    source: Path,
+    averaged: bool = False,
+    class_names: tuple[str, ...] = (),
+    in_channels: Optional[int] = None,
 ) -> tuple[dict[str, NDArray[Any]], ModelInfo]:
     """Reads a file for a network.
 
     Args:
         averaged: take the averaged weights (EMA), which some training programs keep beside those of the last step.
         class_names: names of the classes; empty: those that the file tells, of 1,000 classes else ImageNet's.
+        in_channels: of the images, 3 or 1, whatever the file's network takes; None: as that one.
 
     Returns:
         Name of each parameter -> float32 array; what a checkpoint of them says of itself.
@@ -76,7 +83,9 @@ def read_weights(
     _log_choice(source, file.format, place, other, averaged)
 
     entries = _collect(source, tensors)
-    network = create_model(backbone, 1)
+    first = first_convolution(entries)
+    stored_channels = 1 if first in entries and entries[first].shape[1:2] == (1,) else 3
+    network = create_model(backbone, 1, in_channels=stored_channels)
     expected = {parameter.name: tuple(parameter.shape) for parameter in network.get_parameters()}
     num_classes = (entries["fc.weight"].shape or (1,))[0] if "fc.weight" in entries else 1
     for name in ("fc.weight", "fc.bias"):
@@ -90,7 +99,9 @@ def read_weights(
         )
     values = {name: _values(source, name, shape, entries, names) for name, shape in expected.items()}
     _log_conversions(entries, names)
-    info = _describe(backbone, num_classes, file, find_padding(names), source)
+    in_channels = in_channels or stored_channels
+    values[first] = fit_channels(values[first], in_channels)
+    info = _describe(backbone, num_classes, file, find_padding(names), source, in_channels)
     return values, info.model_copy(update={"class_names": _class_names(info, class_names)})
 
 
@@ -194,18 +205,20 @@ def _log_conversions(entries: dict[str, _Entry], names: Collection[str]) -> None
         log.info("biases of split attention set to zero: the file's network has none")
 
 
-def _describe(backbone: str, num_classes: int, file: WeightFile, padding: str, source: Path) -> ModelInfo:
+def _describe(backbone: str, num_classes: int, file: WeightFile, padding: str, source: Path, in_channels: int) -> ModelInfo:
     """What the checkpoint says of itself: what a file of ours said, else `padding` and ImageNet's usual preprocessing."""
     size = find_model(backbone).image_size
     # PyTorch's programs evaluated their weights on images that Pillow resized, MindSpore's on images resized by MindSpore
     antialias = file.format != "MindSpore"
-    preprocessing = preprocessing_from(build_config({"image_size": (size, size), "eval_antialias": antialias}))
+    keys = {"image_size": (size, size), "eval_antialias": antialias, "in_channels": in_channels}
+    preprocessing = preprocessing_from(build_config(keys))
     stored = file.info
     padding = stored.padding if "padding" in stored.model_fields_set else padding
     if padding != "symmetric":
         log.info("padding '%s' kept: the file's network places strided windows unlike torchvision's", padding)
     if stored.preprocessing:
-        preprocessing = stored.preprocessing
+        channels = {key: per_channel(getattr(stored.preprocessing, key), in_channels) for key in ("mean", "std")}
+        preprocessing = stored.preprocessing.model_copy(update=channels)
     else:
         log.info(
             "preprocessing taken to be the usual one: shorter side %d with %s's filter, crop %d, ImageNet's mean and std; "
