@@ -132,7 +132,8 @@ class ResNet(nn.Cell):
         spec: which network of the family.
         num_classes: number of logits.
 
-    Inputs: images (N, C, H, W), C as in `spec`, float32, normalized; H and W are 32 or more with the imagenet stem, 4 or more with cifar's.
+    Inputs: images (N, spec.in_channels, H, W), float32, normalized; H and W are 32 or more with the imagenet stem, 4 or more
+        with cifar's.
     Outputs: logits (N, num_classes), float32.
     """
 
