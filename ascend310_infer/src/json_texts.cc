@@ -62,7 +62,8 @@ std::array<float, 3> PerChannel(const Json& value, const char* key, bool positiv
     good = std::abs(number) <= 3.4e38 && (!positive || number >= 1.2e-38);  // normal numbers of float32
     if (good) numbers[i] = static_cast<float>(number);
   }
-  if (!good) throw AppError(std::string(key) + " must be three " + (positive ? "positive " : "") + "numbers, or one for gray");
+  if (!good)
+    throw AppError(std::string(key) + " must be three " + (positive ? "positive " : "") + "numbers, or one for gray");
   return numbers;
 }
 
