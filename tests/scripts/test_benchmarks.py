@@ -10,6 +10,7 @@ from conftest import ROOT
 
 SMALLEST = {
     "allreduce": ["--networks", "resnext11_8x16d", "--rounds", 1],
+    "imbalance": ["--seeds", 1, "--epochs", 1, "--ways", "sampling balanced"],
     "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32,int8"],
     "kills": ["--kills", 1, "--epochs", 1],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
