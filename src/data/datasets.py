@@ -32,9 +32,8 @@ def open_training_data(config: Config, workers: int) -> tuple[ImageIndex, Option
     check_num_classes(train_index, config.num_classes)
     train_index = _checked(train_index, config, workers)
     if config.val_split:
-        if eval_index is not None or has_parts(train_root):
-            found = f"'{config.label_file}' has rows for val" if config.label_file else f"'{train_root}' holds val/"
-            raise UserError(f"val_split: {config.val_split:g}, but {found}; pass 0, or data without these")
+        if eval_index is not None:
+            raise UserError(f"val_split: {config.val_split:g}, but '{config.label_file}' has rows for val; pass 0")
         train_index, eval_index = hold_out(train_index, config.val_split, config.seed)
     elif eval_index is not None:
         eval_index = _checked(eval_index.with_classes(names) if names else eval_index, config, workers)
@@ -104,7 +103,10 @@ def _roots(config: Config) -> tuple[Path, Optional[Path]]:
         return root, eval_root
     if _kind(root, config) in ("cifar10", "cifar100", "synthetic"):
         return root, eval_root or root
-    if has_parts(root) and not config.val_split:
+    if has_parts(root):
+        if config.val_split:
+            part = f"pass 0, or --data_dir {root / 'train'} to take them from there"
+            raise UserError(f"val_split: {config.val_split:g}, but '{root}' holds val/; {part}")
         return root / "train", eval_root or root / "val"
     if eval_root is None and root.name == "train" and (root.parent / "val").is_dir():
         return root, root.parent / "val"
