@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from ..config import Config
 from ..config.types import per_channel
+from ..described import first_problem
 from ..errors import UserError
-from ..model_info import Preprocessing, first_problem
+from ..model_info import Preprocessing
 
 
 def covering_size(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:

@@ -85,11 +85,8 @@ def read_weights(
     entries = _collect(source, tensors)
     first = first_convolution(entries)
     stored_channels = 1 if first in entries and entries[first].shape[1:2] == (1,) else 3
-    network = create_model(backbone, 1, in_channels=stored_channels)
-    expected = {parameter.name: tuple(parameter.shape) for parameter in network.get_parameters()}
     num_classes = (entries["fc.weight"].shape or (1,))[0] if "fc.weight" in entries else 1
-    for name in ("fc.weight", "fc.bias"):
-        expected[name] = (num_classes, *expected[name][1:])
+    expected = _shapes(backbone, num_classes, stored_channels)
     names = {without_wrappers(name) for name in tensors}
     _check_fit(source, backbone, entries, expected, names)
     if is_cadene_senet(names) and find_model(backbone).groups == 1:
@@ -103,6 +100,15 @@ def read_weights(
     values[first] = fit_channels(values[first], in_channels)
     info = _describe(backbone, num_classes, file, find_padding(names), source, in_channels)
     return values, info.model_copy(update={"class_names": _class_names(info, class_names)})
+
+
+def _shapes(backbone: str, num_classes: int, in_channels: int) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every weight. The classifier is not built: a file may claim any number of classes."""
+    network = create_model(backbone, 1, in_channels=in_channels)
+    shapes = {parameter.name: tuple(parameter.shape) for parameter in network.get_parameters()}
+    for name in ("fc.weight", "fc.bias"):
+        shapes[name] = (num_classes, *shapes[name][1:])
+    return shapes
 
 
 def _log_choice(source: Path, file_format: str, place: str, other: str, averaged: bool) -> None:
