@@ -78,7 +78,7 @@ def train_pipeline(
     order = epoch_order(len(index), config.seed, epoch, config.repeated_augment, balanced)
     images_per_step = config.per_batch_size * config.accumulate_steps
     places = shard_places(steps_per_epoch(len(index), images_per_step, group), images_per_step, group)
-    operations = image_operations(config, index.images.encoded) + _to_tensor(config.mean, config.std)
+    operations = image_operations(config, index.images.encoded) + _gray(config.mean) + _to_tensor(config.mean, config.std)
     pipeline = _source(index, order, places, workers).map(operations, "image", num_parallel_workers=workers)
     pipeline = pipeline.batch(config.per_batch_size, drop_remainder=True, num_parallel_workers=1)
     if BatchAugmentation.is_needed(config):
@@ -106,8 +106,7 @@ def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: 
     Returns:
         Batches (images uint8 (N, H, W, 3), or gray ones (N, H, W, 1), labels int32 (N,)).
     """
-    gray = [to_gray] if preprocessing.channels == 1 else []
-    return _in_order(index, preprocessing, _crop(preprocessing, index.images.encoded) + gray, batch_size, workers)
+    return _in_order(index, preprocessing, _crop(preprocessing, index.images.encoded), batch_size, workers)
 
 
 def _in_order(
@@ -123,7 +122,16 @@ def _in_order(
 
 
 def _crop(preprocessing: Preprocessing, encoded: bool) -> list[Any]:
-    """Image, encoded or RGB uint8 (H, W, 3) -> RGB, uint8 (H, W, 3) of `image_size`."""
+    """Image, encoded or RGB uint8 (H, W, 3) -> RGB, uint8 (H, W, 3), or gray (H, W, 1), of `image_size`."""
+    return _color_crop(preprocessing, encoded) + _gray(preprocessing.mean)
+
+
+def _gray(mean: tuple[float, ...]) -> list[Any]:
+    """RGB, uint8 (H, W, 3) -> luma, uint8 (H, W, 1), where there is one mean; else nothing."""
+    return [to_gray] if len(mean) == 1 else []
+
+
+def _color_crop(preprocessing: Preprocessing, encoded: bool) -> list[Any]:
     if preprocessing.antialias:
         return [PillowCrop(preprocessing, encoded)]
     size = preprocessing.resize
@@ -191,17 +199,17 @@ def _source(
 
 
 class _NormalizeGray:
-    """uint8 (H, W, 1) -> float32 (1, H, W), in the arithmetic of the C++ program."""
+    """uint8 (H, W, 1) -> float32 (1, H, W); MindSpore's operations take one channel for none."""
 
     def __init__(self, mean: float, std: float):
-        self.mean, self.std = np.float32(255) * np.float32(mean), np.float32(255) * np.float32(std)
+        self.mean, self.std = np.float32(255 * mean), np.float32(255 * std)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return (image.transpose(2, 0, 1).astype(np.float32) - self.mean) / self.std
 
 
 def _to_tensor(mean: tuple[float, ...], std: tuple[float, ...]) -> list[Any]:
-    """RGB, uint8 (H, W, 3) -> float32 (3, H, W), or with one mean gray (1, H, W); means are for pixels scaled to 0..1."""
+    """uint8 (H, W, C) -> float32 (C, H, W); the means are given for pixels scaled to 0..1."""
     if len(mean) == 1:
-        return [to_gray, _NormalizeGray(mean[0], std[0])]
+        return [_NormalizeGray(mean[0], std[0])]
     return [vision.Normalize([255 * m for m in mean], [255 * s for s in std]), vision.HWC2CHW()]
