@@ -198,18 +198,6 @@ def _source(
     return ds.zip((images, ds.GeneratorDataset(_Labels(index, order, places), columns[1:], shuffle=False, **threads)))
 
 
-class _NormalizeGray:
-    """uint8 (H, W, 1) -> float32 (1, H, W); MindSpore's operations take one channel for none."""
-
-    def __init__(self, mean: float, std: float):
-        self.mean, self.std = np.float32(255 * mean), np.float32(255 * std)
-
-    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return (image.transpose(2, 0, 1).astype(np.float32) - self.mean) / self.std
-
-
 def _to_tensor(mean: tuple[float, ...], std: tuple[float, ...]) -> list[Any]:
     """uint8 (H, W, C) -> float32 (C, H, W); the means are given for pixels scaled to 0..1."""
-    if len(mean) == 1:
-        return [_NormalizeGray(mean[0], std[0])]
     return [vision.Normalize([255 * m for m in mean], [255 * s for s in std]), vision.HWC2CHW()]
