@@ -27,6 +27,7 @@ SETTINGS = {
     "amp_level": "O2", "is_dynamic_loss_scale": 1, "loss_scale_window": 10, "ema_decay": 0.99, "clip_grad_norm": 5,
     "drop_rate": 0.1, "drop_path_rate": 0.1, "nesterov": 1, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,
     "auto_augment": "randaugment", "random_erase_prob": 0.25, "tensorboard": 1, "num_parallel_workers": 2,
+    "sampling": "balanced", "focal_gamma": 1,
 }  # fmt: skip
 
 
