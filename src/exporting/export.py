@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..checkpoint import Checkpoint
 from ..config import Config
-from ..data.class_names import class_names_of
+from ..data.class_names import class_names_from, class_names_of
 from ..data.datasets import open_evaluation_data
 from ..data.index import ImageIndex
 from ..data.preprocessing import preprocessing_for
@@ -55,7 +55,8 @@ def export(config: Config, platform: str) -> Path:
     key = read_key(Path(config.enc_key_file)) if config.enc_key_file else None
     calibration = calibration_images(config) if config.quantize == "int8" else None
     network, saved = restore_network(source, config)
-    if odd := next((name for name in saved.info.class_names if not is_utf8(name)), None):
+    names = class_names_from(config.class_names) or saved.info.class_names
+    if odd := next((name for name in names if not is_utf8(name)), None):
         raise UserError(f"ckpt_file: {source}: the class name {ascii(odd)} is not UTF-8; rename its folder and train again")
     preprocessing = preprocessing_for(config, saved.info.preprocessing)
     target = _target(config, source)

@@ -70,10 +70,8 @@ def preprocess(config: Config) -> int:
             progress.update(len(images))
         write_text(meta_path(target), json.dumps(content, indent=2) + "\n")  # before the folder: it is never without
     color = "RGB" if preprocessing.channels == 3 else "gray"
-    shape, form = (
-        " x ".join(map(str, described.shape[1:])),
-        described.format or f"normalized {color}",
-    )
+    shape = " x ".join(map(str, described.shape[1:]))
+    form = described.format or f"normalized {color}"
     log.info("%s: %d files of %s %s, %s", target, len(index), shape, described.dtype, form)
     return len(index)
 

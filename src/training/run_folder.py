@@ -23,16 +23,8 @@ from ..model_info import ModelInfo
 from ..progress import beat
 from .resume import numbered_checkpoints
 
-_FILES = (
-    "config.yaml",
-    "resolved.yaml",
-    "split.csv",
-    "metrics.jsonl",
-    "tensorboard",
-    "train_*.log",
-    "*_perf.log",
-    "*_acc.log",
-)
+_LOGS = ("train_*.log", "*_perf.log", "*_acc.log")
+_FILES = ("config.yaml", "resolved.yaml", "split.csv", "metrics.jsonl", "tensorboard", *_LOGS)
 
 
 class RunFolder:
