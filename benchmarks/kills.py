@@ -3,9 +3,9 @@
     python benchmarks/kills.py [--kills 20] [--epochs 3] [--seed 0] [--output FILE]
 
 Every feature with a state of its own is on: float16, dynamic loss scale, accumulation, clipping, averages, dropout,
-stochastic depth, mixup, random augmentation, balanced sampling. A checkpoint is written after every step; every other kill waits for one that
-is being written. The last tensors of the resumed run (weights, momentum, averages, loss scale, counters) must equal those
-of an uninterrupted run bit for bit; the exit code is 1 otherwise.
+stochastic depth, mixup, random augmentation, balanced sampling. A checkpoint is written after every step; every other kill
+waits for one that is being written. The last tensors of the resumed run (weights, momentum, averages, loss scale, counters)
+must equal those of an uninterrupted run bit for bit; the exit code is 1 otherwise.
 """
 
 import argparse
