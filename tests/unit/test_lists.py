@@ -1,5 +1,8 @@
 """Lists of images with what they are for, class folders at any depth, and classes under other names."""
 
+import json
+from pathlib import Path
+
 import pytest
 from test_datasets import write_cifar
 
@@ -9,6 +12,8 @@ from src.data.datasets import open_evaluation_data, open_training_data
 from src.data.sources.folder import index_folder
 from src.data.sources.label_files import read_list
 from src.errors import UserError
+from src.evaluation.predict import _print
+from src.library import Prediction
 from src.networks.imagenet import as_called_there, imagenet_classes, synsets_of, words_of
 
 
@@ -135,3 +140,13 @@ def test_folders_named_by_synset_or_word_are_classes_of_a_network_of_imagenet(tm
     index = index_folder(tmp_path)
     found = dict(zip(index.files, index.with_classes(tuple(imagenet_classes())).labels.tolist()))
     assert {name.split("/")[1]: label for name, label in found.items()} == {"0.png": 281, "1.png": 0}
+
+
+def test_a_prediction_says_the_words_of_a_synset(capsys):
+    classes = [("n02123045", 281, 0.9), ("my cat", 1, 0.1)]
+    _print(Path("a.jpg"), classes, as_json=False)
+    assert capsys.readouterr().out.splitlines()[1:] == ["    90.00%  tabby, tabby cat (n02123045)", "    10.00%  my cat"]
+    _print(Path("a.jpg"), classes, as_json=True)
+    first, second = json.loads(capsys.readouterr().out)["predictions"]
+    assert first == {"class": "n02123045", "words": "tabby, tabby cat", "index": 281, "probability": 0.9}
+    assert "words" not in second and Prediction("n02123045", 281, 0.9).words == "tabby, tabby cat"
