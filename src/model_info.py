@@ -50,8 +50,8 @@ class Preprocessing(Described):
     resize: Union[Side, tuple[Side, Side]]
     resize_mode: Literal["shorter", "square"]
     antialias: Flag
-    mean: Union[tuple[Real, Real, Real], tuple[Real]]
-    std: Union[tuple[Positive, Positive, Positive], tuple[Positive]]
+    mean: tuple[Real, ...]
+    std: tuple[Positive, ...]
 
     @property
     def channels(self) -> int:
@@ -64,6 +64,8 @@ class Preprocessing(Described):
         crop = self.image_size if isinstance(self.resize, tuple) else (max(self.image_size),) * 2
         if sides[0] < crop[0] or sides[1] < crop[1]:
             raise ValueError(f"resize: {self.resize} is smaller than the crop, image_size {self.image_size}")
+        if len(self.mean) not in (1, 3):
+            raise ValueError(f"mean: expected three numbers, or one for gray images, got {len(self.mean)}")
         if len(self.std) != len(self.mean):
             raise ValueError(f"std: {len(self.std)} numbers, but mean has {len(self.mean)}")
         return self
