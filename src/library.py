@@ -29,6 +29,7 @@ from .formats.classifier import Classifier, LoadedClassifier, in_batches_of
 from .formats.opening import load_classifier
 from .log import log
 from .models.create import create_model
+from .networks.imagenet import words_of
 
 __all__ = ["Accuracy", "Model", "Prediction", "create_model", "load"]
 
@@ -41,6 +42,11 @@ class Prediction(NamedTuple):
     name: str
     index: int  # type: ignore[assignment] # hides the tuple's method, which nobody calls on a prediction
     probability: float
+
+    @property
+    def words(self) -> str:
+        """What ImageNet calls the class, where `name` is one of its synsets; else `name`."""
+        return words_of(self.name) or self.name
 
 
 class Accuracy(NamedTuple):
@@ -116,12 +122,12 @@ class Model:
         """The network's output, float32 (N, classes).
 
         Args:
-            images: as for `predict`, but no folder; or what has gone through `preprocessing`, float32 (N, 3, height, width).
+            images: as for `predict`, but no folder; or what has gone through `preprocessing`, float32 (N, channels, H, W).
         """
         if isinstance(images, np.ndarray) and images.dtype == np.float32:
-            expected = (len(images), 3, *self.preprocessing.image_size)
+            expected = (len(images), self.preprocessing.channels, *self.preprocessing.image_size)
             if images.shape != expected or not len(images):
-                raise UserError(f"logits: expected float32 (N, 3, {expected[2]}, {expected[3]}), got {images.shape}")
+                raise UserError(f"logits: expected float32 (N, {', '.join(map(str, expected[1:]))}), got {images.shape}")
             return self._in_batches(len(images))(images)
         pictures: list[Any] = [images] if _is_one(images) else list(cast(Iterable[Picture], images))
         if not pictures:

@@ -18,7 +18,7 @@ from .augmentation import BatchDraws, image_operations
 from .image_formats import decode, without_ends
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
-from .preprocessing import covering_size
+from .preprocessing import covering_size, to_gray
 from .read_ahead import read_ahead
 
 
@@ -86,10 +86,11 @@ def train_pipeline(
     # Read when iteration starts, by every random operation of MindSpore's.
     ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, group.rank]).generate_state(1)[0]))
     ds.config.set_fast_recovery(False)  # otherwise the augmentation after `first_step` would be that of the first step
-    order = epoch_order(len(index), config.seed, epoch, config.repeated_augment)
+    balanced = index.labels if config.sampling == "balanced" else None
+    order = epoch_order(len(index), config.seed, epoch, config.repeated_augment, balanced)
     images_per_step = config.per_batch_size * config.accumulate_steps
     places = shard_places(steps_per_epoch(len(index), images_per_step, group), images_per_step, group)
-    operations = image_operations(config, index.images.encoded)
+    operations = image_operations(config, index.images.encoded) + _gray(config.mean)
     if not config.device_normalization:
         operations.append(_normalize(config.mean, config.std))
     operations.append(vision.HWC2CHW())
@@ -124,7 +125,7 @@ def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: 
     """As `eval_pipeline`, but pixels as image files have them.
 
     Returns:
-        Batches (RGB images uint8 (N, H, W, 3), labels int32 (N,)).
+        Batches (images uint8 (N, H, W, 3), or gray ones (N, H, W, 1), labels int32 (N,)).
     """
     return _in_order(index, preprocessing, _crop(preprocessing, index.images.encoded), batch_size, workers)
 
@@ -147,7 +148,16 @@ def _rows(source: _Source) -> ds.Dataset:
 
 
 def _crop(preprocessing: Preprocessing, encoded: bool) -> list[Any]:
-    """Image, encoded or RGB uint8 (H, W, 3) -> RGB, uint8 (H, W, 3) of `image_size`."""
+    """Image, encoded or RGB uint8 (H, W, 3) -> RGB, uint8 (H, W, 3), or gray (H, W, 1), of `image_size`."""
+    return _color_crop(preprocessing, encoded) + _gray(preprocessing.mean)
+
+
+def _gray(mean: tuple[float, ...]) -> list[Any]:
+    """RGB, uint8 (H, W, 3) -> luma, uint8 (H, W, 1), where there is one mean; else nothing."""
+    return [to_gray] if len(mean) == 1 else []
+
+
+def _color_crop(preprocessing: Preprocessing, encoded: bool) -> list[Any]:
     if preprocessing.antialias:
         return [PillowCrop(preprocessing, encoded)]
     size = preprocessing.resize
@@ -205,5 +215,5 @@ class PillowCrop:
 
 
 def _normalize(mean: tuple[float, ...], std: tuple[float, ...]) -> vision.Normalize:
-    """uint8 (H, W, 3) -> float32; the means are given for pixels scaled to 0..1."""
+    """uint8 (H, W, C) -> float32; the means are given for pixels scaled to 0..1."""
     return vision.Normalize([255 * m for m in mean], [255 * s for s in std])

@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 from ..data.index import ImageIndex
 from ..data.pipeline import eval_pipeline, read_batches
 from ..data.scan import naming_bad_images
-from ..distributed.communication import all_reduce_sum, together
+from ..distributed.communication import all_gather, all_reduce_sum, together
 from ..distributed.group import ALONE, Group
+from ..errors import printable
 from ..formats.classifier import Classifier, fill_up
 from ..model_info import Preprocessing
+from ..networks.imagenet import words_of
 from ..progress import bar, beat
-from .metrics import Counts
+from .metrics import Counts, class_results, macro_averages, widened
+
+MOST_CLASSES_SHOWN = 10
 
 
 def evaluate(
@@ -35,8 +39,8 @@ def evaluate(
 
     Returns:
         `images`, `top1_correct`, `top5_correct` of all processes, `top1`, `top5` (shares), `img_per_s` of all (all included,
-        first batch excluded where there is more than one, because compiling happens there), and `own_counts`: top-1, top-5
-        and images of this process alone.
+        first batch excluded where there is more than one, because compiling happens there), `own_counts`: top-1, top-5
+        and images of this process alone, what `macro_averages` gives, and `classes`, what `class_results` gives.
 
     Raises:
         UserError: on every process, where one met logits that are not finite or a damaged image.
@@ -55,6 +59,8 @@ def evaluate(
     own = np.array([counts.top1, counts.top5, counts.images], np.int64)
     top1, top5, images = (int(count) for count in all_reduce_sum(own, group))
     (speed,) = all_reduce_sum(np.array([(counts.images - warm) / seconds]), group)
+    number = int(all_gather(np.array([counts.by_class.shape[1]]), group).max())  # 0 where a process had no image
+    by_class = all_reduce_sum(widened(counts.by_class, number), group)
     if images != len(index):
         raise RuntimeError(f"{images} images were evaluated, but there are {len(index)}")
     return {
@@ -65,6 +71,8 @@ def evaluate(
         "top5": top5 / images,
         "img_per_s": round(float(speed), 2),
         "own_counts": own.tolist(),
+        **macro_averages(by_class),
+        "classes": class_results(by_class, index.class_names),
     }
 
 
@@ -100,4 +108,19 @@ def report_lines(result: dict[str, Any]) -> list[str]:
     for k in (1, 5):
         correct = result[f"top{k}_correct"]
         lines.append(f"after allreduce eval: top{k}_correct={correct}, tot={images}, acc={correct / images:.2%}(TOP{k})")
-    return lines + [f"acc={result[f'top{k}']:.2%}(TOP{k})" for k in (1, 5)]
+    lines += [f"acc={result[f'top{k}']:.2%}(TOP{k})" for k in (1, 5)]
+    return lines + _class_lines(result)
+
+
+def _class_lines(result: dict[str, Any]) -> list[str]:
+    """The means over the classes, and the classes that are found least often."""
+    classes = sorted(result["classes"], key=lambda row: row["top1_correct"] / row["images"])
+    shown = classes[:MOST_CLASSES_SHOWN]
+    means = ", ".join(f"{name} {result[f'macro_{name}']:.2%}" for name in ("recall", "precision", "f1"))
+    lines = [f"mean over {len(classes)} classes: {means}"]
+    for row in shown:
+        name = printable(words_of(row["class"]) or row["class"])
+        lines.append(f"  {name}: {row['top1_correct'] / row['images']:.2%} of {row['images']}")
+    if len(shown) < len(classes):
+        lines.append(f"  and {len(classes) - len(shown)} classes above; --result_json FILE has them all")
+    return lines

@@ -15,6 +15,7 @@ from ..device import worker_count
 from ..errors import printable
 from ..formats.classifier import LoadedClassifier
 from ..log import log
+from ..networks.imagenet import words_of
 from .evaluate import classified_batches
 
 
@@ -54,11 +55,15 @@ def top_classes(logits: NDArray[np.float32], class_names: tuple[str, ...], k: in
 
 def _print(image: Path, classes: list[tuple[str, int, float]], as_json: bool) -> None:
     if as_json:
-        predictions = [{"class": name, "index": i, "probability": round(p, 6)} for name, i, p in classes]
+        predictions = [
+            {"class": name, **({"words": words_of(name)} if words_of(name) else {}), "index": i, "probability": round(p, 6)}
+            for name, i, p in classes
+        ]
         content = {"image": str(image), "predictions": predictions}
         line = json.dumps(content, ensure_ascii=False)
         print(line if printable(line) == line else json.dumps(content))
         return
     print(printable(str(image)))
     for name, _, probability in classes:
-        print(f"  {probability:8.2%}  {printable(name)}")
+        words = words_of(name)
+        print(f"  {probability:8.2%}  {f'{words} ({name})' if words else printable(name)}")

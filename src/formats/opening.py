@@ -8,6 +8,7 @@ from mindspore import nn
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..config import Config
+from ..data.class_names import class_names_of
 from ..data.preprocessing import preprocessing_for
 from ..errors import UserError
 from ..log import log
@@ -45,7 +46,8 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
     _check_input(path, config, info, preprocessing)
     classify = checking_logits(path, num_classes, classify)
     takes_bytes = config.device_normalization and path.suffix not in (".mindir", ".onnx")
-    return LoadedClassifier(classify, info.class_names, num_classes, preprocessing, info, takes_bytes)
+    class_names = class_names_of(path, num_classes, config.class_names, info.class_names)
+    return LoadedClassifier(classify, class_names, num_classes, preprocessing, info, takes_bytes)
 
 
 def restore_network(path: Path, config: Config) -> tuple[nn.Cell, Checkpoint]:
@@ -59,13 +61,14 @@ def restore_network(path: Path, config: Config) -> tuple[nn.Cell, Checkpoint]:
         saved = saved.averaged()
     _check_as_asked(path, config, saved.info)
     name, num_classes = saved.info.backbone or config.backbone, saved.info.num_classes or config.num_classes
-    network = create_model(name, num_classes, config.group_conv, padding=saved.info.padding)
+    in_channels = saved.info.in_channels or config.in_channels
+    network = create_model(name, num_classes, config.group_conv, padding=saved.info.padding, in_channels=in_channels)
     checkpoint.load_into(network, saved)
     return network.set_train(False), saved
 
 
 def _check_as_asked(path: Path, config: Config, info: ModelInfo) -> None:
-    for key, found in (("backbone", info.backbone), ("num_classes", info.num_classes)):
+    for key, found in (("backbone", info.backbone), ("num_classes", info.num_classes), ("in_channels", info.in_channels)):
         asked = getattr(config, key)
         if key in config.given and found not in (asked, None):
             raise UserError(f"{key}: {asked} was asked for, but {path} holds {found}")
@@ -77,7 +80,7 @@ def _check_input(path: Path, config: Config, info: ModelInfo, preprocessing: Pre
     if not shape:
         return
     size, taken = (",".join(map(str, numbers)) for numbers in (preprocessing.image_size, shape[2:]))
-    if shape[1:] != (3, *preprocessing.image_size):
+    if shape[1:] != (preprocessing.channels, *preprocessing.image_size):
         asked = "image_size" in config.given
         raise UserError(
             f"image_size: {size} was asked for, but {path} takes {taken}; leave it away, or export with --image_size {size}"
@@ -96,7 +99,8 @@ def _load_checkpoint(path: Path, config: Config) -> tuple[Classifier, ModelInfo]
 def _load_weights(path: Path, config: Config) -> tuple[Classifier, ModelInfo]:
     if "backbone" not in config.given:
         raise UserError(f"backbone: '{path}' does not tell its network; pass --backbone NAME")
-    values, info = read_weights(config.backbone, path, config.use_ema)
+    in_channels = config.in_channels if "in_channels" in config.given else None
+    values, info = read_weights(config.backbone, path, config.use_ema, in_channels=in_channels)
     _check_as_asked(path, config, info)
     network = network_with(values, info)
     return network_classifier(network, preprocessing_for(config, info.preprocessing)), info

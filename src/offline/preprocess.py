@@ -18,7 +18,7 @@ from ..data.sources.lists import index_unlabeled
 from ..device import worker_count
 from ..errors import UserError
 from ..files import replacing, write_text
-from ..formats.aipp import FORMATS, input_of, to_yuv420sp
+from ..formats.aipp import FORMATS, GRAY_FORMAT, input_of, to_yuv420sp
 from ..log import log
 from ..model_info import ModelInfo, meta_path
 from ..progress import bar
@@ -48,7 +48,7 @@ def preprocess(config: Config) -> int:
     info = description_of(config)
     preprocessing = preprocessing_for(config, info.preprocessing)
     kind = input_kind(config, info)
-    described = input_of(kind, preprocessing.image_size)  # refuses odd sizes
+    described = input_of(kind, preprocessing.image_size, preprocessing.channels)  # refuses odd sizes
     index = index_unlabeled(evaluation_folder(Path(config.data_dir)), "data_dir")
     names = dict(zip(index.files, result_names(index.files)))
     workers = worker_count(config.num_parallel_workers)
@@ -72,7 +72,9 @@ def preprocess(config: Config) -> int:
             list(pool.map(_write, inputs, paths))
             progress.update(len(images))
         write_text(meta_path(target), json.dumps(content, indent=2) + "\n")  # before the folder: it is never without
-    shape, form = " x ".join(map(str, described.shape[1:])), described.format or "normalized RGB"
+    color = "RGB" if preprocessing.channels == 3 else "gray"
+    shape = " x ".join(map(str, described.shape[1:]))
+    form = described.format or f"normalized {color}"
     log.info("%s: %d files of %s %s, %s", target, len(index), shape, described.dtype, form)
     return len(index)
 
@@ -88,7 +90,8 @@ def input_kind(config: Config, info: ModelInfo) -> str:
     Raises:
         UserError: the two differ.
     """
-    stored = {name: kind for kind, name in FORMATS.items()}.get(info.input.format or "" if info.input else "", "none")
+    kinds = {GRAY_FORMAT: "rgb", **{name: kind for kind, name in FORMATS.items()}}
+    stored = kinds.get(info.input.format or "" if info.input else "", "none")
     if config.aipp == "auto":
         return stored
     if info.input and config.aipp != stored:

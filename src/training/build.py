@@ -37,6 +37,7 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
     network = create_model(
         config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate,
         config.drop_path_rate, source.info.padding if source else "symmetric", config.bn_statistics == "sync",
+        config.in_channels,
     )  # fmt: skip
     number_random_layers(network, group.rank)
     if source and source is not resumed_from:
@@ -47,18 +48,20 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
 
 
 def create_step(
-    network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE
-) -> TrainStep:
+    network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE,
+    class_weights: Optional[NDArray[np.float32]] = None,
+) -> TrainStep:  # fmt: skip
     """The training step that `config` describes, on batches of `train_pipeline`.
 
     Args:
         rates: learning rate of every step of the run.
+        class_weights: what `losses.class_weights` gives.
     """
     optimizer = create_optimizer(network, rates, config)
     step = TrainStep(
         mixed_precision(network, config.amp_level, config.amp_dtype, platform),
         optimizer,
-        create_loss(config),
+        create_loss(config, class_weights),
         loss_scale=config.loss_scale,
         scale_window=config.loss_scale_window if config.is_dynamic_loss_scale else 0,
         accumulate_steps=config.accumulate_steps,

@@ -130,12 +130,12 @@ class Loop:
         best = results[kept]["top1"] > self.state.best.top1
         for kind, result in results.items():
             log.info(
-                "epoch %d evaluation%s: top-1 %.2f %% top-5 %.2f %% of %d images%s",
+                "epoch %d evaluation%s: top-1 %.2f %% top-5 %.2f %% of %d images, mean over classes %.2f %%%s",
                 position["epoch"], " of the averaged weights" * bool(kind), 100 * result["top1"], 100 * result["top5"],
-                result["images"], " (best so far)" * (best and kind == kept),
+                result["images"], 100 * result["macro_recall"], " (best so far)" * (best and kind == kept),
             )  # fmt: skip
         self.state = self.state.model_copy(update={"evaluation": Evaluation(**position, **results[kept])})
-        values = {kind + key: value for kind, result in results.items() for key, value in result.items()}
+        values = {kind + key: result[key] for kind, result in results.items() for key in result if key != "classes"}
         self.folder.metrics.write("eval", **position, **values)
         if best:
             self.state = self.state.model_copy(update={"best": Best(top1=results[kept]["top1"], **position)})

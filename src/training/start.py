@@ -28,6 +28,7 @@ from .build import create_network, create_step
 from .epochs import Epochs
 from .graph_cache import GraphCache, graph_name
 from .loop import Loop
+from .losses import class_weights
 from .performance import measure
 from .run_folder import RunFolder, check_writable, open_folder
 from .schedules import learning_rates
@@ -65,7 +66,7 @@ def _train(config: Config, platform: str, group: Group) -> None:
     geometry = divide(config, len(train_index), group, platform)
     if saved:
         resume.check_same_run(saved, config, train_index.fingerprint, workers)
-        if resume.is_finished(saved, config, geometry.steps_per_epoch, evaluates=eval_index is not None):
+        if resume.is_finished(saved, config, geometry.steps_per_epoch, evaluates=_evaluates(config, eval_index)):
             log.info("%s is the end of its run: nothing is left to do. To train longer, raise max_epoch and pass "
                      "--resume_allow max_epoch", saved.path)  # fmt: skip
             communication.barrier(group)
@@ -73,12 +74,15 @@ def _train(config: Config, platform: str, group: Group) -> None:
 
     rates = learning_rates(config, geometry.steps_per_epoch, geometry.images_per_step)
     network = create_network(config, saved, group)
-    step = create_step(network, rates, config, platform, group)
+    step = create_step(network, rates, config, platform, group, class_weights(config, train_index.labels))
     if saved:
         resume.restore(network, step, saved)
     communication.check_same_parameters(network, group, trained_only=False)
 
     folder = open_folder(config, group, saved, **_mark(train_index))
+    if config.val_split or config.images_per_class or config.label_file:
+        held_out = {"val": eval_index} if eval_index is not None and eval_index.images is train_index.images else {}
+        folder.write_split(train=train_index, **held_out)
     _log_start(config, platform, group, train_index, eval_index, geometry, workers)
     steps = StepLog(
         rates, geometry, config.log_interval, folder.metrics, saved.resumable.step if saved else 0,
@@ -92,7 +96,7 @@ def _train(config: Config, platform: str, group: Group) -> None:
         else:
             preprocessing = preprocessing_from(config)
             validation = None
-            if eval_index is not None:
+            if eval_index is not None and _evaluates(config, eval_index):
                 validation = Validation(config, eval_index, preprocessing, workers, group, network.padding)
             info = _description(config, network, train_index, preprocessing)
             start = _start_of(config, train_index, workers)
@@ -103,6 +107,10 @@ def _train(config: Config, platform: str, group: Group) -> None:
         communication.barrier(group)
     finally:
         steps.close()
+
+
+def _evaluates(config: Config, eval_index: Optional[ImageIndex]) -> bool:
+    return eval_index is not None and config.eval_interval > 0
 
 
 def divide(config: Config, images: int, group: Group = ALONE, platform: str = "CPU") -> Geometry:

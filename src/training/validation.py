@@ -26,7 +26,10 @@ class Validation:
     def __init__(
         self, config: Config, index: ImageIndex, preprocessing: Preprocessing, workers: int, group: Group, padding: str
     ):  # fmt: skip
-        self.network = create_model(config.backbone, config.num_classes, config.group_conv, padding=padding).set_train(False)
+        network = create_model(
+            config.backbone, config.num_classes, config.group_conv, padding=padding, in_channels=config.in_channels
+        )
+        self.network = network.set_train(False)
         self.classify = network_classifier(self.network, preprocessing)
         self.takes_bytes = config.device_normalization
         self.index = index

@@ -25,6 +25,7 @@ FULL = {
     "keep_checkpoint_max": 100, "log_interval": 1, "eval_batch_size": 33, "amp_level": "O2", "is_dynamic_loss_scale": 1,
     "loss_scale_window": 2, "ema_decay": 0.9, "clip_grad_norm": 5, "drop_rate": 0.1, "drop_path_rate": 0.1, "nesterov": 1,
     "mixup_alpha": 0.2, "cutmix_alpha": 1.0, "auto_augment": "randaugment", "random_erase_prob": 0.5, "tensorboard": 1,
+    "sampling": "balanced", "images_per_class": 11, "class_weights": "1,0.5,2", "focal_gamma": 1.5,
 }  # fmt: skip
 
 

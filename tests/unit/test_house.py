@@ -12,7 +12,7 @@ SOURCE = ROOT / "src"
 # From the bottom up; a room imports from its own level and those below.
 LEVELS = (
     ("errors", "files", "log", "progress", "device", "compat", "protobuf", "checkpoint_file", "config", "networks"),
-    ("model_info", "checkpoint", "distributed"),
+    ("described", "model_info", "checkpoint", "distributed"),
     ("models", "data", "weights", "launch"),
     ("formats",),
     ("training", "evaluation", "exporting", "offline"),

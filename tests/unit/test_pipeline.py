@@ -247,3 +247,15 @@ def test_the_size_before_a_crop_that_is_not_square():
     assert preprocessing_for(build_config(), older).resize == 64
     with pytest.raises(UserError, match="eval_resize: 50 is smaller than the crop, image_size 24,56"):
         preprocessing_for(build_config({"eval_resize": 50, "image_size": "24,56"}), None)
+
+
+def test_gray_images_are_pillows_luma_in_training_and_evaluation(tmp_path):
+    path = write_image(tmp_path / "data/x/a.png", 1, seed=1, size=(20, 20))
+    values = {"in_channels": 1, "image_size": "20,20", "eval_resize": 20, "mean": 0, "std": 1 / 255, "per_batch_size": 1}
+    values |= {"crop_scale": "1,1", "crop_ratio": "1,1", "hflip_prob": 0, "color_jitter": 0}
+    index, config = index_folder(tmp_path / "data"), build_config(values)
+    luma = np.asarray(Image.open(path).convert("L"))
+    for pipeline in (train_pipeline(index, config, 0, 1), eval_pipeline(index, preprocessing_from(config), 1, 1)):
+        images, _ = next(read_batches(pipeline))
+        assert images.shape == (1, 1, 20, 20) and images.dtype == np.float32
+        assert (images[0, 0].round() == luma).all()
