@@ -12,6 +12,7 @@ SMALLEST = {
     "allreduce": ["--networks", "resnext11_8x16d", "--rounds", 1],
     "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32,int8"],
     "kills": ["--kills", 1, "--epochs", 1],
+    "report": ["--classes", 30, "--images", 300, "--lines", 20],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
     "startup": ["--sizes", 50],
     "train_throughput": ["--models", "resnext11_8x16d", "--image_size", 32, "--steps", 1, "--rounds", 1, "--retries", 0],
