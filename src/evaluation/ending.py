@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
-from ..errors import UserError
+from ..errors import first_line
 from ..log import log
 from ..report import answers as answer_file
 from ..report.answers import Answers
@@ -19,7 +19,7 @@ def write_report(folder: Path, answers: Callable[[], Optional[Answers]]) -> None
         if found is not None:
             answer_file.save(folder / answer_file.NAME, found)
         write_page([read_run(folder)], folder / NAME)
-    except UserError as error:
-        log.warning("no report: %s", error)
+    except Exception as error:  # the run is done, and nothing about its page may undo that
+        log.warning("no report: %s", first_line(error))
     else:
         log.info("report: %s", folder / NAME)

@@ -54,7 +54,7 @@ def by_class(answers: Answers) -> list[ClassAccuracy]:
         np.bincount(answers.labels[chosen], minlength=answers.num_classes)
         for chosen in (slice(None), answers.ranks < 1, answers.ranks < 5)
     ]
-    return [ClassAccuracy(number, *map(int, row)) for number, row in enumerate(zip(*counts)) if row[0]]
+    return [ClassAccuracy(int(number), *(int(count[number]) for count in counts)) for number in np.flatnonzero(counts[0])]
 
 
 def confusion(answers: Answers) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from ..config.types import as_written
 from ..errors import UserError, printable
 from ..files import read_bounded
 from ..log import log
-from ..model_info import ModelInfo, Origin, describe
+from ..model_info import ModelInfo, Origin, checked, describe, meta_path, parse_json
 from . import answers as answer_file
 from .answers import Answers
 from .label_errors import Finding, read_findings
@@ -109,13 +109,20 @@ def _read_exports(folder: Path, events: list[dict[str, Any]]) -> dict[str, Model
     places = (folder.resolve(), folder.resolve().parent)
     for file in sorted(file for place in places for ending in _EXPORTS for file in place.glob(f"[!.]*{ending}")):
         try:
-            info = describe(file)
+            origin = _claimed_origin(file)
+            if origin and (file.parent == places[0] or _is_origin(folder, events, origin)):
+                found[file.name] = describe(file)  # which reads all of the file, for its checksum
         except UserError as error:
             log.warning("report: left out: %s", error)
-            continue
-        if info.checkpoint and (file.parent == places[0] or _is_origin(folder, events, info.checkpoint)):
-            found[file.name] = info
     return found
+
+
+def _claimed_origin(export: Path) -> Optional[Origin]:
+    """What an export's description says that it was made from."""
+    path = meta_path(export)
+    if not path.is_file():
+        return None
+    return checked(ModelInfo, parse_json(read_bounded(path, _MOST_BYTES, "report"), path), path).checkpoint
 
 
 def _is_origin(folder: Path, events: list[dict[str, Any]], origin: Origin) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from conftest import ROOT
 from src.errors import UserError
+from src.model_info import ModelInfo, write_meta
 from src.report.__main__ import main
 from src.report.page import render
 from src.report.run_files import read_run
@@ -165,3 +166,25 @@ def test_many_images_make_no_large_page(tmp_path):  # benchmarks/report.py: 1,00
     began = time.process_time()
     html = render([read_run(run)])
     assert len(html.encode()) < 1_000_000 and time.process_time() - began < 5
+
+
+def test_exports_of_the_run_are_shown_and_others_beside_it_are_not(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run / "last.ckpt").touch()
+    last = read_run(run).of("eval")[-1]
+    counted = {key: last[key] for key in ("images", "top1_correct", "top5_correct", "top1", "top5")}
+    evaluation = {**counted, "epoch": 1, "step": last["step"], "img_per_s": 1.0, "own_counts": [1, 1, 1]}
+    preprocessing = {"image_size": [8, 8], "resize": 8, "resize_mode": "square", "antialias": False,
+                     "mean": [0.0] * 3, "std": [1.0] * 3}  # fmt: skip
+    for name, change in (("mine", {}), ("other", {"top1": last["top1"] / 2}), ("damaged", {})):
+        model = tmp_path / f"{name}.onnx"
+        model.write_text(name)
+        origin = {"file": "last.ckpt", "epoch": 1, "step": last["step"], "evaluation": {**evaluation, **change}}
+        info = ModelInfo.model_validate({
+            "num_classes": 3, "class_names": ("a", "b", "c"), "preprocessing": preprocessing, "file_format": "ONNX",
+            "max_abs_diff": 2.5e-6, "compared_batch_sizes": (1, 3), "checkpoint": origin,
+        })  # fmt: skip
+        write_meta(model, info)
+    (tmp_path / "damaged.onnx").write_text("changed")
+    text = " ".join(" ".join(Page(render([read_run(run)])).texts).split())
+    assert "mine.onnx ONNX 2.5e-06 1, 3" in text and "other.onnx" not in text and "damaged.onnx" not in text
