@@ -9,7 +9,7 @@ from ..checkpoint import newest_first
 from ..config import Config
 from ..data.datasets import open_evaluation_data
 from ..data.index import ImageIndex, check_label_range
-from ..device import worker_count
+from ..device import machine, worker_count
 from ..distributed.communication import barrier, check_same_images, master_first, start, together
 from ..distributed.group import ALONE, Group
 from ..errors import UserError
@@ -93,9 +93,10 @@ def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> _E
     used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.resolved()}
     result = {"model": str(path), "data_dir": str(index.root), "dataset": index.images.kind, **counted, **used}
     columns = answered.gathered(len(index), group)
+    about = {**result, **machine(), "network": classifier.info.backbone, "classes": classifier.num_classes}
     return _Evaluated(
         result,
-        lambda: answers_of(columns, index, classifier.num_classes, classifier.preprocessing, classifier.inside, result),
+        lambda: answers_of(columns, index, classifier.num_classes, classifier.preprocessing, classifier.inside, about),
     )
 
 

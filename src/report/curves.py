@@ -32,7 +32,7 @@ _CURVES = (
         {"top1": "top-1", "top5": "top-5", "ema_top1": "top-1, averaged weights", "ema_top5": "top-5, averaged weights"},
     ),  # fmt: skip
     _Curve("images per second", "train", {"img_per_s": ""}),
-    _Curve("share of time waiting for data", "train", {"waiting": ""}),
+    _Curve("fraction of time waiting for data", "train", {"waiting": ""}),
     _Curve("loss scale", "train", {"loss_scale": ""}, logarithmic=True),
     _Curve("steps skipped by overflows", "train", {"skipped_steps": ""}),
 )

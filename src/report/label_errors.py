@@ -5,8 +5,8 @@ The file is a JSON list of objects, the most certain first:
     {"image": "photos/train/cat/1.jpg", "kind": "duplicate", "other": "photos/train/cat/9.jpg", "score": 0.998}
     {"image": "photos/train/cat/2.jpg", "kind": "label", "label": "cat", "suggested": "dog", "score": 0.97}
 
-`image` and `other` are paths, `label` (which may be left out) and `suggested` classes, `score` a share from 0 to 1 that says
-how sure the finding is: the likeness of the two images, or the probability of the suggested class.
+`image` and `other` are paths, `label` (which may be left out) and `suggested` classes, `score` a number from 0 to 1 that
+says how sure the finding is: the likeness of the two images, or the probability of the suggested class.
 """
 
 import json

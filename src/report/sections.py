@@ -18,6 +18,7 @@ _FACTS = {
     "memory_gb": "memory, GB", "system": "system", "python": "Python", "mindspore": "MindSpore", "numpy": "NumPy",
     "version": "MindSpore ResNet Zoo", "classes": "classes", "train_images": "training images",
     "eval_images": "validation images", "steps_per_epoch": "steps per epoch",
+    "model": "model", "data_dir": "evaluated on",
 }  # fmt: skip
 
 
@@ -75,11 +76,9 @@ def cards(run: Run) -> list[tuple[str, str]]:
 
 def facts(run: Run) -> list[tuple[str, Any]]:
     """Machine, versions and data."""
-    found = {"network": run.settings.get("backbone"), **_last(run, "start")}
-    rows = [(name, found[key]) for key, name in _FACTS.items() if found.get(key) is not None]
     evaluation = run.answers.result if run.answers else {}
-    evaluated = {"model": "model", "data_dir": "evaluated on"}
-    return rows + [(name, evaluation[key]) for key, name in evaluated.items() if key in evaluation]
+    found = {"network": run.settings.get("backbone"), **evaluation, **_last(run, "start")}
+    return [(name, found[key]) for key, name in _FACTS.items() if found.get(key) is not None]
 
 
 def results(runs: Sequence[Run]) -> dict[str, Any]:
