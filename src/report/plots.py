@@ -50,6 +50,7 @@ def lines(curves: Sequence[Line], across: str, up: str, logarithmic: bool = Fals
         axes.set_ylabel(up)
         if logarithmic:
             axes.set_yscale("log", base=2)
+            axes.yaxis.set_major_formatter("{x:g}")  # the usual one writes powers as formulas
         if len(curves) > 1:
             axes.legend()
 

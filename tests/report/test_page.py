@@ -49,6 +49,7 @@ def test_every_section_is_there_and_linked(html):
     assert ids == {"what-ran", "curves", "classes", "confusion", "calibration", "mistakes", "hits"}
     assert set(re.findall(r'<a href="#([\w-]+)"', html)) == ids
     assert html.count("<figure") == 8 == html.count("</svg>")
+    assert not re.findall(r">[^<]*\$[^<]*</text>", html)  # numbers at the axes, no formulas
 
 
 def test_no_two_elements_have_one_identifier_and_nothing_is_loaded(html):
