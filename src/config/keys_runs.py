@@ -149,11 +149,11 @@ class Evaluation(Section):
     )
     eval_path: str = key("outputs/eval", "folder of an evaluation's report.html and of the answers that it shows")
     predict: str = key("", "eval.py: image or folder to classify instead of evaluating")
-    predict_json: bool = key(False, "0 | 1; 1: predictions as JSON lines")
-    top_k: PositiveCount = key(5, "classes printed per predicted image")
     explain: str = key(
         "", "eval.py: file to write a picture to: the image of predict, and where the network saw its class (Grad-CAM)"
     )
+    predict_json: bool = key(False, "0 | 1; 1: predictions as JSON lines")
+    top_k: PositiveCount = key(5, "classes printed per predicted image")
 
 
 class Export(Section):
