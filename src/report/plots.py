@@ -18,7 +18,7 @@ _COLORS = {"#010203": "var(--ink)", "#040506": "var(--line)"}
 _LINES = 6  # colors of lines, then they repeat
 _COLORS.update({f"#0a000{number}": f"var(--series{number})" for number in range(_LINES)})
 _INK, _GRID, *_SERIES = _COLORS
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none", "figure.facecolor": "none", "axes.facecolor": "none",
     "text.parse_math": False, "font.size": 9, "text.color": _INK, "axes.labelcolor": _INK,
     "axes.edgecolor": _GRID, "xtick.color": _INK, "ytick.color": _INK, "grid.color": _GRID, "axes.grid": True,

@@ -40,8 +40,8 @@ def _evaluation(run: Run) -> dict[str, Any]:
 def subtitle(runs: Sequence[Run]) -> str:
     """Networks, and when the newest of the runs said something last."""
     networks = dict.fromkeys(str(run.settings["backbone"]) for run in runs if "backbone" in run.settings)
-    times = [event.get("time") for run in runs for event in run.events]
-    times = [seconds for seconds in times if isinstance(seconds, float) and 0 < seconds < 1e11]
+    said = [event.get("time") for run in runs for event in run.events]
+    times = [seconds for seconds in said if isinstance(seconds, float) and 0 < seconds < 1e11]
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(times))) if times else ""
     return ", ".join(filter(None, (*networks, when)))
 
