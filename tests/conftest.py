@@ -30,6 +30,13 @@ def pytest_addoption(parser):
     parser.addoption("--fuzz_count", type=int, default=300, help="damaged files that tests/cpp/test_fuzz.py makes")
 
 
+@pytest.fixture(autouse=True)
+def no_report_unless_it_is_tested(request, monkeypatch):
+    """Runs in this process end without their page, which takes a second or two."""
+    if "report" not in request.keywords:
+        monkeypatch.setattr("src.evaluation.ending.write_report", lambda folder, answers: None)
+
+
 CLASSES = ("blue", "green", "red")
 TINY = ["--backbone", "resnext11_8x16d", "--num_classes", "3", "--image_size", "16,16", "--platform", "CPU"]
 
@@ -38,7 +45,7 @@ def run_arguments(data, tmp_path, **values) -> list:
     """The command line of a short run."""
     settings = {
         "data_dir": data, "ckpt_path": tmp_path / "run", "cache_dir": tmp_path / "cache", "per_batch_size": 4,
-        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, **values,
+        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, "report": 0, **values,
     }  # fmt: skip
     return [*TINY, *[text for key, value in settings.items() for text in (f"--{key}", str(value))]]
 

@@ -75,6 +75,10 @@ class Config(
             )
         self._check_training()
         self._check_run()
+        if self.explain and not self.predict:
+            raise UserError(f"explain: {self.explain} is a picture of one image; name that with --predict IMAGE")
+        if self.explain and not self.explain.lower().endswith((".png", ".jpg", ".jpeg")):
+            raise UserError(f"explain: '{self.explain}' must end in .png or .jpg")
         return self
 
     def _check_training(self) -> None:

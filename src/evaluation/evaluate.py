@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from ..formats.classifier import Classifier, fill_up
 from ..model_info import Preprocessing
 from ..networks.imagenet import words_of
 from ..progress import bar, beat
+from .answered import Answered
 from .metrics import Counts, class_results, macro_averages, widened
 
 MOST_CLASSES_SHOWN = 10
@@ -30,12 +31,14 @@ def evaluate(
     workers: int,
     group: Group = ALONE,
     as_bytes: bool = False,
+    answered: Optional[Answered] = None,
 ) -> dict[str, Any]:
     """Classifies every image exactly once; several processes share the images and add up their counts.
 
     Args:
         batch_size: images per batch and process.
         as_bytes: whether `classify` takes images before their normalization, uint8 (N, 3, H, W).
+        answered: gets the answers of this process.
 
     Returns:
         `images`, `top1_correct`, `top5_correct` of all processes, `top1`, `top5` (shares), `img_per_s` of all (all included,
@@ -52,24 +55,32 @@ def evaluate(
     with together(group):
         for logits, labels in classified_batches(classify, part, preprocessing, batch_size, workers, as_bytes):
             counts.add(logits, labels)
+            if answered is not None:
+                answered.add(logits, labels)
             beat()
             if counts.images == len(labels) < len(part):
                 started, warm = time.perf_counter(), counts.images
-    seconds = time.perf_counter() - started
+    speed = (counts.images - warm) / (time.perf_counter() - started)
+    result = _together(counts, speed, index, group)
+    if result["images"] != len(index):
+        raise RuntimeError(f"{result['images']} images were evaluated, but there are {len(index)}")
+    return result
+
+
+def _together(counts: Counts, speed: float, index: ImageIndex, group: Group) -> dict[str, Any]:
+    """What `evaluate` returns, from the counts and images per second of every process."""
     own = np.array([counts.top1, counts.top5, counts.images], np.int64)
     top1, top5, images = (int(count) for count in all_reduce_sum(own, group))
-    (speed,) = all_reduce_sum(np.array([(counts.images - warm) / seconds]), group)
+    (of_all,) = all_reduce_sum(np.array([speed]), group)
     number = int(all_gather(np.array([counts.by_class.shape[1]]), group).max())  # 0 where a process had no image
     by_class = all_reduce_sum(widened(counts.by_class, number), group)
-    if images != len(index):
-        raise RuntimeError(f"{images} images were evaluated, but there are {len(index)}")
     return {
         "images": images,
         "top1_correct": top1,
         "top5_correct": top5,
         "top1": top1 / images,
         "top5": top5 / images,
-        "img_per_s": round(float(speed), 2),
+        "img_per_s": round(float(of_all), 2),
         "own_counts": own.tolist(),
         **macro_averages(by_class),
         "classes": class_results(by_class, index.class_names),

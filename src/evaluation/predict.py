@@ -17,6 +17,7 @@ from ..formats.classifier import LoadedClassifier
 from ..log import log
 from ..networks.imagenet import words_of
 from .evaluate import classified_batches
+from .explain import explain
 
 
 def predict(classifier: LoadedClassifier, config: Config) -> int:
@@ -33,6 +34,8 @@ def predict(classifier: LoadedClassifier, config: Config) -> int:
         if config.predict_json:
             print(json.dumps({"image": str(index.path(position)), "error": problem}))
     usable = index.without(set(problems))
+    if config.explain and len(usable):
+        explain(classifier, usable, Path(config.explain))
     position = 0
     if len(usable):
         batches = classified_batches(

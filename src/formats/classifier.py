@@ -19,6 +19,24 @@ Classifier = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @dataclass(frozen=True)
+class Inside:
+    """What lies before the logits of a network that ends with a global average pool and a linear classifier.
+
+    Attributes:
+        last_stage: images float32 (N, 3, H, W) -> the output of the last stage, float32 (N, C, h, w), and logits float32
+            (N, num_classes). Its mean over h and w are the pooled features.
+        weights: of the linear classifier, float32 (num_classes, C).
+    """
+
+    last_stage: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
+    weights: NDArray[np.float32]
+
+
+def _shows_logits_alone() -> Inside:
+    raise UserError("this file gives logits alone; pass the checkpoint to see more of the network")
+
+
+@dataclass(frozen=True)
 class LoadedClassifier:
     """A network ready to classify.
 
@@ -29,6 +47,7 @@ class LoadedClassifier:
         preprocessing: what the images must have gone through.
         info: all that the file says of itself.
         takes_bytes: whether it is best given images before their normalization, RGB uint8 (N, 3, H, W), which it takes too.
+        inside: opens what lies before the logits, when it is asked for. Raises UserError where the format does not show it.
     """
 
     classify: Classifier
@@ -37,6 +56,7 @@ class LoadedClassifier:
     preprocessing: Preprocessing
     info: ModelInfo
     takes_bytes: bool = False
+    inside: Callable[[], Inside] = _shows_logits_alone
 
 
 def network_classifier(network: nn.Cell, preprocessing: Preprocessing) -> Classifier:

@@ -15,6 +15,7 @@ SMALLEST = {
     "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32"],
     "input": ["--images", 70, "--rounds", 1, "--delays", "0,1", "--readers", 2],
     "kills": ["--kills", 1, "--epochs", 1, "--per_batch_size", 64],
+    "report": ["--classes", 30, "--images", 300, "--lines", 20],
     "scaling": ["--network", "resnext11_8x16d", "--image_size", 16, "--ranks", "1,2", "--rounds", 1],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
     "startup": ["--sizes", 50],

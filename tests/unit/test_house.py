@@ -11,10 +11,22 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 # From the bottom up; a room imports from its own level and those below.
 LEVELS = (
-    ("errors", "files", "log", "progress", "device", "compat", "protobuf", "checkpoint_file", "config", "networks"),
+    (
+        "errors",
+        "files",
+        "log",
+        "progress",
+        "device",
+        "compat",
+        "protobuf",
+        "checkpoint_file",
+        "config",
+        "networks",
+        "version",
+    ),
     ("described", "model_info", "checkpoint", "distributed"),
     ("models", "data", "weights", "launch"),
-    ("formats",),
+    ("formats", "report"),
     ("training", "evaluation", "exporting", "offline"),
     ("library", "commands", "__init__", "__main__"),
 )
