@@ -15,6 +15,20 @@ Classifier = Callable[[NDArray[Any]], NDArray[Any]]  # images float32 (N, 3, H, 
 
 
 @dataclass(frozen=True)
+class Inside:
+    """What lies before the logits of a network that ends with a global average pool and a linear classifier.
+
+    Attributes:
+        last_stage: images float32 (N, 3, H, W) -> the output of the last stage, float32 (N, C, h, w), and logits float32
+            (N, num_classes). Its mean over h and w are the pooled features.
+        weights: of the linear classifier, float32 (num_classes, C).
+    """
+
+    last_stage: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class LoadedClassifier:
     """A network ready to classify.
 
@@ -24,6 +38,7 @@ class LoadedClassifier:
         num_classes: number of logits.
         preprocessing: what the images must have gone through.
         info: all that the file says of itself.
+        inside: opens what lies before the logits, when it is asked for. Raises UserError where the format does not show it.
     """
 
     classify: Classifier
@@ -31,6 +46,7 @@ class LoadedClassifier:
     num_classes: int
     preprocessing: Preprocessing
     info: ModelInfo
+    inside: Callable[[], Inside]
 
 
 def checking_logits(path: Path, num_classes: int, classify: Classifier) -> Classifier:

@@ -173,14 +173,34 @@ class ResNet(nn.Cell):
         name_parameters_like_torch(self)
 
     def construct(self, x):
+        return self.classify(self.last_stage(x))
+
+    def last_stage(self, x):
+        """Images -> the output of the last stage (N, C, h, w)."""
         x = self.relu(self.bn1(self.conv1(x)))  # (N, width, H/2, W/2), or (N, width, H, W) with cifar's stem
         if self.maxpool is not None:
             x = self.maxpool(x)
         x = self.layer3(self.layer2(self.layer1(x)))
         if self.num_stages == 4:
             x = self.layer4(x)
+        return x
+
+    def classify(self, x):
+        """The output of the last stage -> logits."""
         x = ops.flatten(global_average_pool(x))  # (N, C)
         return self.fc(self.dropout(x))
+
+
+class LastStageAndLogits(nn.Cell):
+    """A network that also gives what its last stage says: images -> (last stage's output (N, C, h, w), logits)."""
+
+    def __init__(self, network: ResNet):
+        super().__init__(auto_prefix=False)
+        self.network = network
+
+    def construct(self, x):
+        stage = self.network.last_stage(x)
+        return stage, self.network.classify(stage)
 
 
 def name_parameters_like_torch(network: nn.Cell) -> None:
