@@ -17,6 +17,7 @@ COMMANDS = {
     "models": ("models.__main__", "main", "list the networks with their parameters and multiply-adds"),
     "prepare": ("data.tools.prepare", "main", "rearrange image folders, or pack them as MindRecord files"),
     "digits": ("data.tools.digits", "main", "write the embedded data set of handwritten digits"),
+    "serve": ("serving.serve", "main", "answer over HTTP, with a page to try a network on"),
     "launch": ("launch.command", "main", "train or evaluate on several devices or servers"),
     "rank-table": ("launch.rank_table", "main", "check, show, make and merge rank tables"),
     "preprocess": ("commands", "preprocess", "images to .bin files for off-line inference"),
