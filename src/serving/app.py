@@ -41,7 +41,7 @@ def create_app(network: Network, token: bytes = b"") -> Starlette:
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, token=token, monitor=network.monitor)],
-        exception_handlers={RefusedError: _refused, HTTPException: _not_there, Exception: _failed},
+        exception_handlers={RefusedError: _refused, HTTPException: _not_there, UserError: _failed},
         lifespan=service.lifespan,
     )
 
@@ -88,7 +88,7 @@ class _Service:
             raise RefusedError(400, f"top_k: expected 1 to {len(self.network.model.classes)}")
         explain = request.query_params.get("explain", "0") == "1"
         if explain and not self.network.explains:
-            raise RefusedError(400, f"explain: {self.network.path.name} gives logits alone; pass a checkpoint or an ONNX file")
+            raise RefusedError(400, f"explain: {self.network.path.name} gives logits alone; serve its checkpoint")
         pictures = await self.uploads.pictures(request)
         contents = [picture.content for picture in pictures]
         answers = await self._while_connected(request, self.network.answer(contents, int(top_k or 0) or None, explain))
@@ -124,5 +124,5 @@ async def _not_there(_request: Request, error: Exception) -> Response:
 
 
 async def _failed(_request: Request, error: Exception) -> Response:
-    log.error("error: %s", error if isinstance(error, UserError) else repr(error))
+    log.error("error: %s", error)
     return JSONResponse({"error": "the network cannot answer; the server's log says why"}, 500)

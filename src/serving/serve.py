@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import signal
 import socket
 import sys
@@ -11,12 +12,13 @@ from typing import Any
 from .. import device
 from ..config import load_config
 from ..errors import CommandParser, UserError, run_command
-from ..launch.secret import read_secret
+from ..launch.secret import MAKE_ONE, read_secret
 from ..log import log, start_log
 from .limits import Limits
 
 _KEEP_ALIVE = 5  # seconds; uvicorn's default
 _LARGEST_HEAD = 32 << 10  # bytes
+_MAKE_TOKEN = MAKE_ONE.replace("secret", "token")
 
 
 def main(arguments: list[str]) -> int:
@@ -26,9 +28,10 @@ def main(arguments: list[str]) -> int:
     if not config.pretrained:
         raise UserError("pretrained: no value; pass --pretrained FILE (.ckpt, .onnx, .mindir, ...)")
     start_log()
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # clients hear what is wrong with their forms
     token = read_secret(options.token_file, "token_file", "RESNET_ZOO_TOKEN")
     if not token and not _is_loopback(options.host):
-        raise UserError(f"host: others could reach {options.host}; pass --token_file FILE, for example: {_MAKE_ONE}")
+        raise UserError(f"host: others could reach {options.host}; pass --token_file FILE, for example: {_MAKE_TOKEN}")
     listener = _listen(options.host, options.port)
     device.set_environment(config.platform)  # before MindSpore is imported
 
@@ -41,20 +44,22 @@ def main(arguments: list[str]) -> int:
     address, port = listener.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
     log.info("%s at http://%s:%d/ (SIGTERM or Ctrl-C ends it)", config.pretrained, shown, port)
-    _run(create_app(network, token), listener, limits)
+    server = server_of(create_app(network, token), limits)
+    # uvicorn raises the signals that ended it again when it is done: they end nothing else.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    asyncio.run(server.serve([listener]))
     log.info("ended")
     return 0
 
 
-_MAKE_ONE = "(umask 077; openssl rand -hex 32 > token)"
-
-
-def _run(app: Any, listener: socket.socket, limits: Limits) -> None:
+def server_of(app: Any, limits: Limits) -> Any:
+    """The `uvicorn.Server` of an application."""
     import uvicorn
 
     from .connections import impatient_protocol
 
-    server = uvicorn.Server(
+    return uvicorn.Server(
         uvicorn.Config(
             app, http=impatient_protocol(limits.seconds), ws="none", loop="asyncio", lifespan="on", log_config=None,
             access_log=False, server_header=False, proxy_headers=False, limit_concurrency=limits.connections,
@@ -62,10 +67,6 @@ def _run(app: Any, listener: socket.socket, limits: Limits) -> None:
             h11_max_incomplete_event_size=_LARGEST_HEAD,
         )
     )  # fmt: skip
-    # uvicorn raises the signals that ended it again when it is done: they end nothing else.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    asyncio.run(server.serve([listener]))
 
 
 def _listen(host: str, port: int) -> socket.socket:

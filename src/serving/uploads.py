@@ -78,9 +78,9 @@ class Uploads:
             form = await parser.parse()
         except (MultiPartException, KeyError, ValueError) as error:  # Starlette leaves some broken forms to Python
             raise RefusedError(400, f"not a form of files: {getattr(error, 'message', error)}") from None
-        async with form:
-            files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-            pictures = [Picture(file.filename, await file.read()) for file in files]
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        pictures = [Picture(file.filename, await file.read()) for file in files]
+        await form.close()
         if not pictures:
             raise RefusedError(400, "the form holds no file")
         return pictures
