@@ -59,7 +59,6 @@ class _Service:
         task = await self.network.start()
         yield
         task.cancel()
-        self.network.close()
 
     def file(self, name: str) -> Any:
         """Answers with a file of the page."""

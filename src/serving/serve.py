@@ -49,6 +49,7 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     asyncio.run(server.serve([listener]))
+    network.close()
     log.info("ended")
     return 0
 

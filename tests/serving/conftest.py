@@ -18,9 +18,11 @@ from src.serving.network import Network  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def network(trained) -> Network:
+def network(trained):
     config = build_config({"pretrained": str(trained["ckpt"]), "platform": "CPU"})
-    return Network(config, LIMITS, largest_batch=4, monitor=Monitor())
+    network = Network(config, LIMITS, largest_batch=4, monitor=Monitor())
+    yield network
+    network.close()
 
 
 @pytest.fixture(scope="module")
