@@ -1,7 +1,7 @@
 """Precision and recall of `python -m src.evaluation.suspects` on digits with planted duplicates and wrong labels.
 
-All 1,797 digits in one folder of class folders: 20 of them with a wrong label, and copies of 20 others added, half of them as
-they are and half as JPEG files of another size. The network has seen nothing else: it is trained on that folder, wrong
+All 1,797 digits in one folder of class folders: 20 of them with a wrong label, and copies of 20 others added, half of them
+as they are and half as JPEG files of another size. The network has seen nothing else: it is trained on that folder, wrong
 labels included, by the recipe of the quickstart.
 
     python benchmarks/suspects.py [--seeds 3] [--epochs 12] [--output FILE]

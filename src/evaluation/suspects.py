@@ -39,9 +39,9 @@ def find_suspects(embeddings: Embeddings) -> list[dict[str, Any]]:
     duplicates, labels = [], []
     toward = directions(embeddings.features, embeddings.features.mean(0))
     small = np.float32(embeddings.thumbnails) / 255
-    for image, (places, cosines) in enumerate(nearest(toward, toward, NEIGHBORS + 1)):
-        is_other = places != image
-        places, cosines = places[is_other][:NEIGHBORS], cosines[is_other][:NEIGHBORS]
+    for image, (near, likeness) in enumerate(nearest(toward, toward, NEIGHBORS + 1)):
+        is_other = near != image
+        places, cosines = near[is_other][:NEIGHBORS], likeness[is_other][:NEIGHBORS]
         differences = np.abs(small[places] - small[image]).mean((1, 2))
         copies = differences <= NOISE
         for other, difference in zip(places[copies], differences[copies]):
