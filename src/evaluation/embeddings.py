@@ -16,6 +16,7 @@ from .evaluate import classified_batches
 
 SIDE = 16  # of the small gray pictures that are kept beside the features, to tell copies from pictures that are alike
 _KEYS = ("features", "labels", "names", "class_names", "thumbnails")
+_LARGEST_FEATURE = 1e15  # whose square is still a float32
 _ROWS = 1024  # compared with all others at a time
 _GRAY = np.array([0.299, 0.587, 0.114], np.float32).reshape(3, 1, 1)  # ITU-R BT.601, as Pillow's
 
@@ -104,12 +105,14 @@ def _fit(features: Any, labels: Any, names: Any, class_names: Any, thumbnails: A
     count = len(features) if features.ndim == 2 else 0
     if not count or not features.shape[1] or (features.dtype, labels.dtype) != (np.float32, np.int32):
         return False
-    if (names.dtype.kind, class_names.dtype.kind, thumbnails.dtype) != ("U", "U", np.uint8) or class_names.ndim != 1:
+    if any(text.dtype.str[:2] != "<U" or not text.itemsize or text.ndim != 1 for text in (names, class_names)):
         return False
     if (labels.shape, names.shape, thumbnails.shape) != ((count,), (count,), (count, SIDE, SIDE)):
         return False
+    if thumbnails.dtype != np.uint8 or not (np.abs(features) < _LARGEST_FEATURE).all():  # NaN is not less either
+        return False
     are_text = all((text.view(np.uint32) <= 0x10FFFF).all() for text in (names, class_names) if text.size)
-    return are_text and bool(np.isfinite(features).all()) and int(labels.min()) >= -1
+    return are_text and int(labels.min()) >= -1
 
 
 def directions(features: NDArray[np.float32], center: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,10 +8,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .limits import is_loopback
 from .monitor import Monitor
 
 PROTECTED = ("/predict", "/metrics")
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _HEADERS = {
     # The page needs its own files, and pictures that it holds itself.
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -55,7 +55,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> Any:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if not self.token and _name_of(host) not in LOOPBACK_NAMES:
+        if not self.token and not is_loopback(_name_of(host)):
             return _refused(403, "this server answers to localhost alone; with --token_file also to other names")
         if origin is not None and urlsplit(origin).netloc != host:
             return _refused(403, "pages of other sites are not answered")

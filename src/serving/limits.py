@@ -1,5 +1,6 @@
 """What the server takes from strangers, and what it tells them when they want more."""
 
+import ipaddress
 from dataclasses import dataclass
 
 
@@ -39,3 +40,11 @@ class Limits:
     @property
     def connections(self) -> int:
         return 4 * self.queue + 16
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address means this machine, whatever a name server says."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

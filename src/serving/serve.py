@@ -1,7 +1,6 @@
 """`python -m src serve --pretrained FILE [--port N]`: a network behind HTTP, with a page to try it on."""
 
 import asyncio
-import ipaddress
 import logging
 import signal
 import socket
@@ -14,7 +13,7 @@ from ..config import load_config
 from ..errors import CommandParser, UserError, run_command
 from ..launch.secret import MAKE_ONE, read_secret
 from ..log import log, start_log
-from .limits import Limits
+from .limits import Limits, is_loopback
 
 _KEEP_ALIVE = 5  # seconds; uvicorn's default
 _LARGEST_HEAD = 32 << 10  # bytes
@@ -30,7 +29,7 @@ def main(arguments: list[str]) -> int:
     start_log()
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # clients hear what is wrong with their forms
     token = read_secret(options.token_file, "token_file", "RESNET_ZOO_TOKEN")
-    if not token and not _is_loopback(options.host):
+    if not token and not is_loopback(options.host):
         raise UserError(f"host: others could reach {options.host}; pass --token_file FILE, for example: {_MAKE_TOKEN}")
     listener = _listen(options.host, options.port)
     device.set_environment(config.platform)  # before MindSpore is imported
@@ -80,13 +79,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise UserError(f"port: cannot listen at {host} port {port}: {error.strerror}; choose another --port") from None
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _parser() -> CommandParser:
