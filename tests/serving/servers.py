@@ -10,6 +10,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
+pytest.importorskip("starlette", reason="the server is an optional extra: pip install '.[serve]'")
+
 from src.serving.app import create_app
 from src.serving.limits import Limits
 from src.serving.network import Network

@@ -8,7 +8,6 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from prometheus_client.parser import text_string_to_metric_families
 from servers import LIMITS, ask, form, running
 
 import src as zoo
@@ -136,6 +135,8 @@ def test_a_token_is_asked_for_where_there_is_one(network, paths):
 
 
 def test_counters_are_in_the_format_of_prometheus(port, paths):
+    from prometheus_client.parser import text_string_to_metric_families
+
     def value(name: str, **labels: str) -> float:
         families = text_string_to_metric_families(ask(port, "/metrics")[1].decode())
         samples = [sample for family in families for sample in family.samples]
