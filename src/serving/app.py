@@ -56,7 +56,8 @@ class _Service:
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         """Runs the network between the server's start and its end."""
-        task = await self.network.start()
+        self.batches = self.network.batches()
+        task = asyncio.create_task(self.batches.run())
         yield
         task.cancel()
 
@@ -90,7 +91,8 @@ class _Service:
             raise RefusedError(400, f"explain: {self.network.path.name} gives logits alone; serve its checkpoint")
         pictures = await self.uploads.pictures(request)
         contents = [picture.content for picture in pictures]
-        answers = await self._while_connected(request, self.network.answer(contents, int(top_k or 0) or None, explain))
+        answering = self.network.answer(self.batches, contents, int(top_k or 0) or None, explain)
+        answers = await self._while_connected(request, answering)
         seconds = time.perf_counter() - started
         self.network.monitor.seconds.observe(seconds)
         named = [{"image": picture.name, **answer} for picture, answer in zip(pictures, answers)]

@@ -62,17 +62,18 @@ class Network:
     def explains(self) -> bool:
         return self._opened is not None
 
-    async def start(self) -> "asyncio.Task[None]":
-        """Begins to take images; the task ends when it is cancelled."""
-        self._batches = Batches(self.model.logits, self._thread, self._largest_batch, self.monitor.batch_images.observe)
-        return asyncio.create_task(self._batches.run())
+    def batches(self) -> Batches:
+        """What groups the images of one server, to be run in its event loop."""
+        return Batches(self.model.logits, self._thread, self._largest_batch, self.monitor.batch_images.observe)
 
     def close(self) -> None:
         """Ends the threads."""
         self._decoders.shutdown(cancel_futures=True)
         self._thread.shutdown(cancel_futures=True)
 
-    async def answer(self, contents: list[bytes], top_k: Optional[int], explain: bool) -> list[dict[str, Any]]:
+    async def answer(
+        self, batches: Batches, contents: list[bytes], top_k: Optional[int], explain: bool
+    ) -> list[dict[str, Any]]:
         """What each of several images shows.
 
         Raises:
@@ -82,7 +83,8 @@ class Network:
             raise RefusedError(429, f"{self.inside} images are waiting; try again later")
         self.inside += len(contents)
         try:
-            tasks = [asyncio.ensure_future(self._one(content, top_k or self._top_k, explain)) for content in contents]
+            top_k = top_k or self._top_k
+            tasks = [asyncio.ensure_future(self._one(batches, content, top_k, explain)) for content in contents]
             try:
                 return await asyncio.gather(*tasks)
             finally:
@@ -91,10 +93,10 @@ class Network:
         finally:
             self.inside -= len(contents)
 
-    async def _one(self, content: bytes, top_k: int, explain: bool) -> dict[str, Any]:
+    async def _one(self, batches: Batches, content: bytes, top_k: int, explain: bool) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         image = await loop.run_in_executor(self._decoders, self._prepared, content)
-        logits, batch = await self._batches.logits(image)
+        logits, batch = await batches.logits(image)
         found = self.model.likeliest(logits, top_k)
         answer: dict[str, Any] = {"predictions": [as_json(prediction) for prediction in found], "batch": batch}
         if explain:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import http.client
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ pytest.importorskip("starlette", reason="the server is an optional extra: pip in
 from src.serving.app import create_app
 from src.serving.limits import Limits
 from src.serving.network import Network
-from src.serving.serve import server_of
+from src.serving.serve import listen, server_of
 
 LIMITS = Limits(most_bytes=1 << 20, most_pixels=1_000_000, queue=8, seconds=2)
 
@@ -25,7 +24,7 @@ LIMITS = Limits(most_bytes=1 << 20, most_pixels=1_000_000, queue=8, seconds=2)
 @contextlib.contextmanager
 def running(network: Network, token: bytes = b"") -> Iterator[int]:
     """Serves a network while the block runs; gives the port."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0)
     server = server_of(create_app(network, token), network.limits)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()

@@ -146,7 +146,7 @@ def test_counters_are_in_the_format_of_prometheus(port, paths):
     before = [value(name) for name in names]
     bad = value("resnet_zoo_requests_total", path="/predict", status="415")
     for path in paths[:3]:
-        ask(port, body=path.read_bytes())
+        assert ask(port, body=path.read_bytes())[0] == 200
     ask(port, body=b"no image")
     ask(port, "/some/where")
     assert [value(name) for name in names] == [number + 3 for number in before]
