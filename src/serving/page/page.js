@@ -4,7 +4,7 @@
 // names of files and classes are never markup.
 
 const $ = (id) => document.getElementById(id);
-const ACROSS = 2048; // pixels of the longer side of what the camera takes
+const LONGER = 1024; // pixels of the longer side of what the camera takes: networks see less
 let explains = false;
 
 function make(tag, properties, ...children) {
@@ -73,13 +73,13 @@ async function toggleCamera() {
   const opened = $("viewfinder").hidden;
   if (!opened) return closeCamera();
   try {
-    $("video").srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: ACROSS } } });
+    $("video").srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+    await $("video").play(); // from here on it has a size
   } catch (error) {
     return say(`The camera cannot be used: ${error.message}`, true);
   }
   $("viewfinder").hidden = false;
   $("camera").setAttribute("aria-expanded", "true");
-  await $("video").play();
   $("shoot").focus();
 }
 
@@ -93,8 +93,9 @@ function closeCamera() {
 
 function shoot() {
   const video = $("video");
-  const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
-  canvas.getContext("2d").drawImage(video, 0, 0);
+  const scale = Math.min(1, LONGER / Math.max(video.videoWidth, video.videoHeight));
+  const canvas = make("canvas", { width: scale * video.videoWidth, height: scale * video.videoHeight });
+  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
   canvas.toBlob((blob) => takeFiles([new File([blob], "camera.jpg", { type: "image/jpeg" })]), "image/jpeg", 0.95);
   closeCamera();
 }
