@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..launch.secret import MAKE_ONE, read_secret
 from ..log import log, start_log
 from .limits import Limits, is_loopback
 
+PACKAGES = ("starlette", "uvicorn", "python_multipart", "prometheus_client")
 _KEEP_ALIVE = 5  # seconds; uvicorn's default
 _LARGEST_HEAD = 32 << 10  # bytes
 _MAKE_TOKEN = MAKE_ONE.replace("secret", "token")
@@ -24,6 +26,9 @@ def main(arguments: list[str]) -> int:
     """The command; ends well with SIGTERM or Ctrl-C, after the requests that have begun."""
     options, keys = _parser().parse_known_args(arguments)
     config = load_config(keys, "eval")
+    if missing := next((name for name in PACKAGES if find_spec(name) is None), None):
+        command = "pip install '.[serve]', in a checkout bash scripts/setup_env.sh requirements-dev.txt"
+        raise UserError(f"the server needs the Python package '{missing}', which is optional: {command}")
     if not config.pretrained:
         raise UserError("pretrained: no value; pass --pretrained FILE (.ckpt, .onnx, .mindir, ...)")
     start_log()

@@ -178,6 +178,11 @@ def test_a_mistake_is_one_line(refused, arguments, message):
     assert message in refused(serve.main, *arguments)
 
 
+def test_what_is_not_installed_is_named(refused, monkeypatch):
+    monkeypatch.setattr(serve, "PACKAGES", ("starlette", "no_such_package"))
+    assert "'no_such_package', which is optional: pip install '.[serve]'" in refused(serve.main, "--pretrained", "x.ckpt")
+
+
 def test_a_short_token_or_a_taken_port_is_refused(refused, tmp_path, port):
     token = tmp_path / "token"
     token.write_text("short")
