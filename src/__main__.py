@@ -4,8 +4,8 @@ import difflib
 import sys
 from importlib import import_module
 
-from . import __version__
 from .errors import UserError, as_called_here, run_command
+from .version import __version__
 
 # Name -> module below this package, function, what it does.
 COMMANDS = {
@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": ("serving.serve", "main", "answer over HTTP, with a page to try a network on"),
     "launch": ("launch.command", "main", "train or evaluate on several devices or servers"),
     "rank-table": ("launch.rank_table", "main", "check, show, make and merge rank tables"),
+    "report": ("report.__main__", "main", "write the page of a run, or of several side by side"),
     "preprocess": ("commands", "preprocess", "images to .bin files for off-line inference"),
     "postprocess": ("commands", "postprocess", "result files of off-line inference to accuracy"),
     "labels": ("commands", "labels", "write imagenet_label.json of a folder of class folders"),

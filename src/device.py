@@ -8,12 +8,15 @@ import ctypes
 import importlib.metadata
 import logging
 import os
+import platform as platform_module
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 from .config import Config
 from .errors import UserError
+from .version import __version__
 
 log = logging.getLogger("resnet_zoo")
 
@@ -23,6 +26,27 @@ _AVX2 = 0x7  # dnnl_cpu_isa_avx2, of oneDNN's dnnl_types.h
 def available_cores() -> int:
     """Cores that this process may use, which a container or taskset can limit below the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine() -> dict[str, Any]:
+    """What a run says of where it ran: processor, cores, memory and versions; nothing that names the machine."""
+    found: dict[str, Any] = {"processor": _processor(), "cores": available_cores()}
+    if hasattr(os, "sysconf"):
+        found["memory_gb"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    found.update(
+        system=f"{platform_module.system()} {platform_module.machine()}",
+        python=platform_module.python_version(),
+        version=__version__,
+    )
+    return {**found, **{name: importlib.metadata.version(name) for name in ("mindspore", "numpy")}}
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform_module.machine()
 
 
 def worker_count(requested: int) -> int:

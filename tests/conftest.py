@@ -30,6 +30,13 @@ def pytest_addoption(parser):
     parser.addoption("--fuzz_count", type=int, default=300, help="damaged files that tests/cpp/test_fuzz.py makes")
 
 
+@pytest.fixture(autouse=True)
+def no_report_unless_it_is_tested(request, monkeypatch):
+    """Runs in this process end without their page, which takes a second or two."""
+    if "report" not in request.keywords:
+        monkeypatch.setattr("src.evaluation.ending.write_report", lambda folder, answers: None)
+
+
 CLASSES = ("blue", "green", "red")
 TINY = ["--backbone", "resnext11_8x16d", "--num_classes", "3", "--image_size", "16,16", "--platform", "CPU"]
 

@@ -110,6 +110,10 @@ class Run(Section):
     eval_interval: Count = key(1, "epochs between evaluations while training; 0: none")
     log_interval: PositiveCount = key(100, "steps between log lines")
     tensorboard: bool = key(False, "0 | 1; 1: event files for TensorBoard in ckpt_path/tensorboard")
+    report: bool = key(
+        True, "0 | 1; 1: ends with report.html, the page of the run: in ckpt_path (train.py) or eval_path (eval.py)",
+        commands=ON_RANKS,
+    )  # fmt: skip
     performance: bool = key(
         False, "0 | 1; 1: only times performance_steps steps after 10 others; no evaluation, no checkpoints"
     )
@@ -143,7 +147,11 @@ class Evaluation(Section):
     result_json: str = key(
         "", "file to write the evaluation's result to (postprocess.py: '' is result.json)", commands=("eval", "postprocess")
     )
+    eval_path: str = key("outputs/eval", "folder of an evaluation's report.html and of the answers that it shows")
     predict: str = key("", "eval.py: image or folder to classify instead of evaluating")
+    explain: str = key(
+        "", "eval.py: file to write a picture to: the image of predict, and where the network saw its class (Grad-CAM)"
+    )
     predict_json: bool = key(False, "0 | 1; 1: predictions as JSON lines")
     top_k: PositiveCount = key(5, "classes printed per predicted image, or images with neighbors")
     neighbors: str = key(

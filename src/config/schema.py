@@ -67,6 +67,10 @@ class Config(
                 "bash scripts/run_distribute_train.sh"
             )
         self._check_training()
+        if self.explain and not self.predict:
+            raise UserError(f"explain: {self.explain} is a picture of one image; name that with --predict IMAGE")
+        if self.explain and not self.explain.lower().endswith((".png", ".jpg", ".jpeg")):
+            raise UserError(f"explain: '{self.explain}' must end in .png or .jpg")
         return self
 
     def _check_training(self) -> None:

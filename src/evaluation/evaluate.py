@@ -1,7 +1,7 @@
 """Runs a classifier over a data set."""
 
 import time
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..distributed.group import ALONE, Group
 from ..formats.classifier import Classifier, fill_up
 from ..model_info import Preprocessing
 from ..progress import bar, beat
+from .answered import Answered
 from .metrics import Counts
 
 
@@ -23,11 +24,13 @@ def evaluate(
     batch_size: int,
     workers: int,
     group: Group = ALONE,
+    answered: Optional[Answered] = None,
 ) -> dict[str, Any]:
     """Classifies every image exactly once; several processes share the images and add up their counts.
 
     Args:
         batch_size: images per batch and process.
+        answered: gets the answers of this process.
 
     Returns:
         `images`, `top1_correct`, `top5_correct` of all processes, `top1`, `top5` (shares), `img_per_s` of all (all included,
@@ -44,6 +47,8 @@ def evaluate(
     with together(group):
         for logits, labels in classified_batches(classify, part, preprocessing, batch_size, workers):
             counts.add(logits, labels)
+            if answered is not None:
+                answered.add(logits, labels)
             beat()
             if counts.images == len(labels) < len(part):
                 started, warm = time.perf_counter(), counts.images

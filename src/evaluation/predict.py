@@ -14,6 +14,7 @@ from ..errors import printable
 from ..formats.classifier import LoadedClassifier
 from ..log import log
 from .evaluate import classified_batches
+from .explain import explain
 
 
 def predict(classifier: LoadedClassifier, config: Config) -> int:
@@ -30,6 +31,8 @@ def predict(classifier: LoadedClassifier, config: Config) -> int:
         if config.predict_json:
             print(json.dumps({"image": str(index.path(position)), "error": problem}))
     usable = index.without(set(problems))
+    if config.explain and len(usable):
+        explain(classifier, usable, Path(config.explain))
     position = 0
     if len(usable):
         batches = classified_batches(classifier.classify, usable, classifier.preprocessing, config.eval_batch_size, workers)

@@ -28,6 +28,10 @@ class Inside:
     weights: NDArray[np.float32]
 
 
+def _shows_logits_alone() -> Inside:
+    raise UserError("this file gives logits alone; pass the checkpoint to see more of the network")
+
+
 @dataclass(frozen=True)
 class LoadedClassifier:
     """A network ready to classify.
@@ -46,7 +50,7 @@ class LoadedClassifier:
     num_classes: int
     preprocessing: Preprocessing
     info: ModelInfo
-    inside: Callable[[], Inside]
+    inside: Callable[[], Inside] = _shows_logits_alone
 
 
 def checking_logits(path: Path, num_classes: int, classify: Classifier) -> Classifier:

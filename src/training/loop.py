@@ -204,6 +204,8 @@ class Loop:
         self.folder.metrics.write("end", **result)
         best = {f"best_{key}": value for key, value in self.state.best.to_dict().items()} if self.validation else {}
         self.folder.write_result([f"{key}: {value}" for key, value in {**best, **result}.items()])
+        if self.config.report:
+            self.folder.write_report(self.validation)
 
 
 class AfterBatch(ms.Callback):

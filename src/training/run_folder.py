@@ -15,13 +15,26 @@ from ..checkpoint import Checkpoint, RunState
 from ..config import Config, given_values, to_yaml
 from ..distributed.group import Group
 from ..errors import UserError
+from ..evaluation import ending
 from ..files import replacing, write_text
 from ..log import Metrics, log, start_log
 from ..model_info import ModelInfo
 from ..progress import beat
 from .resume import numbered_checkpoints
+from .validation import Validation
 
-_FILES = ("config.yaml", "resolved.yaml", "metrics.jsonl", "tensorboard", "train_*.log", "*_perf.log", "*_acc.log")
+_FILES = (
+    "config.yaml",
+    "resolved.yaml",
+    "metrics.jsonl",
+    "tensorboard",
+    "train_*.log",
+    "*_perf.log",
+    "*_acc.log",
+    "answers.npz",
+    "report.html",
+    "label_errors.json",
+)
 
 
 class RunFolder:
@@ -81,6 +94,10 @@ class RunFolder:
         """Writes the result of the run, one line per fact."""
         write_text(self.result_file, "".join(line + "\n" for line in lines))
 
+    def write_report(self, validation: Optional[Validation]) -> None:
+        """Writes the page of the run; `validation` answers for single images."""
+        ending.write_report(self.path, validation.answers if validation else lambda: None)
+
     def _set_earlier_run_aside(self) -> str:
         earlier = [path for pattern in _FILES for path in self.path.glob(pattern)]
         earlier += checkpoint.newest_first(self.path)
@@ -113,6 +130,9 @@ class _SilentFolder:
         """As that of `RunFolder`."""
 
     def write_result(self, lines: list[str]) -> None:
+        """As that of `RunFolder`."""
+
+    def write_report(self, validation: Optional[Validation]) -> None:
         """As that of `RunFolder`."""
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import mindspore as ms
 from mindspore import nn
@@ -15,7 +15,7 @@ from ..data.order import steps_per_epoch
 from ..data.pipeline import train_pipeline
 from ..data.preprocessing import preprocessing_from
 from ..data.scan import naming_bad_images
-from ..device import worker_count
+from ..device import machine, worker_count
 from ..distributed import communication
 from ..distributed.group import ALONE, Group
 from ..errors import UserError
@@ -76,6 +76,7 @@ def _train(config: Config, platform: str, group: Group) -> None:
 
     folder = open_folder(config, group, saved, **_mark(train_index))
     _log_start(config, platform, group, train_index, eval_index, geometry, workers)
+    folder.metrics.write("start", **_start_facts(config, platform, group, train_index, eval_index, geometry))
     steps = StepLog(rates, geometry, config.log_interval, folder.metrics, saved.resumable.step if saved else 0)
     try:
         if config.performance:
@@ -129,6 +130,18 @@ def _start_of(config: Config, index: ImageIndex, workers: int) -> RunState:
 def _mark(index: ImageIndex) -> dict[str, str]:
     """What every line of the metrics says beside its values: accuracies on made-up images mean nothing."""
     return {"dataset": "synthetic"} if index.images.kind == "synthetic" else {}
+
+
+def _start_facts(
+    config: Config, platform: str, group: Group, train_index: ImageIndex, eval_index: Optional[ImageIndex],
+    geometry: Geometry,
+) -> dict[str, Any]:  # fmt: skip
+    """What metrics.jsonl keeps of where and on what a run started."""
+    return {
+        "network": config.backbone, "platform": platform, "processes": group.size, **machine(),
+        "classes": config.num_classes, "train_images": len(train_index), "eval_images": len(eval_index or ()),
+        "steps_per_epoch": geometry.steps_per_epoch,
+    }  # fmt: skip
 
 
 def _log_start(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mindspore.train.checkpoint_pb2 import Checkpoint
 from mindspore.train.mind_ir_pb2 import ModelProto
 from onnx import TensorProto, helper, numpy_helper
+from report_readers import run_answers, run_findings, run_metrics, run_settings
 
 from conftest import ROOT
 from src import checkpoint
@@ -182,6 +183,6 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     for function in (
         checkpoints, torch_zip, torch_legacy, torch_tar, pickles, safetensors, descriptions, onnx_files, mindir_files,
         rank_tables, recipes, labels, mindrecord_manifests, mindrecord_indices, folder_caches, scan_caches, embeddings,
-        images,
+        images, run_answers, run_metrics, run_settings, run_findings,
     )
 }  # fmt: skip

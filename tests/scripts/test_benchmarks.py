@@ -9,9 +9,10 @@ import pytest
 from conftest import ROOT
 
 SMALLEST = {
-    "allreduce": ["--networks", "resnext11_8x16d", "--rounds", 1],
-    "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32,int8"],
-    "kills": ["--kills", 1, "--epochs", 1],
+    "allreduce": ["--networks", "resnext11_8x16d", "--step_network", "resnet18", "--rounds", 1],
+    "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32"],
+    "kills": ["--kills", 1, "--epochs", 1, "--per_batch_size", 64],
+    "report": ["--classes", 30, "--images", 300, "--lines", 20],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
     "serve": [
         "--backbone", "resnext11_8x16d", "--format", "ckpt", "--clients", "4", "--seconds", 0.2, "--rounds", 1, "--bad", 20,

@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 # From the bottom up; a room imports from its own level and those below.
 LEVELS = (
-    ("errors", "files", "log", "progress", "device", "protobuf", "checkpoint_file", "config", "networks"),
+    ("errors", "files", "log", "progress", "device", "protobuf", "checkpoint_file", "config", "networks", "version"),
     ("model_info", "checkpoint", "distributed"),
     ("models", "data", "weights", "launch"),
-    ("formats",),
+    ("formats", "report"),
     ("training", "evaluation", "exporting", "offline"),
     ("library", "serving", "commands", "__init__", "__main__"),
 )
