@@ -13,6 +13,7 @@ from conftest import CLASSES
 from src import checkpoint
 from src.evaluation import suspects
 from src.evaluation.embeddings import SIDE, Embeddings, read_embeddings, write_embeddings
+from src.report.label_errors import read_findings
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +125,9 @@ def two_kinds() -> Embeddings:
 
 def test_suspects_are_found_and_no_others(tmp_path, command):
     write_embeddings(tmp_path / "all.npz", two_kinds())
-    code, out, _ = command(suspects.main, tmp_path / "all.npz", "--output", tmp_path / "found.json")
-    copy, label = json.loads((tmp_path / "found.json").read_text())
+    code, out, _ = command(suspects.main, tmp_path / "all.npz", "--output", tmp_path / "label_errors.json")
+    copy, label = json.loads((tmp_path / "label_errors.json").read_text())
+    assert [finding.image for finding in read_findings(tmp_path)] == ["19.png", "3.png"]  # as the report reads it
     assert code == 0 and "30 images: 1 duplicates, 1 probable label errors" in out
     assert 0.97 < copy.pop("score") < 1 and copy == {"image": "19.png", "kind": "duplicate", "other": "20.png"}
     assert label.pop("score") >= suspects.AGREEMENT
