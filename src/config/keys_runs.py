@@ -165,7 +165,11 @@ class Evaluation(Section):
         "", "eval.py: file to write a picture to: the image of predict, and where the network saw its class (Grad-CAM)"
     )
     predict_json: bool = key(False, "0 | 1; 1: predictions as JSON lines")
-    top_k: PositiveCount = key(5, "classes printed per predicted image")
+    top_k: PositiveCount = key(5, "classes printed per predicted image, or images with neighbors")
+    neighbors: str = key(
+        "", "eval.py: with predict: folder, or .npz of embeddings, whose images nearest to each predicted one are printed"
+    )
+    embeddings: str = key("", "eval.py: .npz file to write pooled features, labels and names to instead of evaluating")
 
 
 class Export(Section):

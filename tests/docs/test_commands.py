@@ -19,11 +19,12 @@ from conftest import ROOT
 from src.config import load_config
 from src.errors import UserError
 from src.launch import command as launcher
+from src.serving import serve
 
 COMMANDS = sorted({(line, page) for path in [*ENGLISH, *OTHERS] for page, line in commands(path)})
 CONFIGURED = ("train.py", "eval.py", "export.py", "preprocess.py", "postprocess.py")
 # Programs that are not ours: their command lines are split into words, no more.
-OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "umask"}
+OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "umask", "curl"}
 OTHER_MODULES = {"ais_bench", "pytest"}
 RUNS_CONFIGURATIONS = ("outputs/quickstart/run/config.yaml", "outputs/table/config.yaml")  # there after those runs only
 WRITTEN_BY_EXPORT = {"best.atc.sh"}
@@ -116,6 +117,9 @@ def check_python(arguments: list[str]) -> None:
     if module == "src.launch" and rest:
         options, keys = launcher._parser().parse_known_args(rest)
         module, rest = options.program, keys
+    if module == "src.serving.serve" and rest != ["--help"]:
+        _, rest = serve._parser().parse_known_args(rest)
+        module = "eval.py"
     if module in CONFIGURED:
         rest = ["configs/quickstart.yaml" if word in RUNS_CONFIGURATIONS else word for word in rest]
         with pytest.raises(SystemExit) as stopped:

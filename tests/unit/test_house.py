@@ -28,7 +28,7 @@ LEVELS = (
     ("models", "data", "weights", "launch"),
     ("formats", "report"),
     ("training", "evaluation", "exporting", "offline"),
-    ("library", "commands", "__init__", "__main__"),
+    ("library", "serving", "commands", "__init__", "__main__"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 BARE = {"dict", "list", "tuple", "set", "frozenset", "Callable", "Iterator", "Iterable", "Sequence", "Mapping", "Counter"}
