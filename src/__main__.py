@@ -12,6 +12,7 @@ COMMANDS = {
     "train": ("commands", "train", "train a network"),
     "eval": ("commands", "evaluate", "accuracy of a checkpoint or an export, or of a folder of checkpoints"),
     "predict": ("commands", "predict", "the likeliest classes of an image, or of every image in a folder"),
+    "compare": ("commands", "compare", "files of one network side by side: accuracy, agreement, differences of logits"),
     "export": ("commands", "export", "write a checkpoint as MINDIR, ONNX, AIR or OM"),
     "weights": ("weights.__main__", "main", "bring weights from PyTorch, MindCV and MindSpore's models here, or to PyTorch"),
     "models": ("models.__main__", "main", "list the networks with their parameters and multiply-adds"),
