@@ -17,6 +17,7 @@ COMMANDS = {
     "weights": ("weights.__main__", "main", "bring weights from PyTorch, MindCV and MindSpore's models here, or to PyTorch"),
     "models": ("models.__main__", "main", "list the networks with their parameters and multiply-adds"),
     "prepare": ("data.tools.prepare", "main", "rearrange image folders, or pack them as MindRecord files"),
+    "doctor": ("doctor.__main__", "main", "is this machine fit: versions, libraries, devices, ports, disk, memory, data"),
     "digits": ("data.tools.digits", "main", "write the embedded data set of handwritten digits"),
     "launch": ("launch.command", "main", "train or evaluate on several devices or servers"),
     "rank-table": ("launch.rank_table", "main", "check, show, make and merge rank tables"),

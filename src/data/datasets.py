@@ -49,6 +49,19 @@ def open_training_data(config: Config, workers: int) -> tuple[ImageIndex, Option
     return train_index, eval_index
 
 
+def unchecked_data(config: Config) -> tuple[ImageIndex, Optional[ImageIndex]]:
+    """What `open_training_data` and, with `label_file`, `open_evaluation_data` check: as it lies there, for a diagnosis.
+
+    Raises:
+        UserError: there is no data.
+    """
+    _check_data_dir(config)
+    if config.label_file:
+        return index_flat(Path(config.data_dir), Path(config.label_file)), None
+    train_root, eval_root = _roots(config)
+    return _open(train_root, config, "train"), _open(eval_root, config, "val") if eval_root else None
+
+
 def open_evaluation_data(config: Config, workers: int) -> ImageIndex:
     """The checked images that `data_dir` and `label_file` name; of a folder with train/ and val/, those in val/.
 

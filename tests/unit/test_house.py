@@ -15,7 +15,7 @@ LEVELS = (
     ("described", "model_info", "checkpoint", "distributed"),
     ("models", "data", "weights", "launch"),
     ("formats",),
-    ("training", "evaluation", "exporting", "offline", "comparing"),
+    ("training", "evaluation", "exporting", "offline", "comparing", "doctor"),
     ("library", "commands", "__init__", "__main__"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
