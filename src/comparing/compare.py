@@ -125,7 +125,7 @@ def _name(index: ImageIndex, number: int) -> str:
 
 
 def _table(names: list[str], tallies: list[Tally]) -> list[str]:
-    rows = [("file", "top-1", "top-5", "same class", "largest difference", "mean difference")]
+    rows: list[tuple[str, ...]] = [("file", "top-1", "top-5", "same class", "largest difference", "mean difference")]
     for name, tally in zip(names, tallies):
         found = tally.to_dict()
         shares = (f"{found[key]:.2%}" for key in ("top1", "top5", "same_top1"))
