@@ -10,8 +10,10 @@ from .findings import Finding, ok, problem, warning
 from .machine import Machine, numbers
 from .versions import KERNEL_FOLDERS, LAST_CANN_OF_310, cann_of, chip_family, firmware_of, oldest_driver
 
-# Of CANN: what MindSpore's Ascend plugin is linked with. Of the driver: libascend_hal.
-LIBRARIES = ("libascendcl.so", "libge_runner.so", "libhccl.so", "libopapi.so", "libascend_hal.so")
+# What MindSpore's Ascend plugin is linked with (readelf -d of libmindspore_ascend.so.2 and libd_collective.so, 2.10), and
+# the driver's library, which CANN's are linked with.
+LIBRARIES = ("libascendcl.so", "libge_runner.so", "libgraph.so", "libmsprofiler.so", "libhccl.so", "libascend_hal.so")
+_OPERATORS_APART = (8, 5)  # from here on CANN's operators may be of another version than its toolkit (notes of 9.0 and 9.1)
 _HOMES = ("/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/cann", "/usr/local/Ascend/latest")
 _SETTERS = ("/usr/local/Ascend/ascend-toolkit/set_env.sh", "/usr/local/Ascend/cann/set_env.sh")
 DRIVER = "/usr/local/Ascend/driver"
@@ -90,11 +92,13 @@ def _check_chips(home: Path, cann: str, chips: list[str]) -> Iterator[Finding]:
         kernels = home / "opp/built-in/op_impl/ai_core/tbe/kernel"
         if folder and not (kernels / folder).is_dir():
             text = f"CANN has no kernels for {folder} in {kernels} (E30006)"
-            yield problem("kernels", text, f"install the kernel package of the chip, in version {cann}")
-        other = version_in(home / "opp_kernel/version.info")
-        if other and numbers(other)[:2] != numbers(cann)[:2]:
-            text = f"the kernel package is {other}, the toolkit {cann} (E30006)"
-            yield problem("kernels", text, f"install the kernel package of version {cann}")
+            say = problem if kernels.is_dir() else warning  # a release may keep them elsewhere
+            yield say("kernels", text, f"install the kernel package of the chip, in version {cann}")
+    other = version_in(home / "opp_kernel/version.info")
+    pair = sorted(numbers(version)[:2] for version in (other, cann))
+    if other and pair[0] != pair[1] and pair[0] < _OPERATORS_APART:
+        text = f"the kernel package is {other}, the toolkit {cann} (E30006)"
+        yield problem("kernels", text, f"install the kernel package of version {cann}")
 
 
 def check_driver(machine: Machine, cann: str = "") -> Iterator[Finding]:
@@ -107,7 +111,8 @@ def check_driver(machine: Machine, cann: str = "") -> Iterator[Finding]:
     oldest = oldest_driver(cann) if cann else None
     if oldest and numbers(driver)[:2] < oldest:
         text = f"{driver} is older than {'.'.join(map(str, oldest))}, the oldest that CANN {cann} was published with"
-        yield problem("driver", text, "install a newer driver and its firmware on the host, or an older CANN")
+        say = problem if numbers(driver)[0] < oldest[0] else warning  # drivers of one year are said to take newer CANN
+        yield say("driver", text, "install a newer driver and its firmware on the host, or an older CANN")
     else:
         yield ok("driver", driver)
     firmware = version_in(machine.path("/usr/local/Ascend/firmware/version.info"))
@@ -120,7 +125,7 @@ def check_driver(machine: Machine, cann: str = "") -> Iterator[Finding]:
 
 
 def _check_libraries(machine: Machine, home: Path, setter: str) -> Iterator[Finding]:
-    """Libraries that are nowhere on the way of the dynamic linker, and where they lie instead."""
+    """Libraries that the dynamic linker will not find, and where they lie instead."""
     folders = [Path(folder) for folder in machine.environment.get("LD_LIBRARY_PATH", "").split(":") if folder]
     known = _cache_of_linker(machine)
     lost = [name for name in LIBRARIES if name not in known and not any((folder / name).exists() for folder in folders)]

@@ -9,6 +9,7 @@ from ..errors import UserError, first_line
 from . import cann, cpp, network, npu, python_packages
 from .findings import Finding, ok, problem, warning
 from .machine import Machine
+from .versions import chip_family
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -43,8 +44,8 @@ def examine(subject: Subject) -> Iterator[Finding]:
     """Makes every check."""
     machine, config = subject.machine, subject.config
     yield from _kept("python", lambda: python_packages.check_python(machine))
-    said, findings = python_packages.ask_mindspore(machine)
-    yield from findings
+    said: dict[str, Any] = {}
+    yield from _kept("mindspore", lambda: python_packages.ask_mindspore(machine, said))
     yield from _kept("instructions", lambda: python_packages.check_instructions(machine))
     mindspore = said.get("version")
     megabytes = 0
@@ -55,14 +56,15 @@ def examine(subject: Subject) -> Iterator[Finding]:
         yield from findings
         yield from _kept("devices", lambda: npu.check_devices(machine, devices, said.get("ascend")))
         yield from _kept("cann", lambda: cann.check_cann(machine, mindspore, chips))
-        yield from _kept("hccn", lambda: network.check_links(machine))
+        if not chips or any(chip_family(chip).startswith("910") for chip in chips):
+            yield from _kept("hccn", lambda: network.check_links(machine))
         yield from _kept("hccl", lambda: network.check_timeouts(machine))
     else:
         yield ok("ascend", "no sign of it here; its devices, drivers and libraries were not looked for")
     table = subject.rank_table
     if table:
         yield from _kept("rank table", lambda: network.check_rank_table(machine, table))
-    yield from _kept("ports", lambda: network.check_ports(machine, subject.port))
+    yield from _kept("ports", lambda: network.check_ports(subject.port, subject.is_ascend))
     yield from _kept("c++", lambda: cpp.check_compilers(machine))
     if config is None:
         yield warning("configuration", "not read: a package is missing (above)", "install it, then ask again")

@@ -10,13 +10,13 @@ from .machine import Machine, first_lines
 
 MASTER_PORT = 8118  # --master_port of the launcher; with several servers it uses the next one too
 HCCL_PORTS = range(60000, 60016)  # HCCL_IF_BASE_PORT's default and the 15 above
-# Variable -> lowest and highest value in seconds that every chip takes (CANN, environment variables of HCCL).
-HCCL_SECONDS = {"HCCL_CONNECT_TIMEOUT": (120, 7200), "HCCL_EXEC_TIMEOUT": (1, 17340)}
+# Variable -> lowest and highest value in seconds that any chip takes (CANN, environment variables of HCCL).
+HCCL_SECONDS = {"HCCL_CONNECT_TIMEOUT": (120, 7200), "HCCL_EXEC_TIMEOUT": (0, 2147483647)}
 _TOOL = "/usr/local/Ascend/driver/tools/hccn_tool"
 
 
-def check_ports(machine: Machine, port: int = MASTER_PORT) -> Iterator[Finding]:
-    """Ports that a launch will listen on."""
+def check_ports(port: int = MASTER_PORT, with_hccl: bool = False) -> Iterator[Finding]:
+    """Ports that a launch will listen on, and those of HCCL."""
     taken = [number for number in (port, port + 1) if not _is_free(number)]
     if taken:
         others = f"--master_port {taken[-1] + 10}"
@@ -25,7 +25,7 @@ def check_ports(machine: Machine, port: int = MASTER_PORT) -> Iterator[Finding]:
         )
     else:
         yield ok("ports", f"{port} and {port + 1} are free for a launch")
-    if machine.has_ascend and (used := [number for number in HCCL_PORTS if not _is_free(number)]):
+    if with_hccl and (used := [number for number in HCCL_PORTS if not _is_free(number)]):
         cure = "export HCCL_IF_BASE_PORT=<first of 16 free ports>, and reserve them: sysctl net.ipv4.ip_local_reserved_ports"
         yield problem("ports", f"{_listed(used)} of HCCL's 16 ports: another program listens there", cure)
 
@@ -40,23 +40,22 @@ def check_timeouts(machine: Machine) -> Iterator[Finding]:
 
 
 def check_links(machine: Machine) -> Iterator[Finding]:
-    """The network port of every device here: an address, a link, and the health that hccn_tool reports."""
+    """The network port of every device here: an address, a link, and the health that hccn_tool reports.
+
+    Ranks of one server do without; inference chips have no such port.
+    """
     tool = machine.find_program("hccn_tool", _TOOL)
     if tool is None:
-        if not machine.path("/etc/hccn.conf").exists() and len(machine.device_nodes) > 1:
-            text = "no hccn_tool and no /etc/hccn.conf: the devices' addresses are not known"
-            yield warning("hccn", text, "start ranks without a rank table, or mount both from the host")
+        yield ok("hccn", "no hccn_tool here, which a rank table's addresses come from; a launch without a table needs none")
         return
     for node in machine.device_nodes:
         said = {ask: machine.ask(tool, "-i", str(node), f"-{ask}", "-g").text for ask in ("ip", "link", "net_health")}
         address = re.search(r"ipaddr:\s*(\S+)", said["ip"])
         if not address:
-            cure = f"hccn_tool -i {node} -ip -s address <IP> netmask <MASK>"
-            yield warning("hccn", f"device {node} has no address; it says: {first_lines(said['ip'])}", cure)
+            yield ok("hccn", f"device {node} has no address, which only ranks on several servers need")
         elif "DOWN" in said["link"].upper():
-            yield problem(
-                "hccn", f"the link of device {node} ({address[1]}) is down", "check cable, switch port and optical module"
-            )
+            text = f"the link of device {node} ({address[1]}) is down; ranks on several servers need it"
+            yield warning("hccn", text, "check cable, switch port and optical module")
         elif re.search(r"fail|timeout|unreachable", said["net_health"], re.IGNORECASE):
             cure = f"hccn_tool -i {node} -netdetect -g: the address that is probed must answer"
             yield warning("hccn", f"device {node}: net_health says {first_lines(said['net_health'])}", cure)

@@ -78,21 +78,22 @@ def _is_fine(version: Optional[str], limits: str) -> bool:
     return version is None or fits(version, limits)
 
 
-def ask_mindspore(machine: Machine) -> tuple[dict[str, Any], list[Finding]]:
-    """What MindSpore says: `version`, `ascend` (number of devices, or an error); and what is to be said of its import."""
+def ask_mindspore(machine: Machine, said: dict[str, Any]) -> Iterator[Finding]:
+    """Imports MindSpore in a process of its own. Puts into `said`: `version`, `ascend` (number of devices, or an error)."""
     version = machine.version_of("mindspore")
     if version is None:
-        return {}, [problem("mindspore", "not installed for this Python", SETUP)]
-    findings = []
+        yield problem("mindspore", "not installed for this Python", SETUP)
+        return
+    said["version"] = version
     limits = requirements().get("mindspore", "")
     if not fits(version, limits):
-        findings.append(problem("mindspore", f"{version}; this package is made for {limits}", SETUP))
+        yield problem("mindspore", f"{version}; this package is made for {limits}", SETUP)
     answer = machine.ask(*machine.interpreter, "-c", _PROBE, seconds=IMPORT_SECONDS)
     try:
-        said = json.loads(answer.text.splitlines()[-1])
-        return said, [*findings, ok("mindspore", f"{said['version']} can be imported")]
-    except (ValueError, IndexError, KeyError, TypeError):
-        return {"version": version}, [*findings, _failed_import(version, answer.code, answer.text)]
+        said.update(json.loads(answer.text.splitlines()[-1]))
+        yield ok("mindspore", f"{said['version']} can be imported")
+    except (ValueError, IndexError, TypeError):
+        yield _failed_import(version, answer.code, answer.text)
 
 
 def _failed_import(version: str, code: int, text: str) -> Finding:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conftest import write_data_set
+from src.doctor.cann import LIBRARIES
 from src.doctor.machine import Machine
 from src.doctor.python_packages import requirements
 from src.launch.addresses import local_names
@@ -118,7 +119,7 @@ def sound(folder: Path, port: int) -> Server:
     server.write(f"{TOOLKIT}/compiler/version.info", "Version=8.5.0\ntimestamp=20260101\n")
     server.write(f"{TOOLKIT}/opp_kernel/version.info", "Version=8.5.0\n")
     (root / KERNELS / "ascend910b").mkdir(parents=True)
-    for name in ("libascendcl.so", "libge_runner.so", "libhccl.so", "libopapi.so"):
+    for name in LIBRARIES[:-1]:
         server.write(f"{TOOLKIT}/lib64/{name}")
     server.program("npu-smi", TABLE)
     server.program("cmake", "cmake version 3.25.1\n")

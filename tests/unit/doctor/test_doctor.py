@@ -5,12 +5,16 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from conftest import ROOT
+from src.doctor import python_packages
+from src.doctor.__main__ import main
 from src.doctor.cann import version_in
 from src.doctor.device_memory import shapes_of
 from src.doctor.machine import Machine, numbers
+from src.doctor.model_file import check_model
 from src.doctor.npu import Devices, read_table
 from src.doctor.python_packages import fits, requirements
 from src.doctor.resources import memory_bytes
@@ -136,3 +140,33 @@ def test_the_shapes_have_the_parameters_of_every_network():
         spec = find_model(name)
         shapes = shapes_of(spec, 10 if spec.stem == "cifar" else 1000, spec.image_size, spec.image_size)
         assert f"{shapes.parameters:,}" == counted[name], name
+
+
+def test_a_checkpoint_says_where_it_comes_from(tmp_path):
+    import checkpoints
+    from descriptions import DESCRIPTION, RUN
+
+    description = {key: value for key, value in {**DESCRIPTION, **RUN}.items() if key != "sha256"}
+    weights = {"fc.weight": np.zeros((3, 4), np.float32)}
+    path = checkpoints.write(tmp_path / "last.ckpt", checkpoints.described(weights, json.dumps(description)))
+    (finding,) = check_model(path, "2.10.0", ("blue", "green", "red"))
+    assert finding.level == "ok" and "resnext11_8x16d, 3 classes, epoch 8, step 32" in finding.text
+    path.write_bytes(path.read_bytes()[:-30])
+    (finding,) = check_model(path, "2.10.0")
+    assert finding.level == "problem" and str(path) in finding.text
+    (finding,) = check_model(tmp_path / "x.pth", None)
+    assert finding.level == "problem" and "no such file" in finding.text
+    (tmp_path / "x.pth").write_bytes(b"")
+    (finding,) = check_model(tmp_path / "x.pth", None)
+    assert finding.level == "warning" and "python -m src.weights" in finding.cure
+
+
+def test_what_breaks_a_check_stops_no_other(monkeypatch, capsys):
+    def broken(machine):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(python_packages, "check_python", broken)
+    code = main(["--platform", "CPU", "--master_port", "20190"], Machine(interpreter=("/bin/false",)))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "warning  python: not checked: RuntimeError: boom; please report this"
+    assert code == 1 and len(lines) > 5 and any("mindspore: 2." in line and "cannot be imported" in line for line in lines)

@@ -146,8 +146,8 @@ FAULTS = {
         Fault("libraries", "which LD_LIBRARY_PATH lacks"),
     ),
     "library deleted": (
-        lambda s, m: (s.root / TOOLKIT / "lib64/libopapi.so").unlink(),
-        Fault("libraries", "libopapi.so is not in"),
+        lambda s, m: (s.root / TOOLKIT / "lib64/libgraph.so").unlink(),
+        Fault("libraries", "libgraph.so is not in"),
     ),
     "cann of another mindspore": (
         lambda s, m: (
@@ -157,8 +157,16 @@ FAULTS = {
         Fault("cann", "8.1.RC1, but MindSpore 2.10.0 accepts 8.2, 8.3, 8.5, 9.0, 9.1"),
     ),
     "driver too old": (
+        lambda s, m: s.write(f"{ASCEND}/driver/version.info", "Version=24.1.rc3\n"),
+        Fault("driver", "24.1.rc3 is older than 25.5, the oldest that CANN 8.5.0 was published with"),
+    ),
+    "driver a little too old": (
         lambda s, m: s.write(f"{ASCEND}/driver/version.info", "Version=25.2.0\n"),
-        Fault("driver", "25.2.0 is older than 25.5, the oldest that CANN 8.5.0 was published with"),
+        Fault("driver", "25.2.0 is older than 25.5", "warning"),
+    ),
+    "files that are passed over": (
+        lambda s, m: (train(s) / "red/a.heic").write_bytes(b"x"),
+        Fault("other files", "1 file passed over: 1 .heic", "warning"),
     ),
     "firmware too old": (
         lambda s, m: s.write(f"{ASCEND}/firmware/version.info", "Version=7.3.0.1.231\n"),
@@ -214,7 +222,7 @@ FAULTS = {
     ),
     "link down": (
         lambda s, m: s.hccn(link="link status: DOWN"),
-        Fault("hccn", "the link of device 0 (192.168.100.101) is down"),
+        Fault("hccn", "the link of device 0 (192.168.100.101) is down", "warning"),
     ),
     "timeout out of range": (
         lambda s, m: s.environment.update(HCCL_CONNECT_TIMEOUT="5"),
@@ -334,6 +342,17 @@ def test_a_fault_with_consequences_is_named(server, examined, monkeypatch, name)
     assert names(fault, rows), rows
     assert code == int(any(level == "problem" for _, level, _ in rows))
     assert not any("not checked" in text for _, _, text in rows)
+
+
+def test_a_sound_server_of_another_make_stays_sound(server, examined, tmp_path):
+    server.environment.update(HCCL_EXEC_TIMEOUT="0", ONEDNN_MAX_CPU_ISA="AVX2")
+    server.write(f"{TOOLKIT}/opp_kernel/version.info", "Version=9.0.0\n")  # operators apart from the toolkit
+    server.hccn(address="no address")
+    table = TABLE.replace("910B3", "310P3").replace("HBM-Usage(MB)        ", "                     ")
+    server.program("npu-smi", table)
+    (server.root / KERNELS / "ascend310p").mkdir()
+    server.arguments.pop("rank_table")
+    assert examined(server) == ([], 0)
 
 
 def test_thirty_faults_at_once_are_all_named(server, examined, monkeypatch):
