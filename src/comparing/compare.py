@@ -80,9 +80,7 @@ def compare(paths: list[Path], config: Config) -> int:
     sides = [open_side(path, config) for path in paths]
     index = with_common_labels(sides, index)
     for path in different_preprocessing(sides):
-        log.warning(
-            "%s: prepares its images otherwise than the others do; its logits differ for that reason too", path
-        )
+        log.warning("%s: prepares its images otherwise than the others do; its logits differ for that reason too", path)
     tallies, parted = _count([side.logits(index) for side in sides], index)
     for line in _table([str(path) for path in paths], tallies):
         log.info(line)
