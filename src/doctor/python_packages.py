@@ -25,6 +25,7 @@ except Exception as error:
 print(json.dumps({"version": ms.__version__, "ascend": devices}))
 """
 _MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
+_OTHER_DISTRIBUTIONS = ("mindspore-ascend", "mindspore-gpu", "mindspore-dev")
 _ISA_HELD_BACK = ("SSE41", "AVX", "AVX2", "AVX2_VNNI")  # values of ONEDNN_MAX_CPU_ISA below AVX-512
 
 
@@ -88,6 +89,10 @@ def ask_mindspore(machine: Machine, said: dict[str, Any]) -> Iterator[Finding]:
     limits = requirements().get("mindspore", "")
     if not fits(version, limits):
         yield problem("mindspore", f"{version}; this package is made for {limits}", SETUP)
+    others = [name for name in _OTHER_DISTRIBUTIONS if machine.version_of(name)]
+    if others:
+        text = f"installed besides: {', '.join(others)}, which holds files of the same names"
+        yield problem("mindspore", text, f"pip uninstall {' '.join(others)} mindspore, then install one of them again")
     answer = machine.ask(*machine.interpreter, "-c", _PROBE, seconds=IMPORT_SECONDS)
     try:
         said.update(json.loads(answer.text.splitlines()[-1]))

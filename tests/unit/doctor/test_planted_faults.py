@@ -121,6 +121,10 @@ FAULTS = {
         lambda s, m: s.program("python", "ImportError: libnuma.so.1: cannot open shared object file: No such file", 1),
         Fault("mindspore", "cannot be imported: libnuma.so.1 is not found"),
     ),
+    "two mindspores": (
+        lambda s, m: s.packages.update({"mindspore-ascend": "2.7.0"}),
+        Fault("mindspore", "installed besides: mindspore-ascend"),
+    ),
     "libgomp too late": (
         lambda s, m: s.program("python", "ImportError: /x/libgomp-d2.so.1: cannot allocate memory in static TLS block", 1),
         Fault("mindspore", "a library was loaded too late"),
