@@ -12,7 +12,8 @@ from .versions import KERNEL_FOLDERS, LAST_CANN_OF_310, cann_of, chip_family, fi
 
 # What MindSpore's Ascend plugin is linked with (readelf -d of libmindspore_ascend.so.2 and libd_collective.so, 2.10), and
 # the driver's library, which CANN's are linked with.
-LIBRARIES = ("libascendcl.so", "libge_runner.so", "libgraph.so", "libmsprofiler.so", "libhccl.so", "libascend_hal.so")
+DRIVER_LIBRARY = "libascend_hal.so"
+LIBRARIES = ("libascendcl.so", "libge_runner.so", "libgraph.so", "libmsprofiler.so", "libhccl.so", DRIVER_LIBRARY)
 _OPERATORS_APART = (8, 5)  # from here on CANN's operators may be of another version than its toolkit (notes of 9.0 and 9.1)
 _HOMES = ("/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/cann", "/usr/local/Ascend/latest")
 _SETTERS = ("/usr/local/Ascend/ascend-toolkit/set_env.sh", "/usr/local/Ascend/cann/set_env.sh")
@@ -131,16 +132,20 @@ def _check_libraries(machine: Machine, home: Path, setter: str) -> Iterator[Find
     lost = [name for name in LIBRARIES if name not in known and not any((folder / name).exists() for folder in folders)]
     if not lost:
         yield ok("libraries", f"{', '.join(LIBRARIES)} are found")
+    places: dict[Optional[str], list[str]] = {}
     for name in lost:
-        roots = [machine.path(DRIVER), machine.path("/usr/local/Ascend/driver/lib64")] if "hal" in name else [home]
-        place = next((found for root in roots if (found := _find(root, name))), None)
-        if place:
-            yield problem("libraries", f"{name} is in {place}, which LD_LIBRARY_PATH lacks", f"source {setter}")
-        elif "hal" in name:
-            mount = f"mount {DRIVER} into the container" if machine.is_container else "install the driver again"
-            yield problem("libraries", f"{name} is not here: it belongs to the driver", mount)
-        else:
-            yield problem("libraries", f"{name} is not in {home}", "install the CANN toolkit and its kernel package again")
+        root = machine.path(DRIVER) if name == DRIVER_LIBRARY else home
+        places.setdefault(_find(root, name), []).append(name)
+    gone = places.pop(None, [])
+    for place, names in places.items():
+        yield problem("libraries", f"in {place}, which LD_LIBRARY_PATH lacks: {', '.join(names)}", f"source {setter}")
+    if DRIVER_LIBRARY in gone:
+        gone.remove(DRIVER_LIBRARY)
+        mount = f"mount {DRIVER} into the container" if machine.is_container else "install the driver again"
+        yield problem("libraries", f"{DRIVER_LIBRARY} is not here: it belongs to the driver", mount)
+    if gone:
+        text = f"not in {home}: {', '.join(gone)}"
+        yield problem("libraries", text, "install the CANN toolkit and its kernel package again")
 
 
 def _cache_of_linker(machine: Machine) -> set[str]:

@@ -151,7 +151,7 @@ FAULTS = {
     ),
     "library deleted": (
         lambda s, m: (s.root / TOOLKIT / "lib64/libgraph.so").unlink(),
-        Fault("libraries", "libgraph.so is not in"),
+        Fault("libraries", ": libgraph.so"),
     ),
     "cann of another mindspore": (
         lambda s, m: (
