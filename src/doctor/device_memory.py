@@ -2,11 +2,12 @@
 
 Kept from the forward to the backward pass are, of every convolution with its batch norm and ReLU, the convolution's output
 (batch norm's gradient needs it) and ReLU's (its own gradient and the next convolution's need it); of pools their input.
-Weights, their gradients and the optimizer's state come on top, and what is in use for a moment at the largest layer.
+Weights, their gradients and the optimizer's state come on top. The most is in use where the backward pass begins, at the last
+layers, whose own activations are small; at the large first ones, most of the others are freed again.
 `benchmarks/memory.py` compares the sum with what a CPU takes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..networks.registry import find_model
@@ -28,7 +29,6 @@ class Shapes:
         height, width, channels: of the activation at the end of what was counted.
         parameters: trainable weights.
         kept: numbers per image that wait for the backward pass.
-        largest: numbers per image of the largest activation.
     """
 
     height: int
@@ -36,7 +36,6 @@ class Shapes:
     channels: int = 3
     parameters: int = 0
     kept: int = 0
-    largest: int = field(default=0)
 
     @property
     def size(self) -> int:
@@ -53,7 +52,6 @@ class Shapes:
         self.channels = channels
         self.shrink(stride)
         self.kept += self.size * (2 if relu else 1)
-        self.largest = max(self.largest, self.size)
 
     def pointwise(self, inputs: int, channels: int, groups: int = 1) -> None:
         """A 1x1 convolution with bias on pooled features, whose activations are too small to count."""
@@ -148,5 +146,4 @@ def training_bytes(config: "Config") -> int:
     copies = 2 + _OPTIMIZER_STATES[config.optimizer] + (config.accumulate_steps > 1) + (config.ema_decay > 0)
     number = _FLOAT16 if config.amp_level in _HALF else _FLOAT32
     images = config.per_batch_size * (shapes.kept * number + 3 * height * width * _FLOAT32)
-    passing = 2 * config.per_batch_size * shapes.largest * number  # a gradient and what is made of it
-    return shapes.parameters * _FLOAT32 * copies + images + passing
+    return shapes.parameters * _FLOAT32 * copies + images
