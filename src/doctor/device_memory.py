@@ -2,8 +2,8 @@
 
 Kept from the forward to the backward pass are, of every convolution with its batch norm and ReLU, the convolution's output
 (batch norm's gradient needs it) and ReLU's (its own gradient and the next convolution's need it); of pools their input.
-Weights, their gradients and the optimizer's state come on top. The most is in use where the backward pass begins, at the last
-layers, whose own activations are small; at the large first ones, most of the others are freed again.
+Weights, their gradients and the optimizer's state come on top. The most is in use where the backward pass begins, at the
+last layers, whose own activations are small; at the large first ones, most of the others are freed again.
 `benchmarks/memory.py` compares the sum with what a CPU takes.
 """
 
