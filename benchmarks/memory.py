@@ -73,7 +73,7 @@ def measure(case: str, image_size: int) -> dict:
     from src.doctor.resources import RUNTIME_BYTES
     from src.training.build import create_network, create_step
 
-    images = ms.Tensor(np.random.default_rng(0).normal(size=(int(batch), 3, side, side)).astype(np.float32))
+    images = ms.Tensor(np.random.default_rng(0).integers(0, 256, (int(batch), 3, side, side), np.uint8))
     labels = ms.Tensor(np.zeros(int(batch), np.int32))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     network = create_network(config)

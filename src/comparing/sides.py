@@ -53,7 +53,10 @@ def open_side(path: Path, config: Config) -> Side:
     size, workers = config.eval_batch_size, worker_count(config.num_parallel_workers)
 
     def logits(index: ImageIndex) -> Iterator[NDArray[Any]]:
-        for batch, _ in classified_batches(classifier.classify, index, classifier.preprocessing, size, workers):
+        batches = classified_batches(
+            classifier.classify, index, classifier.preprocessing, size, workers, classifier.takes_bytes
+        )
+        for batch, _ in batches:
             yield batch
 
     return Side(path, classifier.num_classes, classifier, logits)

@@ -50,16 +50,18 @@ def open_training_data(config: Config, workers: int) -> tuple[ImageIndex, Option
 
 
 def unchecked_data(config: Config) -> tuple[ImageIndex, Optional[ImageIndex]]:
-    """What `open_training_data` and, with `label_file`, `open_evaluation_data` check: as it lies there, for a diagnosis.
+    """The images that `open_training_data` would check, as they lie there: for a diagnosis.
 
     Raises:
         UserError: there is no data.
     """
     _check_data_dir(config)
-    if config.label_file:
-        return index_flat(Path(config.data_dir), Path(config.label_file)), None
     train_root, eval_root = _roots(config)
-    return _open(train_root, config, "train"), _open(eval_root, config, "val") if eval_root else None
+    train_index, eval_index = _listed_parts(config) if config.label_file else (_open(train_root, config, "train"), None)
+    if eval_index is None and eval_root:
+        eval_index = _open(eval_root, config, "val")
+    names = class_names_from(config.class_names)
+    return train_index.with_classes(names) if names else train_index, eval_index
 
 
 def open_evaluation_data(config: Config, workers: int) -> ImageIndex:

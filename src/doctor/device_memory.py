@@ -7,7 +7,7 @@ last layers, whose own activations are small; at the large first ones, most of t
 `benchmarks/memory.py` compares the sum with what a CPU takes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..networks.registry import find_model
@@ -64,7 +64,7 @@ class Shapes:
 
 def shapes_of(spec: ResNetSpec, num_classes: int, height: int, width: int) -> Shapes:
     """Weights and kept activations of a network on one image."""
-    shapes = Shapes(height, width)
+    shapes = Shapes(height, width, spec.in_channels)
     if spec.stem == "cifar":
         shapes.conv(spec.width, 3)
     elif spec.stem == "deep":
@@ -140,10 +140,10 @@ def _shortcut(shapes: Shapes, spec: ResNetSpec, source: tuple[int, int, int], st
 
 def training_bytes(config: "Config") -> int:
     """Bytes that a step of training takes on a device, as an estimate."""
-    spec = find_model(config.backbone)
+    spec = replace(find_model(config.backbone), in_channels=config.in_channels)
     height, width = config.image_size
     shapes = shapes_of(spec, config.num_classes, height, width)
     copies = 2 + _OPTIMIZER_STATES[config.optimizer] + (config.accumulate_steps > 1) + (config.ema_decay > 0)
     number = _FLOAT16 if config.amp_level in _HALF else _FLOAT32
-    images = config.per_batch_size * (shapes.kept * number + 3 * height * width * _FLOAT32)
+    images = config.per_batch_size * (shapes.kept * number + spec.in_channels * height * width * _FLOAT32)
     return shapes.parameters * _FLOAT32 * copies + images

@@ -19,7 +19,7 @@ _PROBE = """
 import json, mindspore as ms
 devices = None
 try:
-    devices = ms.device_context.ascend.device_count() if ms.hal.is_available("Ascend") else 0
+    devices = ms.device_context.ascend.device_count() if ms.device_context.ascend.is_available() else 0
 except Exception as error:
     devices = str(error)
 print(json.dumps({"version": ms.__version__, "ascend": devices}))
