@@ -156,6 +156,12 @@ class Evaluation(Section):
     commands: ClassVar[Commands] = ("eval",)
 
     eval_batch_size: PositiveCount = key(128, "images per batch", commands=WITH_NETWORK)
+    min_agreement: Fraction = key(
+        0.0, "compare: least share of images that a file must put into the class of the first file, 0..1; 0: no limit"
+    )
+    max_difference: NonNegative = key(
+        0.0, "compare: largest difference that a logit may have from the first file's; 0: no limit"
+    )
     result_json: str = key(
         "", "file to write the evaluation's result to (postprocess.py: '' is result.json)", commands=("eval", "postprocess")
     )

@@ -17,6 +17,7 @@ SMALLEST = {
     "kills": ["--kills", 1, "--epochs", 1, "--per_batch_size", 64],
     "report": ["--classes", 30, "--images", 300, "--lines", 20],
     "scaling": ["--network", "resnext11_8x16d", "--image_size", 16, "--ranks", "1,2", "--rounds", 1],
+    "memory": ["--cases", "resnext11_8x16d:4", "--image_size", 32],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
     "serve": [
         "--backbone", "resnext11_8x16d", "--format", "ckpt", "--clients", "4", "--seconds", 0.2, "--rounds", 1, "--bad", 20,

@@ -27,7 +27,7 @@ LEVELS = (
     ("described", "model_info", "checkpoint", "distributed"),
     ("models", "data", "weights", "launch"),
     ("formats", "report"),
-    ("training", "evaluation", "exporting", "offline"),
+    ("training", "evaluation", "exporting", "offline", "comparing", "doctor"),
     ("library", "serving", "commands", "__init__", "__main__"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
