@@ -16,7 +16,7 @@ from ..errors import CommandParser, as_called_here, printable, run_command
 from .examine import Subject, as_dict, examine
 from .findings import OK, PROBLEM, WARNING, Finding
 from .machine import Machine
-from .network import MASTER_PORT
+from .ports import MASTER_PORT
 
 if TYPE_CHECKING:
     from ..config import Config

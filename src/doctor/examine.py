@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import UserError, first_line
-from . import cann, cpp, network, npu, python_packages
+from . import cann, cpp, npu, ports, python_packages
 from .findings import Finding, ok, problem, warning
 from .machine import Machine
 from .versions import chip_family
@@ -57,14 +57,14 @@ def examine(subject: Subject) -> Iterator[Finding]:
         yield from _kept("devices", lambda: npu.check_devices(machine, devices, said.get("ascend")))
         yield from _kept("cann", lambda: cann.check_cann(machine, mindspore, chips))
         if not chips or any(chip_family(chip).startswith("910") for chip in chips):
-            yield from _kept("hccn", lambda: network.check_links(machine))
-        yield from _kept("hccl", lambda: network.check_timeouts(machine))
+            yield from _kept("hccn", lambda: ports.check_links(machine))
+        yield from _kept("hccl", lambda: ports.check_timeouts(machine))
     else:
         yield ok("ascend", "no sign of it here; its devices, drivers and libraries were not looked for")
     table = subject.rank_table
     if table:
-        yield from _kept("rank table", lambda: network.check_rank_table(machine, table))
-    yield from _kept("ports", lambda: network.check_ports(subject.port, subject.is_ascend))
+        yield from _kept("rank table", lambda: ports.check_rank_table(machine, table))
+    yield from _kept("ports", lambda: ports.check_ports(subject.port, subject.is_ascend))
     yield from _kept("c++", lambda: cpp.check_compilers(machine))
     if config is None:
         yield warning("configuration", "not read: a package is missing (above)", "install it, then ask again")

@@ -12,14 +12,14 @@ from machines import ASCEND, KERNELS, TABLE, TOOLKIT, Server, export_of, sound
 from PIL import Image
 
 from conftest import write_image
-from src.doctor import network
+from src.doctor import ports
 from src.doctor.__main__ import main
 
 
 def free_ports(count: int) -> int:
     """The first of some neighboring ports that nobody uses."""
     for first in range(20300, 32000, count):
-        if all(network._is_free(port) for port in range(first, first + count)):
+        if all(ports._is_free(port) for port in range(first, first + count)):
             return first
     raise RuntimeError("no free ports")
 
@@ -240,7 +240,7 @@ FAULTS = {
     ),
     "table of old addresses": (lambda s, m: s.hccn(address="10.9.9.9"), Fault("rank table", "the device has 10.9.9.9")),
     "port taken": (lambda s, m: listen(s, s.arguments["master_port"], m), Fault("ports", "another program listens there")),
-    "port of hccl taken": (lambda s, m: listen(s, network.HCCL_PORTS[3], m), Fault("ports", "of HCCL's 16 ports")),
+    "port of hccl taken": (lambda s, m: listen(s, ports.HCCL_PORTS[3], m), Fault("ports", "of HCCL's 16 ports")),
     "disk full": (
         lambda s, m: fill(m, "/run", free=1000) or s.arguments["ckpt_path"].mkdir(),
         Fault("disk", "ckpt_path: 0.0 MB free"),
