@@ -31,7 +31,7 @@ class Subject:
     config: Optional["Config"] = None
     given: dict[str, str] = field(default_factory=dict)
     rank_table: Optional[Path] = None
-    port: int = network.MASTER_PORT
+    port: int = ports.MASTER_PORT
 
     @property
     def is_ascend(self) -> bool:

@@ -26,9 +26,9 @@ def free_ports(count: int) -> int:
 
 @pytest.fixture
 def server(tmp_path, monkeypatch) -> Server:
-    ports = free_ports(20)
-    monkeypatch.setattr(network, "HCCL_PORTS", range(ports + 4, ports + 20))
-    return sound(tmp_path, ports)
+    first = free_ports(20)
+    monkeypatch.setattr(ports, "HCCL_PORTS", range(first + 4, first + 20))
+    return sound(tmp_path, first)
 
 
 @pytest.fixture
