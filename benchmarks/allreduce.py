@@ -1,7 +1,8 @@
 """Cost of adding up the gradients: measured with 2 CPU ranks on loopback, calculated for Ascend 910 on 8 and 1,024 devices.
 
-For each network one all-reduce of as many float32 numbers as it has weights; it is compared with the step of ResNet-50,
-measured here at batch 8 (CPU) or published (Ascend), scaled by multiply-adds. Nothing was measured on Ascend. Assumptions:
+For each network one all-reduce of as many float32 numbers as it has weights; it is compared with a step, measured here at
+batch 8 with --step_network (CPU) or published of ResNet-50 (Ascend), scaled by multiply-adds. Nothing was measured on
+Ascend. Assumptions:
 
 * Ascend 910: 30 GB/s for each HCCS link between devices of a server, 12.5 GB/s (100 Gb/s) RoCE for each device between
   servers (zhifeiding.github.io, "From 910 To Cloudmatrix", 2025-04-23, lists 3 x 30 GB/s HCCS and 2 x 12.5 GB/s HCCN ports;
@@ -12,7 +13,7 @@ measured here at batch 8 (CPU) or published (Ascend), scaled by multiply-adds. N
   ResNet README: 118 ms), 4.089 G multiply-adds each; --per_batch_size images per device. Networks that use the device less
   well take longer steps, which makes the share smaller.
 
-Usage: python benchmarks/allreduce.py [--networks resnet50,...] [--rounds 5] [--output FILE]
+Usage: python benchmarks/allreduce.py [--networks resnet50,...] [--step_network resnet50] [--rounds 5] [--output FILE]
 """
 
 import argparse
@@ -49,6 +50,7 @@ def main() -> int:
     """Measures in 2 ranks, calculates, prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", default=NETWORKS, help="names, or all")
+    parser.add_argument("--step_network", default="resnet50", help="whose step is measured")
     parser.add_argument("--rounds", type=int, default=5, help="all-reduces of which the median is reported")
     parser.add_argument("--per_batch_size", type=int, default=128, help="images per step and device on Ascend")
     parser.add_argument("--efficiency", type=float, default=0.7, help="share of the links' bandwidth that HCCL reaches")
@@ -59,7 +61,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         measured = Path(folder) / "measured.json"
         job = Job(
-            program=(__file__, "--rank_of_benchmark", ",".join(names), str(arguments.rounds), str(measured)),
+            program=(
+                __file__, "--rank_of_benchmark", ",".join(names), arguments.step_network, str(arguments.rounds),
+                str(measured),
+            ),
             ranks=(LocalRank(0, 0, 0), LocalRank(1, 1, 0)), group_size=2, log_dir=Path(folder) / "logs", port=free_port(),
         )  # fmt: skip
         load = os.getloadavg()[0]
@@ -101,7 +106,7 @@ def ring_seconds(size: float, devices: int, bytes_per_s: float, latency: float) 
     return 2 * (devices - 1) * (size / devices / bytes_per_s + latency)
 
 
-def measure(names: list, rounds: int, output: Path) -> None:
+def measure(names: list, step_network: str, rounds: int, output: Path) -> None:
     """One of the two ranks; rank 0 writes the results."""
     device.prepare(build_config({"platform": "CPU"}))
     import mindspore as ms
@@ -124,8 +129,8 @@ def measure(names: list, rounds: int, output: Path) -> None:
             return self.all_reduce(x)
 
     group = communication.start()
-    resnet50 = describe("resnet50")
-    config = build_config({"platform": "CPU", "backbone": "resnet50"})
+    resnet50, stepped = describe("resnet50"), describe(step_network)
+    config = build_config({"platform": "CPU", "backbone": step_network, "device_normalization": 0})
     step = create_step(create_network(config), np.full(9, 0.1, np.float32), config, "CPU").set_train()
     images = ms.Tensor(np.ones((CPU_BATCH, 3, 224, 224), np.float32))
     labels = ms.Tensor(np.arange(CPU_BATCH, dtype=np.int32))
@@ -145,7 +150,7 @@ def measure(names: list, rounds: int, output: Path) -> None:
         results.append({
             "network": name, "bytes": 4 * description["parameters"], "seconds": seconds, "multiply_adds": multiply_adds,
             "resnet50_multiply_adds": resnet50["multiply_adds"],
-            "cpu_step_seconds": step_seconds * multiply_adds / resnet50["multiply_adds"],
+            "cpu_step_seconds": step_seconds * multiply_adds / stepped["multiply_adds"],
         })  # fmt: skip
     communication.barrier(group)
     if group.rank == 0:
@@ -172,6 +177,6 @@ def free_port() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--rank_of_benchmark"]:
-        measure(sys.argv[2].split(","), int(sys.argv[3]), Path(sys.argv[4]))
+        measure(sys.argv[2].split(","), sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]))
     else:
         sys.exit(main())

@@ -17,5 +17,5 @@ lock() {
     --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "bash scripts/lock.sh" \
     --output-file "$@" >/dev/null
 }
-lock requirements.txt --extra cpp --extra digits "$@"
+lock requirements.txt --extra cpp --extra digits --extra report "$@"
 lock requirements-dev.txt --all-extras --constraint requirements.txt "$@"

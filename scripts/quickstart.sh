@@ -40,14 +40,15 @@ step "set-up" bash scripts/setup_env.sh
 step "clean" rm -rf "$OUT" # nothing of an earlier run may end up in summary.json
 step "data" "$PY" -m src.data.tools.digits --output "$OUT/data"
 step "train" "$PY" train.py --config_path "$CONFIG"
-step "eval ckpt" "$PY" eval.py --config_path "$CONFIG" --pretrained "$CKPT" --result_json "$OUT/eval_ckpt.json"
+step "eval ckpt" "$PY" eval.py --config_path "$CONFIG" --pretrained "$CKPT" --report 0 --result_json "$OUT/eval_ckpt.json"
 
 for format in MINDIR ONNX; do
   kind=${format,,}
   file=$OUT/resnext.$kind
   step "export $kind" "$PY" export.py --config_path "$CONFIG" --ckpt_file "$CKPT" \
     --file_format "$format" --file_name "$file"
-  step "eval $kind" "$PY" eval.py --config_path "$CONFIG" --pretrained "$file" --result_json "$OUT/eval_$kind.json"
+  step "eval $kind" "$PY" eval.py --config_path "$CONFIG" --pretrained "$file" --report 0 \
+    --result_json "$OUT/eval_$kind.json"
 done
 
 # One image from each of the first three class folders.
@@ -74,3 +75,4 @@ else
 fi
 
 step "summary" "$PY" -m scripts.quickstart_summary
+step "report" "$PY" -m src.report "$OUT/run" # training wrote it too, before there were exports

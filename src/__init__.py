@@ -12,9 +12,9 @@ from typing import Any
 
 from .errors import UserError
 from .networks.registry import list_models
+from .version import __version__
 
-__version__ = "1.0.0"
-__all__ = ["Accuracy", "Model", "Prediction", "UserError", "create_model", "list_models", "load"]  # noqa: F822 - __getattr__
+__all__ = ["Accuracy", "Model", "Prediction", "UserError", "__version__", "create_model", "list_models", "load"]  # noqa: F822 - __getattr__
 
 
 def __getattr__(name: str) -> Any:

@@ -8,12 +8,16 @@ import ctypes
 import importlib.metadata
 import logging
 import os
+import platform as platform_module
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
+from .compat import onednn_library, sends_convolutions_to_reference_kernels
 from .config import Config
 from .errors import UserError
+from .version import __version__
 
 log = logging.getLogger("resnet_zoo")
 
@@ -23,6 +27,27 @@ _AVX2 = 0x7  # dnnl_cpu_isa_avx2, of oneDNN's dnnl_types.h
 def available_cores() -> int:
     """Cores that this process may use, which a container or taskset can limit below the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine() -> dict[str, Any]:
+    """What a run says of where it ran: processor, cores, memory and versions; nothing that names the machine."""
+    found: dict[str, Any] = {"processor": _processor(), "cores": available_cores()}
+    if hasattr(os, "sysconf"):
+        found["memory_gb"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    found.update(
+        system=f"{platform_module.system()} {platform_module.machine()}",
+        python=platform_module.python_version(),
+        version=__version__,
+    )
+    return {**found, **{name: importlib.metadata.version(name) for name in ("mindspore", "numpy")}}
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform_module.machine()
 
 
 def worker_count(requested: int) -> int:
@@ -83,13 +108,8 @@ def set_environment(platform: str = "auto") -> None:
 
 
 def _has_slow_convolutions() -> bool:
-    """Whether MindSpore would send 3x3 and grouped convolutions to a reference kernel, about 100 times too slow.
-
-    It does from 2.9 on, on CPUs with AVX-512: it asks its oneDNN 3 for plain weight layouts, which the AVX-512 kernels
-    refuse. With oneDNN held to AVX2 they go to a blocked matrix product (benchmarks/train_throughput.py measures both).
-    """
-    version = importlib.metadata.version("mindspore").split(".")
-    if (int(version[0]), int(version[1])) < (2, 9):
+    """Whether this MindSpore would send 3x3 and grouped convolutions on this CPU to a reference kernel."""
+    if not sends_convolutions_to_reference_kernels():
         return False
     try:
         return " avx512f " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
@@ -99,9 +119,9 @@ def _has_slow_convolutions() -> bool:
 
 def _instructions_in_use() -> int:
     """What oneDNN, the library of MindSpore's convolutions, has settled on with its first use: a `dnnl_cpu_isa_t`, or 0."""
-    folder = Path(str(sys.modules["mindspore"].__file__)).with_name("lib")
-    with contextlib.suppress(OSError, AttributeError):  # another version of MindSpore may have it under another name
-        return ctypes.CDLL(str(folder / "libdnnl.so.3")).dnnl_get_effective_cpu_isa()
+    library = onednn_library(Path(str(sys.modules["mindspore"].__file__)).parent)
+    with contextlib.suppress(OSError, AttributeError):  # another build of MindSpore may have none
+        return ctypes.CDLL(str(library)).dnnl_get_effective_cpu_isa()
     return 0
 
 
@@ -109,10 +129,16 @@ def _choose_platform(requested: str) -> str:
     import mindspore as ms
 
     if requested == "auto":
-        return next((name for name in ("Ascend", "GPU") if ms.hal.is_available(name)), "CPU")
-    if requested != "CPU" and not ms.hal.is_available(requested):
+        return next((name for name in ("Ascend", "GPU") if _is_available(name)), "CPU")
+    if requested != "CPU" and not _is_available(requested):
         raise UserError(
             f"platform: {requested} is not available to MindSpore {ms.__version__} on this machine; "
             "pass --platform CPU or --platform auto"
         )
     return requested
+
+
+def _is_available(platform: str) -> bool:
+    import mindspore as ms
+
+    return getattr(ms.device_context, platform.lower()).is_available()

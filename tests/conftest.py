@@ -34,6 +34,13 @@ def pytest_addoption(parser):
     parser.addoption("--fuzz_count", type=int, default=300, help="damaged files that tests/cpp/test_fuzz.py makes")
 
 
+@pytest.fixture(autouse=True)
+def no_report_unless_it_is_tested(request, monkeypatch):
+    """Runs in this process end without their page, which takes a second or two."""
+    if "report" not in request.keywords:
+        monkeypatch.setattr("src.evaluation.ending.write_report", lambda folder, answers: None)
+
+
 CLASSES = ("blue", "green", "red")
 TINY = ["--backbone", "resnext11_8x16d", "--num_classes", "3", "--image_size", "16,16", "--platform", "CPU"]
 
@@ -42,7 +49,7 @@ def run_arguments(data, tmp_path, **values) -> list:
     """The command line of a short run."""
     settings = {
         "data_dir": data, "ckpt_path": tmp_path / "run", "cache_dir": tmp_path / "cache", "per_batch_size": 4,
-        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, **values,
+        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, "report": 0, **values,
     }  # fmt: skip
     return [*TINY, *[text for key, value in settings.items() for text in (f"--{key}", str(value))]]
 
@@ -97,6 +104,25 @@ def building(folder: Path):
         yield
 
 
+def prepared_epoch(index, config, epoch=0, workers=2, **arguments) -> list:
+    """Batches (images, labels) of an epoch as network and loss get them: what `train_pipeline` gives, prepared."""
+    import mindspore as ms
+
+    from src.data.pipeline import read_batches, train_pipeline
+
+    batches = list(read_batches(train_pipeline(index, config, epoch, workers, **arguments)))
+    keys = (config.mean, config.std, config.random_erase_prob, config.mixup_alpha, config.cutmix_alpha)
+    keys += (config.per_batch_size, config.image_size, config.num_classes, config.device_normalization)
+    if keys not in PREPARED:  # compiling takes longer than what it does here
+        from src.training.batches import PreparedBatch
+
+        PREPARED[keys] = PreparedBatch(config)
+    return [[tensor.asnumpy() for tensor in PREPARED[keys](*map(ms.Tensor, batch))] for batch in batches]
+
+
+PREPARED: dict = {}
+
+
 def run_all(commands: list) -> None:
     for command in commands:
         result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
@@ -142,6 +168,29 @@ def exported(trained, tmp_path_factory) -> Path:
     arguments = ["--ckpt_file", trained["ckpt"], "--file_format", "ONNX", "--file_name", model, *TINY]
     assert run_command(export.main, [str(argument) for argument in arguments]) == 0
     return model
+
+
+@pytest.fixture(scope="module")
+def network(trained):
+    """The trained network, ready to be served (tests/serving)."""
+    from servers import LIMITS
+
+    from src.serving.monitor import Monitor
+    from src.serving.network import Network
+
+    config = build_config({"pretrained": str(trained["ckpt"]), "platform": "CPU"})
+    network = Network(config, LIMITS, largest_batch=4, monitor=Monitor())
+    yield network
+    network.close()
+
+
+@pytest.fixture(scope="module")
+def port(network):
+    """The port of a server of that network."""
+    from servers import running
+
+    with running(network) as port:
+        yield port
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from .section import ON_RANKS, WITH_NETWORK, Commands, Section
 from .types import (
@@ -13,6 +13,7 @@ from .types import (
     NonNegative,
     Positive,
     PositiveCount,
+    check_class_weights,
     items,
     key,
 )
@@ -54,6 +55,14 @@ class Optimization(Section):
     )
     loss_threshold: Annotated[Fraction, Field(lt=1)] = key(
         0.0, "binary_cross_entropy: entries of a label above it count as 1, the others as 0; 0: as they are"
+    )
+    class_weights: Annotated[str, AfterValidator(check_class_weights)] = key(
+        "none",
+        "none | balanced | effective[:beta] | one number per class: what an image's loss counts for, by its class; "
+        "balanced: all classes the same, effective: by the effective number of images (beta 0.999)",
+    )
+    focal_gamma: NonNegative = key(
+        0.0, "focal loss: exponent by which what the network already knows counts for less (usual 2); 0: none"
     )
     label_smooth: bool = key(True, "0 | 1: label smoothing on")
     label_smooth_factor: Annotated[Fraction, Field(lt=1)] = key(
@@ -110,10 +119,17 @@ class Run(Section):
     eval_interval: Count = key(1, "epochs between evaluations while training; 0: none")
     log_interval: PositiveCount = key(100, "steps between log lines")
     tensorboard: bool = key(False, "0 | 1; 1: event files for TensorBoard in ckpt_path/tensorboard")
+    report: bool = key(
+        True, "0 | 1; 1: ends with report.html, the page of the run: in ckpt_path (train.py) or eval_path (eval.py)",
+        commands=ON_RANKS,
+    )  # fmt: skip
     performance: bool = key(
         False, "0 | 1; 1: only times performance_steps steps after 10 others; no evaluation, no checkpoints"
     )
     performance_steps: PositiveCount = key(100, "steps that a performance run times")
+    profile: Count = key(
+        0, "steps to trace after 10 others, with a list of the costliest operators; no evaluation, no checkpoints; 0: none"
+    )
 
 
 class ModelArts(Section):
@@ -140,12 +156,26 @@ class Evaluation(Section):
     commands: ClassVar[Commands] = ("eval",)
 
     eval_batch_size: PositiveCount = key(128, "images per batch", commands=WITH_NETWORK)
+    min_agreement: Fraction = key(
+        0.0, "compare: least share of images that a file must put into the class of the first file, 0..1; 0: no limit"
+    )
+    max_difference: NonNegative = key(
+        0.0, "compare: largest difference that a logit may have from the first file's; 0: no limit"
+    )
     result_json: str = key(
         "", "file to write the evaluation's result to (postprocess.py: '' is result.json)", commands=("eval", "postprocess")
     )
+    eval_path: str = key("outputs/eval", "folder of an evaluation's report.html and of the answers that it shows")
     predict: str = key("", "eval.py: image or folder to classify instead of evaluating")
+    explain: str = key(
+        "", "eval.py: file to write a picture to: the image of predict, and where the network saw its class (Grad-CAM)"
+    )
     predict_json: bool = key(False, "0 | 1; 1: predictions as JSON lines")
-    top_k: PositiveCount = key(5, "classes printed per predicted image")
+    top_k: PositiveCount = key(5, "classes printed per predicted image, or images with neighbors")
+    neighbors: str = key(
+        "", "eval.py: with predict: folder, or .npz of embeddings, whose images nearest to each predicted one are printed"
+    )
+    embeddings: str = key("", "eval.py: .npz file to write pooled features, labels and names to instead of evaluating")
     infer_program: str = key(
         "",
         "C++ program for MINDIR files of MindSpore Lite ('': ascend310_infer/build/infer_stream of this package)",

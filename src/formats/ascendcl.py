@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError, first_line
 from ..model_info import Preprocessing
-from .aipp import FORMATS, to_pixels, to_yuv420sp
+from .aipp import input_of, to_pixels, to_yuv420sp
 from .classifier import Classifier
 
 _ALREADY_DONE = 100002  # ACL_ERROR_REPEAT_INITIALIZE: MindSpore or another session has initialized AscendCL
@@ -43,8 +43,8 @@ def open_om(path: Path, preprocessing: Preprocessing, device_id: int, described_
             "'source /usr/local/Ascend/ascend-toolkit/set_env.sh' first, or evaluate the ONNX file that it was made from"
         ) from None
     session = _Session(acl, path, device_id)
-    kind = session.kind_of_input(*preprocessing.image_size)
-    if described_format and described_format != FORMATS.get(kind):
+    kind = session.kind_of_input(preprocessing)
+    if described_format and described_format != input_of(kind, preprocessing.image_size, preprocessing.channels).format:
         raise UserError(f"{path}: takes another input than its description says, {described_format}; export it again")
 
     def classify(images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -85,12 +85,14 @@ class _Session:
         self._to_device = _TO_DEVICE if on_host else _WITHIN_DEVICE
         self._from_device = _FROM_DEVICE if on_host else _WITHIN_DEVICE
 
-    def kind_of_input(self, height: int, width: int) -> str:
+    def kind_of_input(self, preprocessing: Preprocessing) -> str:
         """ "none", "rgb" or "yuv420sp": told by type and bytes per image. Raises UserError where it is none of them."""
         number = self._acl.mdl.get_input_data_type(self._desc, 0)
         has = self._acl.mdl.get_input_size_by_index(self._desc, 0)
+        (height, width), channels = preprocessing.image_size, preprocessing.channels
         pixels = height * width * self._sizes[-1]
-        for kind, data_type, size in (("none", 0, 12 * pixels), ("rgb", 4, 3 * pixels), ("yuv420sp", 4, pixels * 3 // 2)):
+        kinds = [("none", 0, 4 * channels * pixels), ("rgb", 4, channels * pixels)]
+        for kind, data_type, size in (*kinds, ("yuv420sp", 4, pixels * 3 // 2)):
             if number == data_type and size <= has < size + _ALIGNMENT:
                 return kind
         found = str(_TYPES.get(number, f"type {number}"))

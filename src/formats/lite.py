@@ -74,7 +74,7 @@ def write_lite(config: Config, target: Path, onnx_file: Path, preprocessing: Pre
         options += [option("optimize", "ascend_oriented"), '--configFile="$work"/lite.cfg']
         before = _configuration(config, sizes, target, preprocessing, kind)
     described = made_from(onnx_file, info, "MINDIR", config.soc_version)
-    taken = input_of(kind, preprocessing.image_size)
+    taken = input_of(kind, preprocessing.image_size, preprocessing.channels)
     changes: dict[str, Any] = {"input": taken.model_copy(update={"shape": (batch, *taken.shape[1:])})}
     if config.soc_version:
         changes["batch_sizes"] = tuple(sizes)
@@ -88,7 +88,7 @@ def _configuration(config: Config, sizes: list[int], target: Path, preprocessing
     lines = [
         "[ascend_context]",
         "input_format=NCHW",
-        f"input_shape=input:[{batch},3,{','.join(map(str, preprocessing.image_size))}]",
+        f"input_shape=input:[{batch},{preprocessing.channels},{','.join(map(str, preprocessing.image_size))}]",
     ]
     if len(sizes) > 1:
         lines.append("dynamic_dims=" + ",".join(f"[{size}]" for size in sizes))

@@ -74,7 +74,7 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
     """
     kind = "rgb" if config.aipp == "auto" else config.aipp
     sizes = sorted(set(config.batch_size)) if any(config.batch_size) else [1]
-    image_shape = f"3,{_text(preprocessing.image_size)}"
+    image_shape = f"{preprocessing.channels},{_text(preprocessing.image_size)}"
     amct = config.quantize == "amct"
     options = [
         option("framework", "5"),  # ONNX
@@ -94,7 +94,7 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
         write_text(aipp_file, aipp_config(preprocessing, kind))
         options.append(option("insert_op_conf", aipp_file))
     options += ['--output="$work"/model', *(shlex.quote(word) for word in shlex.split(config.atc_options))]
-    changes = {"input": input_of(kind, preprocessing.image_size), "batch_sizes": tuple(sizes)}
+    changes = {"input": input_of(kind, preprocessing.image_size, preprocessing.channels), "batch_sizes": tuple(sizes)}
     described = made_from(onnx_file, info, "OM", config.soc_version).model_copy(update=changes)
     before = _quantizer(target, onnx_file, image_shape) if amct else ""
     convert(_ATC, target, onnx_file, options, described, config.atc == "run", before)

@@ -1,6 +1,7 @@
 """ONNX files: written from a network that was prepared for inference, and run on the CPU."""
 
 from pathlib import Path
+from typing import Any, Union
 
 import mindspore as ms
 import numpy as np
@@ -38,16 +39,8 @@ def open_onnx(path: Path) -> Classifier:
     Raises:
         UserError: it asks for more than ONNX's own operators and its own content, or onnxruntime cannot load it.
     """
-    import onnxruntime
-
     check_file(path, check_onnx)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = available_cores()
-    options.log_severity_level = 4  # what fails is said in our line
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        raise UserError(f"{path}: not a usable ONNX file: {first_line(error)}") from None
+    session = start_session(path, str(path))
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise UserError(f"{path}: not a usable ONNX file: it takes {len(inputs)} inputs, not one of images; export it again")
@@ -59,3 +52,21 @@ def open_onnx(path: Path) -> Classifier:
             raise cannot_run(path, images, error) from None
 
     return classify
+
+
+def start_session(path: Path, model: Union[str, bytes]) -> Any:
+    """An `onnxruntime.InferenceSession` on all cores. Raises UserError where onnxruntime cannot load the model.
+
+    Args:
+        path: what messages name.
+        model: the file, or its content.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cores()
+    options.log_severity_level = 4  # what fails is said in our line
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise UserError(f"{path}: not a usable ONNX file: {first_line(error)}") from None

@@ -132,7 +132,8 @@ class ResNet(nn.Cell):
         spec: which network of the family.
         num_classes: number of logits.
 
-    Inputs: images (N, 3, H, W), float32, normalized; H and W are 32 or more with the imagenet stem, 4 or more with cifar's.
+    Inputs: images (N, spec.in_channels, H, W), float32, normalized; H and W are 32 or more with the imagenet stem, 4 or more
+        with cifar's.
     Outputs: logits (N, num_classes), float32.
     """
 
@@ -142,15 +143,15 @@ class ResNet(nn.Cell):
         block = _BLOCKS[spec.block]
         in_channels = spec.width
         if spec.stem == "cifar":
-            self.conv1 = conv(3, in_channels, 3)
+            self.conv1 = conv(spec.in_channels, in_channels, 3)
             self.maxpool = None
         else:
             self.maxpool = max_pool(spec.padding != "symmetric")
             if spec.stem == "deep":
                 in_channels = 2 * spec.stem_width
-                self.conv1 = deep_stem(spec.stem_width, spec.padding == "same", spec.sync_batch_norm)
+                self.conv1 = deep_stem(spec.in_channels, spec.stem_width, spec.padding == "same", spec.sync_batch_norm)
             else:
-                self.conv1 = conv(3, in_channels, 7, 2, same_padding=spec.padding == "same")
+                self.conv1 = conv(spec.in_channels, in_channels, 7, 2, same_padding=spec.padding == "same")
         self.bn1 = batch_norm(in_channels, spec.sync_batch_norm)
         self.relu = nn.ReLU()
 
@@ -173,14 +174,34 @@ class ResNet(nn.Cell):
         name_parameters_like_torch(self)
 
     def construct(self, x):
+        return self.classify(self.last_stage(x))
+
+    def last_stage(self, x):
+        """Images -> the output of the last stage (N, C, h, w)."""
         x = self.relu(self.bn1(self.conv1(x)))  # (N, width, H/2, W/2), or (N, width, H, W) with cifar's stem
         if self.maxpool is not None:
             x = self.maxpool(x)
         x = self.layer3(self.layer2(self.layer1(x)))
         if self.num_stages == 4:
             x = self.layer4(x)
+        return x
+
+    def classify(self, x):
+        """The output of the last stage -> logits."""
         x = ops.flatten(global_average_pool(x))  # (N, C)
         return self.fc(self.dropout(x))
+
+
+class LastStageAndLogits(nn.Cell):
+    """A network that also gives what its last stage says: images -> (last stage's output (N, C, h, w), logits)."""
+
+    def __init__(self, network: ResNet):
+        super().__init__(auto_prefix=False)
+        self.network = network
+
+    def construct(self, x):
+        stage = self.network.last_stage(x)
+        return stage, self.network.classify(stage)
 
 
 def name_parameters_like_torch(network: nn.Cell) -> None:

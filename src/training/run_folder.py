@@ -13,15 +13,21 @@ from mindspore import nn
 from .. import checkpoint
 from ..checkpoint import Checkpoint, RunState
 from ..config import Config, given_values, to_yaml
+from ..data.index import ImageIndex
+from ..data.split import write_split
 from ..distributed.group import Group
 from ..errors import UserError
+from ..evaluation import ending
 from ..files import replacing, write_text
 from ..log import Metrics, log, start_log
 from ..model_info import ModelInfo
 from ..progress import beat
 from .resume import numbered_checkpoints
+from .validation import Validation
 
-_FILES = ("config.yaml", "resolved.yaml", "metrics.jsonl", "tensorboard", "train_*.log", "*_perf.log", "*_acc.log")
+_LOGS = ("train_*.log", "*_perf.log", "*_acc.log")
+_TABLES = ("config.yaml", "resolved.yaml", "split.csv", "metrics.jsonl", "tensorboard", "answers.npz", "label_errors.json")
+_FILES = (*_TABLES, "report.html", *_LOGS)
 
 
 class RunFolder:
@@ -77,9 +83,17 @@ class RunFolder:
         """Writes `best.ckpt`; `state` has no tensors."""
         checkpoint.save(network, self.path / "best.ckpt", info, state)
 
+    def write_split(self, **parts: ImageIndex) -> None:
+        """Writes which images are for what, as `write_split` does."""
+        write_split(self.path / "split.csv", **parts)
+
     def write_result(self, lines: list[str]) -> None:
         """Writes the result of the run, one line per fact."""
         write_text(self.result_file, "".join(line + "\n" for line in lines))
+
+    def write_report(self, validation: Optional[Validation]) -> None:
+        """Writes the page of the run; `validation` answers for single images."""
+        ending.write_report(self.path, validation.answers if validation else lambda: None)
 
     def _set_earlier_run_aside(self) -> str:
         earlier = [path for pattern in _FILES for path in self.path.glob(pattern)]
@@ -112,7 +126,13 @@ class _SilentFolder:
     def save_best(self, network: nn.Cell, info: ModelInfo, state: RunState) -> None:
         """As that of `RunFolder`."""
 
+    def write_split(self, **parts: ImageIndex) -> None:
+        """As that of `RunFolder`."""
+
     def write_result(self, lines: list[str]) -> None:
+        """As that of `RunFolder`."""
+
+    def write_report(self, validation: Optional[Validation]) -> None:
         """As that of `RunFolder`."""
 
 

@@ -51,13 +51,13 @@ def open_openvino(path: Path):
 
 @pytest.fixture(scope="module", params=BLOCKS)
 def exported(request, tmp_path_factory):
-    """Files of a network with one block per stage, eight images and the network's answer to them."""
+    """Files of a network with three stages of one block, eight images and the network's answer to them."""
     folder = tmp_path_factory.mktemp("exported")
     name, _, padding = request.param.partition(" ")
     spec, padding = find_model(name), padding or "symmetric"
     screen = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(screen):
-        patch.setitem(registry._MODELS, "small", dataclasses.replace(spec, stage_sizes=(1,) * len(spec.stage_sizes)))
+        patch.setitem(registry._MODELS, "small", dataclasses.replace(spec, stage_sizes=(1, 1, 1)))
         network = network_with_random_statistics("small", padding)
         info = ModelInfo(backbone="small", padding=padding, num_classes=10, class_names=tuple("abcdefghij"))
         checkpoint.save(network, folder / "a.ckpt", info)

@@ -19,6 +19,7 @@ from src.data.sources.lists import index_flat
 from src.data.sources.mindrecord import index_mindrecord
 from src.errors import UserError
 from src.model_info import meta_path
+from src.report.run_files import read_run
 
 MINDSPORE = "from src import config, device; device.prepare(config.build_config({'platform': 'CPU'}))\n"
 RUN = "\nprint('ready', flush=True)\nsys.exit(run_command(main, sys.argv[1:]))"
@@ -189,6 +190,30 @@ class Cache(Writer):
             assert len(set(arrays["a"].tolist()) | set(arrays["b"].tolist())) == 1
 
 
+class Report(Writer):
+    """Writes the answers and the page of two evaluations in turn, as eval.py does."""
+
+    code = (
+        "import matplotlib.figure, jinja2, numpy as np; from pathlib import Path\n"
+        "from src.evaluation.ending import write_report; from src.report.answers import Answers\n"
+        "def main(arguments):\n"
+        "    for number in range(4):\n"
+        "        same = np.full(99 * (1 + number % 2), number % 2, np.int32)\n"
+        "        result = {'top1': 1.0, 'top1_correct': len(same), 'images': len(same)}\n"
+        "        answers = Answers(same, same, 0 * same, np.ones(len(same), np.float32), 2, (), result)\n"
+        "        write_report(Path(arguments[1]), lambda: answers)\n"
+        "    return 0"
+    )
+
+    def check(self, has_ended: bool) -> None:
+        run = read_run(self.out) if has_ended or (self.out / "answers.npz").exists() else None
+        assert not run or len(run.answers) == 99 * (1 + run.answers.labels.max())
+        if has_ended or (self.out / "report.html").exists():
+            page = (self.out / "report.html").read_text(encoding="utf-8")
+            assert page.startswith("<!DOCTYPE html>") and page.endswith("</html>")
+            assert ("99 of 99" in page) != ("198 of 198" in page)
+
+
 def start(writer: Writer) -> subprocess.Popen:
     code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom src.errors import run_command\n{writer.code}{RUN}"
     arguments = [str(argument) for argument in writer.arguments()]
@@ -239,7 +264,7 @@ def class_folders(tmp_path_factory) -> Path:
 
 
 TRANSFERS = [(kind, mode) for kind in ("to_flat", "to_folders") for mode in ("copy", "link", "move")]
-OTHERS = (MindRecord, Preprocess, Cache)
+OTHERS = (MindRecord, Preprocess, Cache, Report)
 
 
 @pytest.mark.slow

@@ -9,13 +9,23 @@ import pytest
 from conftest import ROOT
 
 SMALLEST = {
-    "allreduce": ["--networks", "resnext11_8x16d", "--rounds", 1],
-    "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32,int8"],
-    "kills": ["--kills", 1, "--epochs", 1],
+    "allreduce": ["--networks", "resnext11_8x16d", "--step_network", "resnet18", "--rounds", 1],
+    "first_step": ["--network", "resnext11_8x16d", "--image_size", 16, "--rounds", 1],
+    "imbalance": ["--seeds", 1, "--epochs", 1, "--ways", "sampling balanced"],
+    "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32"],
+    "input": ["--images", 70, "--rounds", 1, "--delays", "0,1", "--readers", 2],
+    "kills": ["--kills", 1, "--epochs", 1, "--per_batch_size", 64],
+    "report": ["--classes", 30, "--images", 300, "--lines", 20],
+    "scaling": ["--network", "resnext11_8x16d", "--image_size", 16, "--ranks", "1,2", "--rounds", 1],
+    "memory": ["--cases", "resnext11_8x16d:4", "--image_size", 32],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
+    "serve": [
+        "--backbone", "resnext11_8x16d", "--format", "ckpt", "--clients", "4", "--seconds", 0.2, "--rounds", 1, "--bad", 20,
+    ],
     "startup": ["--sizes", 50],
+    "suspects": ["--seeds", 1, "--epochs", 1],
     "train_throughput": ["--models", "resnext11_8x16d", "--image_size", 32, "--steps", 1, "--rounds", 1, "--retries", 0],
-}
+}  # fmt: skip
 
 
 @pytest.mark.slow
@@ -23,6 +33,8 @@ SMALLEST = {
 def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
     if name == "infer_app":
         pytest.importorskip("openvino")
+    if name == "serve":
+        pytest.importorskip("starlette")
     output = tmp_path / "figures.json"
     command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", *SMALLEST[name], "--output", output]
     outcome = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=tmp_path)

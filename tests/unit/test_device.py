@@ -74,3 +74,11 @@ def test_one_seed_gives_the_same_weights():
 
     assert (weights(7) == weights(7)).all()
     assert (weights(7) != weights(8)).any()
+
+
+def test_what_a_run_says_of_its_machine_does_not_name_it():
+    import socket
+
+    found = device.machine()
+    assert found["cores"] >= 1 and found["memory_gb"] > 0 and found["mindspore"] and found["version"]
+    assert socket.gethostname() not in str(found)

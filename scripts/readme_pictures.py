@@ -1,0 +1,89 @@
+"""Makes docs/images/report.png and docs/images/heat.jpg: the quickstart's report, and where a network sees a flower.
+
+The report is the one that scripts/quickstart.sh left, as Chromium shows some of its sections. For the heat map a small
+network learns to tell pieces of scikit-learn's two photographs apart, a temple and a flower, and is then asked about a
+picture that is half the one and half the other.
+
+Usage: python scripts/readme_pictures.py, after bash scripts/quickstart.sh; needs requirements-dev.txt and Chromium
+"""
+
+import io
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs/images"
+SECTIONS = ("cards", "curves", "confusion", "mistakes")
+PIECE = 128  # pixels of the photographs, 427 x 640
+NETWORK = ("--backbone", "resnet20", "--num_classes", "2", "--platform", "CPU")
+TRAINING = ("--image_size", "64,64", "--per_batch_size", "16", "--max_epoch", "12", "--lr", "0.05", "--eval_interval", "4")
+
+
+def picture_of_report(report: Path) -> Image.Image:
+    """Some sections of a report one below the other, as a window of 1,000 pixels shows them."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from browser import chromium
+
+    with tempfile.TemporaryDirectory() as profile, chromium(Path(profile)) as driver:
+        driver.set_window_size(1000, 800)
+        driver.get(report.as_uri())
+        elements = [driver.find_element("css selector", f".{name}, #{name}") for name in SECTIONS]
+        parts = [Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB") for element in elements]
+    whole = Image.new("RGB", (max(part.width for part in parts), sum(part.height + 16 for part in parts)), "white")
+    top = 0
+    for part in parts:
+        whole.paste(part, (0, top))
+        top += part.height + 16
+    return whole
+
+
+def write_pieces(photos: dict[str, np.ndarray], folder: Path) -> None:
+    """Squares of every photograph: for training from its left two thirds, for validation from the rest."""
+    chance = np.random.default_rng(1)
+    for name, pixels in photos.items():
+        for part, count, left, right in (("train", 96, 0, 426), ("val", 24, 427, 640)):
+            (folder / part / name).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                y, x = chance.integers(0, pixels.shape[0] - PIECE), chance.integers(left, right - PIECE)
+                Image.fromarray(pixels[y : y + PIECE, x : x + PIECE]).save(folder / part / name / f"{number}.png")
+
+
+def picture_of_heat(folder: Path) -> Image.Image:
+    """The half-and-half picture, and the same under the heat map of what the network puts first."""
+    from sklearn.datasets import load_sample_image
+
+    photos = {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
+    write_pieces(photos, folder / "data")
+    halves = np.concatenate([photos["china"][:416, 160:480], photos["flower"][:416, 160:480]], axis=1)
+    Image.fromarray(halves).save(folder / "halves.png")
+    cache = ("--cache_dir", folder / "cache")
+    run("train.py", *NETWORK, *TRAINING, *cache, "--data_dir", folder / "data", "--ckpt_path", folder / "run", "--report", 0)
+    network = ("--pretrained", folder / "run/best.ckpt", "--image_size", "208,320", "--eval_resize", "320")
+    run("eval.py", "--predict", folder / "halves.png", *network, *cache, "--explain", folder / "heat.png")
+    return Image.open(folder / "heat.png").convert("RGB")
+
+
+def run(*command: object) -> None:
+    """Runs a command of this repository."""
+    subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True)
+
+
+def main() -> int:
+    """Writes both."""
+    report = ROOT / "outputs/quickstart/run/report.html"
+    picture = picture_of_report(report)
+    picture.quantize(96, dither=Image.Dither.NONE).save(IMAGES / "report.png", optimize=True)
+    with tempfile.TemporaryDirectory() as folder:
+        picture_of_heat(Path(folder)).resize((960, 312)).save(IMAGES / "heat.jpg", quality=80, optimize=True)
+    for name in ("report.png", "heat.jpg"):
+        print(f"docs/images/{name}: {(IMAGES / name).stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
