@@ -94,8 +94,8 @@ class Run(Section):
 
     pretrained: str = key(
         "",
-        "eval.py: .ckpt, .safetensors, .pth, .mindir, .onnx or a folder of .ckpt; pre- and postprocess.py: a file, "
-        "also .om; train.py: .ckpt to start from",
+        "eval.py: .ckpt, .safetensors, .pth, .mindir, .onnx, .om or a folder of .ckpt; pre- and postprocess.py: a file; "
+        "train.py: .ckpt to start from",
         commands=("train", "eval", "preprocess", "postprocess"),
     )
     use_ema: bool = key(
