@@ -91,6 +91,25 @@ def trained(tmp_path_factory) -> dict:
     return {"root": root, "data": data, "run": root / "run", "ckpt": root / "run" / "last.ckpt", "arguments": arguments}
 
 
+def prepared_epoch(index, config, epoch=0, workers=2, **arguments) -> list:
+    """Batches (images, labels) of an epoch as network and loss get them: what `train_pipeline` gives, prepared."""
+    import mindspore as ms
+
+    from src.data.pipeline import read_batches, train_pipeline
+
+    batches = list(read_batches(train_pipeline(index, config, epoch, workers, **arguments)))
+    keys = (config.mean, config.std, config.random_erase_prob, config.mixup_alpha, config.cutmix_alpha)
+    keys += (config.per_batch_size, config.image_size, config.num_classes, config.device_normalization)
+    if keys not in PREPARED:  # compiling takes longer than what it does here
+        from src.training.batches import PreparedBatch
+
+        PREPARED[keys] = PreparedBatch(config)
+    return [[tensor.asnumpy() for tensor in PREPARED[keys](*map(ms.Tensor, batch))] for batch in batches]
+
+
+PREPARED: dict = {}
+
+
 def run_all(commands: list) -> None:
     for command in commands:
         result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)

@@ -25,7 +25,7 @@ CONFIGURED = ("train.py", "eval.py", "export.py", "preprocess.py", "postprocess.
 # Programs that are not ours: their command lines are split into words, no more.
 OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "umask"}
 OTHER_MODULES = {"ais_bench", "pytest"}
-A_RUNS_CONFIGURATION = "outputs/quickstart/run/config.yaml"  # of the recipe, there after a quickstart only
+RUNS_CONFIGURATIONS = ("outputs/quickstart/run/config.yaml", "outputs/table/config.yaml")  # there after those runs only
 WRITTEN_BY_EXPORT = {"best.atc.sh"}
 INSTALLING = {
     "quickstart.sh",
@@ -117,7 +117,7 @@ def check_python(arguments: list[str]) -> None:
         options, keys = launcher._parser().parse_known_args(rest)
         module, rest = options.program, keys
     if module in CONFIGURED:
-        rest = ["configs/quickstart.yaml" if word == A_RUNS_CONFIGURATION else word for word in rest]
+        rest = ["configs/quickstart.yaml" if word in RUNS_CONFIGURATIONS else word for word in rest]
         with pytest.raises(SystemExit) as stopped:
             load_config([*rest, "--dry_run"], module.removesuffix(".py"))
         assert stopped.value.code == 0

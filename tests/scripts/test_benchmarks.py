@@ -10,9 +10,13 @@ from conftest import ROOT
 
 SMALLEST = {
     "allreduce": ["--networks", "resnext11_8x16d", "--step_network", "resnet18", "--rounds", 1],
+    "first_step": ["--network", "resnext11_8x16d", "--image_size", 16, "--rounds", 1],
+    "imbalance": ["--seeds", 1, "--epochs", 1, "--ways", "sampling balanced"],
     "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32"],
+    "input": ["--images", 70, "--rounds", 1, "--delays", "0,1", "--readers", 2],
     "kills": ["--kills", 1, "--epochs", 1, "--per_batch_size", 64],
     "report": ["--classes", 30, "--images", 300, "--lines", 20],
+    "scaling": ["--network", "resnext11_8x16d", "--image_size", 16, "--ranks", "1,2", "--rounds", 1],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
     "startup": ["--sizes", 50],
     "train_throughput": ["--models", "resnext11_8x16d", "--image_size", 32, "--steps", 1, "--rounds", 1, "--retries", 0],
