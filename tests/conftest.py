@@ -45,7 +45,7 @@ def run_arguments(data, tmp_path, **values) -> list:
     """The command line of a short run."""
     settings = {
         "data_dir": data, "ckpt_path": tmp_path / "run", "cache_dir": tmp_path / "cache", "per_batch_size": 4,
-        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, **values,
+        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, "report": 0, **values,
     }  # fmt: skip
     return [*TINY, *[text for key, value in settings.items() for text in (f"--{key}", str(value))]]
 

@@ -60,21 +60,27 @@ def evaluate(
             beat()
             if counts.images == len(labels) < len(part):
                 started, warm = time.perf_counter(), counts.images
-    seconds = time.perf_counter() - started
+    speed = (counts.images - warm) / (time.perf_counter() - started)
+    result = _together(counts, speed, index, group)
+    if result["images"] != len(index):
+        raise RuntimeError(f"{result['images']} images were evaluated, but there are {len(index)}")
+    return result
+
+
+def _together(counts: Counts, speed: float, index: ImageIndex, group: Group) -> dict[str, Any]:
+    """What `evaluate` returns, from the counts and images per second of every process."""
     own = np.array([counts.top1, counts.top5, counts.images], np.int64)
     top1, top5, images = (int(count) for count in all_reduce_sum(own, group))
-    (speed,) = all_reduce_sum(np.array([(counts.images - warm) / seconds]), group)
+    (of_all,) = all_reduce_sum(np.array([speed]), group)
     number = int(all_gather(np.array([counts.by_class.shape[1]]), group).max())  # 0 where a process had no image
     by_class = all_reduce_sum(widened(counts.by_class, number), group)
-    if images != len(index):
-        raise RuntimeError(f"{images} images were evaluated, but there are {len(index)}")
     return {
         "images": images,
         "top1_correct": top1,
         "top5_correct": top5,
         "top1": top1 / images,
         "top5": top5 / images,
-        "img_per_s": round(float(speed), 2),
+        "img_per_s": round(float(of_all), 2),
         "own_counts": own.tolist(),
         **macro_averages(by_class),
         "classes": class_results(by_class, index.class_names),

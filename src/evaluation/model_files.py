@@ -86,21 +86,19 @@ def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> _E
         classifier = load_classifier(path, config)
         log.info("load model %s success", path)
         index = labels_for(classifier, index)
-    workers, answered = worker_count(config.num_parallel_workers), Answered() if config.report else None
+    workers, answered = worker_count(config.num_parallel_workers), Answered()
     counted = evaluate(
-        classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group, classifier.takes_bytes,
-        answered,
+        classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group,
+        classifier.takes_bytes, answered,
     )  # fmt: skip
     used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.resolved()}
     result = {"model": str(path), "data_dir": str(index.root), "dataset": index.images.kind, **counted, **used}
-    columns = answered.gathered(len(index), group) if answered is not None else None
+    columns = answered.gathered(len(index), group)
     about = {**result, **machine(), "network": classifier.info.backbone, "classes": classifier.num_classes}
-
-    def answers() -> Answers:
-        assert columns is not None, "asked for with `report` alone"
-        return answers_of(columns, index, classifier.num_classes, classifier.preprocessing, classifier.inside, about)
-
-    return _Evaluated(result, answers)
+    return _Evaluated(
+        result,
+        lambda: answers_of(columns, index, classifier.num_classes, classifier.preprocessing, classifier.inside, about),
+    )
 
 
 def _evaluate_folder(folder: Path, index: ImageIndex, config: Config, group: Group) -> tuple[_Evaluated, list[Path]]:

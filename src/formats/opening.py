@@ -112,8 +112,7 @@ _Loaded = tuple[Classifier, ModelInfo, Callable[[], Inside]]
 
 
 def _of_network(network: nn.Cell, info: ModelInfo, config: Config) -> _Loaded:
-    classify = network_classifier(network, preprocessing_for(config, info.preprocessing))
-    return classify, info, lambda: inside_of(network)
+    return network_classifier(network, preprocessing_for(config, info.preprocessing)), info, lambda: inside_of(network)
 
 
 def _load_checkpoint(path: Path, config: Config) -> _Loaded:

@@ -26,8 +26,8 @@ from .resume import numbered_checkpoints
 from .validation import Validation
 
 _LOGS = ("train_*.log", "*_perf.log", "*_acc.log")
-_PAGE = ("report.html", "answers.npz", "label_errors.json")
-_FILES = ("config.yaml", "resolved.yaml", "split.csv", "metrics.jsonl", "tensorboard", *_LOGS, *_PAGE)
+_TABLES = ("config.yaml", "resolved.yaml", "split.csv", "metrics.jsonl", "tensorboard", "answers.npz", "label_errors.json")
+_FILES = (*_TABLES, "report.html", *_LOGS)
 
 
 class RunFolder:

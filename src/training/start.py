@@ -57,7 +57,6 @@ def train(config: Config, platform: str) -> None:
 def _train(config: Config, platform: str, group: Group) -> None:
     """The run of one rank, in a folder that is this run's alone."""
     saved = resume.find_checkpoint(config)
-
     workers = worker_count(config.num_parallel_workers)
     with communication.master_first(group):  # it checks the files; the others read what it noted
         train_index, eval_index = open_training_data(config, workers)
@@ -80,9 +79,7 @@ def _train(config: Config, platform: str, group: Group) -> None:
     communication.check_same_parameters(network, group, trained_only=False)
 
     folder = open_folder(config, group, saved, **_mark(train_index))
-    if config.val_split or config.images_per_class or config.label_file:
-        held_out = {"val": eval_index} if eval_index is not None and eval_index.images is train_index.images else {}
-        folder.write_split(train=train_index, **held_out)
+    _write_split(config, folder, train_index, eval_index)
     _log_start(config, platform, group, train_index, eval_index, geometry, workers)
     folder.metrics.write("start", **_start_facts(config, platform, group, train_index, eval_index, geometry))
     steps = StepLog(
@@ -99,8 +96,7 @@ def _train(config: Config, platform: str, group: Group) -> None:
             validation = None
             if eval_index is not None and _evaluates(config, eval_index):
                 validation = Validation(config, eval_index, preprocessing, workers, group, network.padding)
-            info = _description(config, network, train_index, preprocessing)
-            start = _start_of(config, train_index, workers)
+            info, start = _description(config, network, train_index, preprocessing), _start_of(config, train_index, workers)
             Loop(
                 config, group, folder, train_index, workers, network, step, steps, epochs, validation, info, start,
             ).run(saved)  # fmt: skip
@@ -108,6 +104,13 @@ def _train(config: Config, platform: str, group: Group) -> None:
         communication.barrier(group)
     finally:
         steps.close()
+
+
+def _write_split(config: Config, folder: RunFolder, train_index: ImageIndex, eval_index: Optional[ImageIndex]) -> None:
+    """Notes which images train and which are held out, where it was chosen here."""
+    if config.val_split or config.images_per_class or config.label_file:
+        held_out = {"val": eval_index} if eval_index is not None and eval_index.images is train_index.images else {}
+        folder.write_split(train=train_index, **held_out)
 
 
 def _evaluates(config: Config, eval_index: Optional[ImageIndex]) -> bool:
