@@ -25,7 +25,7 @@ from .errors import UserError
 from .evaluation.evaluate import classified_batches, evaluate
 from .evaluation.model_files import labels_for
 from .evaluation.predict import top_classes
-from .formats.classifier import Classifier, LoadedClassifier, in_batches_of
+from .formats.classifier import Classifier, Inside, LoadedClassifier, in_batches_of
 from .formats.opening import load_classifier
 from .log import log
 from .models.create import create_model
@@ -115,8 +115,16 @@ class Model:
                     log.warning("cannot be used: %s: %s", path, problem)
             paths = [path for path, problem in problems.items() if not problem]
             return dict(zip(paths, self.predict(paths, top_k)))
-        rows = [[Prediction(*found) for found in top_classes(row, self.classes, top_k)] for row in self.logits(images)]
+        rows = [self.likeliest(row, top_k) for row in self.logits(images)]
         return rows[0] if _is_one(images) else rows
+
+    def likeliest(self, logits: NDArray[np.float32], top_k: int = 5) -> list[Prediction]:
+        """The `top_k` likeliest classes of one image by its logits, float32 (classes,)."""
+        return [Prediction(*found) for found in top_classes(logits, self.classes, top_k)]
+
+    def inside(self) -> Inside:
+        """What lies before the logits. Raises UserError where the file's format does not show it."""
+        return self._classifier.inside()
 
     def logits(self, images: Union[Picture, Iterable[Picture]]) -> NDArray[np.float32]:
         """The network's output, float32 (N, classes).

@@ -40,10 +40,11 @@ def console_errors(driver: Any) -> list[str]:
 
 
 def requested(driver: Any) -> list[str]:
-    """The addresses that pages have asked for since the last call; those they hold themselves (data:, blob:) aside."""
+    """The addresses that pages have asked for since the last call; without those of the browser's own pages and those
+    that pages hold themselves (data:, blob:)."""
     messages = (json.loads(entry["message"])["message"] for entry in driver.get_log("performance"))
     urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    return [url for url in urls if not url.startswith(("data:", "blob:"))]
+    return [url for url in urls if not url.startswith(("data:", "blob:", "chrome:"))]
 
 
 def set_scheme(driver: Any, scheme: str) -> None:

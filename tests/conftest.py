@@ -154,6 +154,29 @@ def exported(trained, tmp_path_factory) -> Path:
     return model
 
 
+@pytest.fixture(scope="module")
+def network(trained):
+    """The trained network, ready to be served (tests/serving)."""
+    from servers import LIMITS
+
+    from src.serving.monitor import Monitor
+    from src.serving.network import Network
+
+    config = build_config({"pretrained": str(trained["ckpt"]), "platform": "CPU"})
+    network = Network(config, LIMITS, largest_batch=4, monitor=Monitor())
+    yield network
+    network.close()
+
+
+@pytest.fixture(scope="module")
+def port(network):
+    """The port of a server of that network."""
+    from servers import running
+
+    with running(network) as port:
+        yield port
+
+
 @pytest.fixture
 def command(capsys):
     """Runs a command in this process; returns exit code, stdout and stderr."""

@@ -156,6 +156,12 @@ class Evaluation(Section):
     commands: ClassVar[Commands] = ("eval",)
 
     eval_batch_size: PositiveCount = key(128, "images per batch", commands=WITH_NETWORK)
+    min_agreement: Fraction = key(
+        0.0, "compare: least share of images that a file must put into the class of the first file, 0..1; 0: no limit"
+    )
+    max_difference: NonNegative = key(
+        0.0, "compare: largest difference that a logit may have from the first file's; 0: no limit"
+    )
     result_json: str = key(
         "", "file to write the evaluation's result to (postprocess.py: '' is result.json)", commands=("eval", "postprocess")
     )
@@ -165,7 +171,11 @@ class Evaluation(Section):
         "", "eval.py: file to write a picture to: the image of predict, and where the network saw its class (Grad-CAM)"
     )
     predict_json: bool = key(False, "0 | 1; 1: predictions as JSON lines")
-    top_k: PositiveCount = key(5, "classes printed per predicted image")
+    top_k: PositiveCount = key(5, "classes printed per predicted image, or images with neighbors")
+    neighbors: str = key(
+        "", "eval.py: with predict: folder, or .npz of embeddings, whose images nearest to each predicted one are printed"
+    )
+    embeddings: str = key("", "eval.py: .npz file to write pooled features, labels and names to instead of evaluating")
 
 
 class Export(Section):

@@ -49,6 +49,21 @@ def open_training_data(config: Config, workers: int) -> tuple[ImageIndex, Option
     return train_index, eval_index
 
 
+def unchecked_data(config: Config) -> tuple[ImageIndex, Optional[ImageIndex]]:
+    """The images that `open_training_data` would check, as they lie there: for a diagnosis.
+
+    Raises:
+        UserError: there is no data.
+    """
+    _check_data_dir(config)
+    train_root, eval_root = _roots(config)
+    train_index, eval_index = _listed_parts(config) if config.label_file else (_open(train_root, config, "train"), None)
+    if eval_index is None and eval_root:
+        eval_index = _open(eval_root, config, "val")
+    names = class_names_from(config.class_names)
+    return train_index.with_classes(names) if names else train_index, eval_index
+
+
 def open_evaluation_data(config: Config, workers: int) -> ImageIndex:
     """The checked images that `data_dir` and `label_file` name; of a folder with train/ and val/, those in val/.
 

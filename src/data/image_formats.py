@@ -29,6 +29,7 @@ from .image_headers import (
     MOST_BYTES,
     MOST_PIXELS,
     ImageError,
+    TooLargeError,
     check_png,
     check_scans,
     check_size,
@@ -93,9 +94,9 @@ def find_problem(path: str, whole: bool) -> Optional[str]:
     return None
 
 
-def decode(content: bytes) -> Image.Image:
-    """The RGB pixels of an image file. Raises ImageError where it cannot be used."""
-    image = _decoded(content, at_an_eighth=False)
+def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
+    """The RGB pixels of an image file. Raises ImageError where it cannot be used or has more pixels than `most_pixels`."""
+    image = _decoded(content, at_an_eighth=False, most_pixels=most_pixels)
     image.info.pop("transparency", None)  # of palettes; Pillow would warn that it is lost
     return to_rgb(image)
 
@@ -125,13 +126,18 @@ def without_ends(content: bytes) -> bytes:
     Its shorter side becomes 256 pixels or so before the crop: the whole of it would take gigabytes.
     """
     size = ordinary_size(content) or struct.unpack_from("<ii", content, 18)
-    longer, shorter = max(size), min(size)
+    return content if max(size) <= _LENGTHS * min(size) else _as_bmp(middle(decode(content)))
+
+
+def middle(image: Image.Image) -> Image.Image:
+    """An image cut to its middle where it is very long and narrow: the pixels of `without_ends`."""
+    longer, shorter = max(image.size), min(image.size)
     if longer <= _LENGTHS * shorter:
-        return content
+        return image
     # An even number of pixels is cut off, so that the middle of the image stays where it is.
     cut = (longer - _LENGTHS * shorter) // 2
-    left, top = (cut, 0) if size[0] == longer else (0, cut)
-    return _as_bmp(decode(content).crop((left, top, size[0] - left, size[1] - top)))
+    left, top = (cut, 0) if image.width == longer else (0, cut)
+    return image.crop((left, top, image.width - left, image.height - top))
 
 
 def _as_bmp(image: Image.Image) -> bytes:
@@ -157,13 +163,13 @@ def _check(file: BinaryIO, whole: bool) -> None:
             check_scans(file.read())
 
 
-def _decoded(content: bytes, at_an_eighth: bool) -> Image.Image:
+def _decoded(content: bytes, at_an_eighth: bool, most_pixels: int = MOST_PIXELS) -> Image.Image:
     """The image in a file's content, with its pixels as they are stored.
 
     Args:
         at_an_eighth: of the size, where it is a JPEG: all its data is read, but less is computed.
     """
-    image = _open(io.BytesIO(content))
+    image = _open(io.BytesIO(content), most_pixels)
     if image.format in ("JPEG", "MPO"):
         frame = jpeg_frame(content)
         if frame and frame.in_passes:
@@ -175,7 +181,7 @@ def _decoded(content: bytes, at_an_eighth: bool) -> Image.Image:
     return _loaded(image)
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _open(file: BinaryIO, most_pixels: int = MOST_PIXELS) -> Image.Image:
     """Reads the header of an image file. Raises ImageError for what is not in the module's list or beyond its limits."""
     head = file.read(HEAD)
     file.seek(0)
@@ -185,12 +191,12 @@ def _open(file: BinaryIO) -> Image.Image:
     try:
         image = Image.open(file, formats=[kind])  # no other: some start programs, as PostScript's does
     except Image.DecompressionBombError:
-        raise ImageError(f"has more pixels than the {MOST_PIXELS} that are read") from None
+        raise TooLargeError(f"has more pixels than the {MOST_PIXELS} that are read") from None
     except Image.UnidentifiedImageError:
         raise ImageError(f"cannot be decoded (damaged or unusual header of a {kind} file)") from None
     except Exception as error:  # Pillow raises SyntaxError, ValueError, struct.error and more on broken files
         raise ImageError(f"cannot be decoded ({error})") from None
-    check_size(*image.size)
+    check_size(*image.size, most_pixels)
     if kind == "TIFF":
         _check_tiff(image)
     return image

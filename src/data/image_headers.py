@@ -35,6 +35,14 @@ class ImageError(ValueError):
     """An image that cannot be used. The message follows the file's name: "is empty"."""
 
 
+class UnreadFormatError(ImageError):
+    """A file of another kind than the five that are read."""
+
+
+class TooLargeError(ImageError):
+    """An image of more pixels than are read."""
+
+
 def format_of(head: bytes) -> str:
     """Pillow's name of the format of a file that begins so. Raises ImageError for all but the five that are read."""
     if not head:
@@ -47,17 +55,17 @@ def format_of(head: bytes) -> str:
     for place, kinds in _OTHERS.items():
         for magic, kind in kinds.items():
             if head.startswith(magic, place):
-                raise ImageError(f"is a {kind} file; JPEG, PNG, BMP, TIFF and WebP are read")
-    raise ImageError("is not an image")
+                raise UnreadFormatError(f"is a {kind} file; JPEG, PNG, BMP, TIFF and WebP are read")
+    raise UnreadFormatError("is not an image")
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, most_pixels: int = MOST_PIXELS) -> None:
     """Raises ImageError for a size beyond the limits."""
     if not width or not height:
         raise ImageError("has no pixels")
-    if max(width, height) > MOST_PER_SIDE or width * height > MOST_PIXELS:
-        limits = f"at most {MOST_PER_SIDE} a side and {MOST_PIXELS} in all"
-        raise ImageError(f"has {width} x {height} pixels; {limits} are read")
+    if max(width, height) > MOST_PER_SIDE or width * height > most_pixels:
+        limits = f"at most {MOST_PER_SIDE} a side and {most_pixels} in all"
+        raise TooLargeError(f"has {width} x {height} pixels; {limits} are read")
 
 
 class JpegFrame(NamedTuple):

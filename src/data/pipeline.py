@@ -15,7 +15,7 @@ from ..distributed.group import ALONE, Group
 from ..errors import UserError
 from ..model_info import Preprocessing
 from .augmentation import BatchDraws, image_operations
-from .image_formats import decode, without_ends
+from .image_formats import decode, middle, without_ends
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
 from .preprocessing import covering_size, to_gray
@@ -128,6 +128,33 @@ def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: 
         Batches (images uint8 (N, H, W, 3), or gray ones (N, H, W, 1), labels int32 (N,)).
     """
     return _in_order(index, preprocessing, _crop(preprocessing, index.images.encoded), batch_size, workers)
+
+
+class OneImage:
+    """The preprocessing of an evaluation for one image at a time, at once and from any thread.
+
+    The content of an image file -> what `eval_pipeline` makes of it, float32 (3, height, width).
+
+    Args:
+        most_pixels: the largest image that is decoded.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, most_pixels: int):
+        self.operations = [
+            *_crop(preprocessing, encoded=False),
+            _normalize(preprocessing.mean, preprocessing.std),
+            vision.HWC2CHW(),
+        ]
+        self.keeps_ratio = preprocessing.resize_mode == "shorter"
+        self.most_pixels = most_pixels
+
+    def __call__(self, content: bytes) -> NDArray[np.float32]:
+        """Raises ImageError where the image cannot be used."""
+        picture = decode(content, self.most_pixels)
+        image: Any = np.asarray(middle(picture) if self.keeps_ratio else picture)
+        for operation in self.operations:
+            image = operation(image)
+        return image
 
 
 def _in_order(

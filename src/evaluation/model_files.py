@@ -20,17 +20,39 @@ from ..log import log
 from ..report.answers import Answers
 from . import ending
 from .answered import Answered, answers_of
+from .embeddings import embed, write_embeddings
 from .evaluate import evaluate, report_lines
+from .neighbors import print_neighbors
 from .predict import predict
 
 
 def run(config: Config) -> int:
-    """Classifies `config.predict`, or else evaluates `config.pretrained` on the data set; returns the exit code."""
+    """Classifies `config.predict`, embeds the data set or, without either, evaluates `config.pretrained`: the exit code."""
     if not config.pretrained:
         raise UserError("pretrained: no value; pass --pretrained FILE (.ckpt, .onnx, .mindir, ...) or a folder of .ckpt")
+    if config.neighbors and not config.predict:
+        raise UserError("neighbors: needs --predict IMAGE, whose neighbors are wanted")
+    if config.neighbors:
+        return print_neighbors(load_classifier(Path(config.pretrained), config), config)
+    if config.embeddings:
+        return _write_embeddings(config)
     if config.predict:
         return predict(load_classifier(Path(config.pretrained), config), config)
     return evaluate_file(config)
+
+
+def _write_embeddings(config: Config) -> int:
+    path = Path(config.embeddings)
+    if path.suffix != ".npz":
+        raise UserError(f"embeddings: '{path}' must end in .npz")
+    if config.is_distributed:
+        raise UserError("embeddings: one process writes them; leave is_distributed out")
+    workers = worker_count(config.num_parallel_workers)
+    index = open_evaluation_data(config, workers)
+    embeddings = embed(load_classifier(Path(config.pretrained), config), index, config.eval_batch_size, workers)
+    write_embeddings(path, embeddings)
+    log.info("%s: %d images, %d features each", path, *embeddings.features.shape)
+    return 0
 
 
 def evaluate_file(config: Config) -> int:

@@ -15,22 +15,26 @@ MIN_BYTES, MAX_BYTES = 16, 4096
 MAKE_ONE = "(umask 077; openssl rand -hex 32 > secret)"
 
 
-def read_secret(path: Optional[Path]) -> bytes:
-    """The content of a file, or else of RESNET_ZOO_SECRET, without white space at its ends; empty where neither is given.
+def read_secret(path: Optional[Path], option: str = "secret_file", variable: str = VARIABLE) -> bytes:
+    """The content of a file, or else of a variable, without white space at its ends; empty where neither is given.
 
     The variable is taken out of the environment, so that no process that is started later has it.
+
+    Args:
+        option: what messages call the file.
 
     Raises:
         UserError: the file cannot be read, or the secret is too short. The message does not show it.
     """
-    secret, where = os.fsencode(os.environ.pop(VARIABLE, "")).strip(), VARIABLE
+    secret, where = os.fsencode(os.environ.pop(variable, "")).strip(), variable
     if path:
-        secret, where = read_bounded(path, MAX_BYTES, "secret_file").strip(), f"secret_file: '{path}'"
+        secret, where = read_bounded(path, MAX_BYTES, option).strip(), f"{option}: '{path}'"
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
-            log.warning("secret_file: '%s' can be read by others (mode %04o); chmod 600 would prevent that", path, mode)
+            log.warning("%s: '%s' can be read by others (mode %04o); chmod 600 would prevent that", option, path, mode)
     if (path or secret) and len(secret) < MIN_BYTES:
-        raise UserError(f"{where} holds {len(secret)} bytes; expected at least {MIN_BYTES}, for example: {MAKE_ONE}")
+        make_one = MAKE_ONE.replace("secret", option.partition("_")[0])
+        raise UserError(f"{where} holds {len(secret)} bytes; expected at least {MIN_BYTES}, for example: {make_one}")
     return secret
 
 

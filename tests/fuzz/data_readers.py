@@ -17,6 +17,8 @@ from src.data.scan import check_image, find_problems
 from src.data.sources.folder import index_folder
 from src.data.sources.mindrecord import index_mindrecord
 from src.errors import UserError
+from src.evaluation.embeddings import read_embeddings
+from src.evaluation.suspects import find_suspects
 from src.model_info import file_digest
 
 
@@ -90,6 +92,23 @@ def _cache(folder: Path, use: Callable[[Path], object]) -> Reader:
         assert _found(use(root)) == expected
 
     return Reader(target, as_bytes(seeds), read)
+
+
+def embeddings(folder: Path) -> Reader:
+    path = folder / "embeddings.npz"
+    good = {
+        "features": np.arange(12, dtype=np.float32).reshape(6, 2) % 5, "labels": np.array([0, 0, 0, 1, 1, 1], np.int32),
+        "names": np.array(list("abcdef")), "class_names": np.array(["x", "y"]),
+        "thumbnails": np.arange(6 * 256, dtype=np.uint8).reshape(6, 16, 16),
+    }  # fmt: skip
+    odd = st.sampled_from([
+        {"labels": np.full(6, 2**31 - 1, np.int32)}, {"labels": np.full(6, -2, np.int32)}, {"names": np.zeros(6, "<U0")},
+        {"features": np.full((6, 2), 3e38, np.float32)}, {"features": np.zeros((0, 2), np.float32)},
+        {"names": np.full(6, 0x7FFFFFFF, np.uint32).view("<U1")}, {"class_names": np.array([["x"]])},
+        {"features": np.full((6, 2), np.nan, np.float32)}, {"thumbnails": np.zeros((6, 16, 16), np.float32)},
+    ])  # fmt: skip
+    changed = st.one_of(as_bytes([arrays_of(good)]), odd.map(lambda change: arrays_of({**good, **change})))
+    return Reader(path, changed, lambda: find_suspects(read_embeddings(path)))
 
 
 def _found(result) -> object:

@@ -17,10 +17,15 @@ SMALLEST = {
     "kills": ["--kills", 1, "--epochs", 1, "--per_batch_size", 64],
     "report": ["--classes", 30, "--images", 300, "--lines", 20],
     "scaling": ["--network", "resnext11_8x16d", "--image_size", 16, "--ranks", "1,2", "--rounds", 1],
+    "memory": ["--cases", "resnext11_8x16d:4", "--image_size", 32],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
+    "serve": [
+        "--backbone", "resnext11_8x16d", "--format", "ckpt", "--clients", "4", "--seconds", 0.2, "--rounds", 1, "--bad", 20,
+    ],
     "startup": ["--sizes", 50],
+    "suspects": ["--seeds", 1, "--epochs", 1],
     "train_throughput": ["--models", "resnext11_8x16d", "--image_size", 32, "--steps", 1, "--rounds", 1, "--retries", 0],
-}
+}  # fmt: skip
 
 
 @pytest.mark.slow
@@ -28,6 +33,8 @@ SMALLEST = {
 def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
     if name == "infer_app":
         pytest.importorskip("openvino")
+    if name == "serve":
+        pytest.importorskip("starlette")
     output = tmp_path / "figures.json"
     command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", *SMALLEST[name], "--output", output]
     outcome = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -27,8 +27,8 @@ LEVELS = (
     ("described", "model_info", "checkpoint", "distributed"),
     ("models", "data", "weights", "launch"),
     ("formats", "report"),
-    ("training", "evaluation", "exporting", "offline"),
-    ("library", "commands", "__init__", "__main__"),
+    ("training", "evaluation", "exporting", "offline", "comparing", "doctor"),
+    ("library", "serving", "commands", "__init__", "__main__"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 BARE = {"dict", "list", "tuple", "set", "frozenset", "Callable", "Iterator", "Iterable", "Sequence", "Mapping", "Counter"}
