@@ -130,7 +130,7 @@ def measure(names: list, step_network: str, rounds: int, output: Path) -> None:
 
     group = communication.start()
     resnet50, stepped = describe("resnet50"), describe(step_network)
-    config = build_config({"platform": "CPU", "backbone": step_network})
+    config = build_config({"platform": "CPU", "backbone": step_network, "device_normalization": 0})
     step = create_step(create_network(config), np.full(9, 0.1, np.float32), config, "CPU").set_train()
     images = ms.Tensor(np.ones((CPU_BATCH, 3, 224, 224), np.float32))
     labels = ms.Tensor(np.arange(CPU_BATCH, dtype=np.int32))

@@ -3,9 +3,9 @@
     python benchmarks/kills.py [--kills 20] [--epochs 3] [--per_batch_size 16] [--seed 0] [--output FILE]
 
 Every feature with a state of its own is on: float16, dynamic loss scale, accumulation, clipping, averages, dropout,
-stochastic depth, mixup, random augmentation. A checkpoint is written after every step; every other kill waits for one that
-is being written. The last tensors of the resumed run (weights, momentum, averages, loss scale, counters) must equal those
-of an uninterrupted run bit for bit; the exit code is 1 otherwise.
+stochastic depth, mixup, random augmentation, balanced sampling. A checkpoint is written after every step; every other kill
+waits for one that is being written. The last tensors of the resumed run (weights, momentum, averages, loss scale, counters)
+must equal those of an uninterrupted run bit for bit; the exit code is 1 otherwise.
 """
 
 import argparse
@@ -27,6 +27,7 @@ SETTINGS = {
     "amp_level": "O2", "is_dynamic_loss_scale": 1, "loss_scale_window": 10, "ema_decay": 0.99, "clip_grad_norm": 5,
     "drop_rate": 0.1, "drop_path_rate": 0.1, "nesterov": 1, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,
     "auto_augment": "randaugment", "random_erase_prob": 0.25, "tensorboard": 1, "num_parallel_workers": 2,
+    "sampling": "balanced", "focal_gamma": 1,
 }  # fmt: skip
 
 

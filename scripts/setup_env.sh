@@ -3,6 +3,10 @@
 #
 # Usage: bash scripts/setup_env.sh [lock file, from the repository root; default requirements.txt]
 #   PYTHON=/path/to/python   take this interpreter instead of searching for CPython 3.9 - 3.12
+#   MINDSPORE=installed      use the MindSpore that this interpreter (else python3) has, as containers with CANN do; it stays
+#                            where and as it is, and only the other packages come into .venv
+#   MINDSPORE=2.8.0          install this version instead of that of the lock file
+#   MINDSPORE=locked         go back to that of the lock file; without a word, .venv keeps what it was made with
 #
 # pip brings uv into .venv, checked by its hash, and uv all the rest. Both ask the package registry that pip is set to.
 set -euo pipefail
@@ -26,8 +30,23 @@ halves() {
 }
 
 is_current() {
-  is_usable && [[ -z $(halves) ]] &&
-    "$uv" pip install --check --offline --no-cache --no-deps --python "$venv/bin/python" -r "$lock" &>/dev/null
+  is_usable && [[ -z $(halves) && $(chosen) == "$mindspore" ]] &&
+    "$uv" pip install --check --offline --no-cache --no-deps --python "$venv/bin/python" -r "$(wanted_packages)" &>/dev/null
+}
+
+# chosen: prints where the MindSpore of .venv comes from.
+chosen() { cat "$venv/mindspore" 2>/dev/null || echo locked; }
+
+# wanted_packages: prints the name of the lock file, or of what is left of it without MindSpore.
+wanted_packages() {
+  [[ $mindspore != locked ]] || { echo "$lock" && return; }
+  awk '/^[^ #]/ { skip = /^mindspore==/ } !skip' "$lock" >"$venv/others.txt"
+  echo "$venv/others.txt"
+}
+
+# folder_of_mindspore: prints where the interpreter finds it.
+folder_of_mindspore() {
+  (cd / && "$python" -c 'import importlib.util as u, os; print(os.path.dirname(os.path.dirname(u.find_spec("mindspore").origin)))' 2>/dev/null)
 }
 
 # attempt WHAT COMMAND...: ends the script with the first and the last reason that a failed command gives.
@@ -58,6 +77,16 @@ PATH=${PATH#:} PATH=${PATH%:}
 [[ $wanted == ok* || -z $wanted ]] ||
   die "PYTHON: got '$python' ($wanted); expected $EXPECTED_PYTHON. Correct it, or unset it to search for one."
 wanted=${wanted#ok }
+mindspore=${MINDSPORE:-$(chosen)} # locked, a version, or the folder of an installed one
+case ${MINDSPORE:-locked} in
+  locked | [0-9]*.[0-9]*) ;;
+  installed)
+    python=${python:-$(type -P python3)} wanted=$(probe "$python") wanted=${wanted#ok }
+    mindspore=$(folder_of_mindspore) ||
+      die "MINDSPORE: got 'installed'; expected it in '$python', which has none. Set PYTHON to the interpreter that has it."
+    ;;
+  *) die "MINDSPORE: got '$mindspore'; expected installed, locked or a version such as 2.8.0. Correct it, or unset it." ;;
+esac
 if is_current; then exit 0; fi
 
 # 2. One set-up at a time: a second one waits, then finds the environment current.
@@ -83,7 +112,7 @@ if ! is_usable; then
     --timeout 15 --retries 2 -r "$venv/uv.txt"
 fi
 
-# 4. The packages; half ones again.
+# 4. The packages; half ones again. A MindSpore that is not that of the lock file comes last: sync removes what it does not know.
 while read -r info; do rm -rf "$info"; done < <(halves)
 export UV_HTTP_TIMEOUT=15 UV_HTTP_RETRIES=2 # as pip above: without a network, an end within a minute
 use_pip_settings "$venv/bin/python"
@@ -92,4 +121,15 @@ use_pip_settings "$venv/bin/python"
 version=$(probe "$venv/bin/python")
 echo "setup_env: installing $lock for Python ${version#ok } into .venv: about 3 GB the first time, which takes minutes"
 attempt "uv pip sync" "$uv" pip sync "${uv_options[@]}" --python "$venv/bin/python" \
-  --require-hashes --no-build --compile-bytecode "$lock"
+  --require-hashes --no-build --compile-bytecode "$(wanted_packages)"
+link=$(echo "$venv"/lib/python3.*)/site-packages/installed_mindspore.pth
+rm -f "$link" "$venv/mindspore"
+case $mindspore in
+  locked) exit 0 ;;
+  /*) echo "$mindspore" >"$link" ;; # behind .venv's own packages in Python's search
+  *)
+    attempt "uv pip install mindspore==$mindspore" "$uv" pip install "${uv_options[@]}" --python "$venv/bin/python" \
+      --no-deps --no-build "mindspore==$mindspore"
+    ;;
+esac
+echo "$mindspore" >"$venv/mindspore"

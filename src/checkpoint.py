@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from pydantic import Field, PlainValidator
 
 from .checkpoint_file import STATE_PREFIX, digest_of, tensor_of
+from .described import Count, Described, Text, checked
 from .errors import UserError, first_of
 from .files import replacing
-from .model_info import Best, Count, Described, LastEvaluation, ModelInfo, Text, checked, describe_checkpoint
+from .model_info import Best, LastEvaluation, ModelInfo, describe_checkpoint
 
 FOREIGN_ENDINGS = (".safetensors", ".pth", ".pt")  # of files that src/weights reads
 AVERAGED = "ema."  # of the names, within the training state, of the averaged weights

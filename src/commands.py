@@ -44,6 +44,18 @@ def predict(arguments: list[str]) -> int:
     return evaluate(arguments)
 
 
+def compare(arguments: list[str]) -> int:
+    """Puts files of one network, which come first, side by side on a data set: FILE FILE ... --data_dir FOLDER."""
+    count = next((i for i, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
+    config, _ = _start(arguments[count:], "eval")
+
+    from pathlib import Path
+
+    from .comparing.compare import compare
+
+    return compare([Path(argument) for argument in arguments[:count]], config)
+
+
 def export(arguments: list[str]) -> int:
     """Exports a checkpoint as MINDIR, ONNX, AIR or OM."""
     config, platform = _start(arguments, "export")

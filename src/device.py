@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .compat import onednn_library, sends_convolutions_to_reference_kernels
 from .config import Config
 from .errors import UserError
 from .version import __version__
@@ -107,13 +108,8 @@ def set_environment(platform: str = "auto") -> None:
 
 
 def _has_slow_convolutions() -> bool:
-    """Whether MindSpore would send 3x3 and grouped convolutions to a reference kernel, about 100 times too slow.
-
-    It does from 2.9 on, on CPUs with AVX-512: it asks its oneDNN 3 for plain weight layouts, which the AVX-512 kernels
-    refuse. With oneDNN held to AVX2 they go to a blocked matrix product (benchmarks/train_throughput.py measures both).
-    """
-    version = importlib.metadata.version("mindspore").split(".")
-    if (int(version[0]), int(version[1])) < (2, 9):
+    """Whether this MindSpore would send 3x3 and grouped convolutions on this CPU to a reference kernel."""
+    if not sends_convolutions_to_reference_kernels():
         return False
     try:
         return " avx512f " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
@@ -123,9 +119,9 @@ def _has_slow_convolutions() -> bool:
 
 def _instructions_in_use() -> int:
     """What oneDNN, the library of MindSpore's convolutions, has settled on with its first use: a `dnnl_cpu_isa_t`, or 0."""
-    folder = Path(str(sys.modules["mindspore"].__file__)).with_name("lib")
-    with contextlib.suppress(OSError, AttributeError):  # another version of MindSpore may have it under another name
-        return ctypes.CDLL(str(folder / "libdnnl.so.3")).dnnl_get_effective_cpu_isa()
+    library = onednn_library(Path(str(sys.modules["mindspore"].__file__)).parent)
+    with contextlib.suppress(OSError, AttributeError):  # another build of MindSpore may have none
+        return ctypes.CDLL(str(library)).dnnl_get_effective_cpu_isa()
     return 0
 
 
@@ -133,10 +129,16 @@ def _choose_platform(requested: str) -> str:
     import mindspore as ms
 
     if requested == "auto":
-        return next((name for name in ("Ascend", "GPU") if ms.hal.is_available(name)), "CPU")
-    if requested != "CPU" and not ms.hal.is_available(requested):
+        return next((name for name in ("Ascend", "GPU") if _is_available(name)), "CPU")
+    if requested != "CPU" and not _is_available(requested):
         raise UserError(
             f"platform: {requested} is not available to MindSpore {ms.__version__} on this machine; "
             "pass --platform CPU or --platform auto"
         )
     return requested
+
+
+def _is_available(platform: str) -> bool:
+    import mindspore as ms
+
+    return getattr(ms.device_context, platform.lower()).is_available()

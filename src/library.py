@@ -29,6 +29,7 @@ from .formats.classifier import Classifier, Inside, LoadedClassifier, in_batches
 from .formats.opening import load_classifier
 from .log import log
 from .models.create import create_model
+from .networks.imagenet import words_of
 
 __all__ = ["Accuracy", "Model", "Prediction", "create_model", "load"]
 
@@ -41,6 +42,11 @@ class Prediction(NamedTuple):
     name: str
     index: int  # type: ignore[assignment] # hides the tuple's method, which nobody calls on a prediction
     probability: float
+
+    @property
+    def words(self) -> str:
+        """What ImageNet calls the class, where `name` is one of its synsets; else `name`."""
+        return words_of(self.name) or self.name
 
 
 class Accuracy(NamedTuple):
@@ -124,12 +130,12 @@ class Model:
         """The network's output, float32 (N, classes).
 
         Args:
-            images: as for `predict`, but no folder; or what has gone through `preprocessing`, float32 (N, 3, height, width).
+            images: as for `predict`, but no folder; or what has gone through `preprocessing`, float32 (N, channels, H, W).
         """
         if isinstance(images, np.ndarray) and images.dtype == np.float32:
-            expected = (len(images), 3, *self.preprocessing.image_size)
+            expected = (len(images), self.preprocessing.channels, *self.preprocessing.image_size)
             if images.shape != expected or not len(images):
-                raise UserError(f"logits: expected float32 (N, 3, {expected[2]}, {expected[3]}), got {images.shape}")
+                raise UserError(f"logits: expected float32 (N, {', '.join(map(str, expected[1:]))}), got {images.shape}")
             return self._in_batches(len(images))(images)
         pictures: list[Any] = [images] if _is_one(images) else list(cast(Iterable[Picture], images))
         if not pictures:
@@ -137,7 +143,9 @@ class Model:
         found = _images_of(pictures)
         index = index_of(found, np.full(len(found), -1), ())
         size = self._config.eval_batch_size
-        batches = classified_batches(self._in_batches(len(found)), index, self.preprocessing, size, self._workers)
+        batches = classified_batches(
+            self._in_batches(len(found)), index, self.preprocessing, size, self._workers, self._classifier.takes_bytes
+        )
         return np.concatenate([logits for logits, _ in batches])
 
     def evaluate(self, data_dir: Union[str, os.PathLike[str]], label_file: Union[str, os.PathLike[str]] = "") -> Accuracy:
@@ -154,7 +162,10 @@ class Model:
             index = open_evaluation_data(self._config.model_copy(update=given), workers=1)
             index = labels_for(self._classifier, index)
             size = self._config.eval_batch_size
-            result = evaluate(self._classifier.classify, index, self.preprocessing, size, self._workers)
+            takes_bytes = self._classifier.takes_bytes
+            result = evaluate(
+                self._classifier.classify, index, self.preprocessing, size, self._workers, as_bytes=takes_bytes
+            )
         return Accuracy(**{name: result[name] for name in Accuracy._fields})
 
     def _in_batches(self, images: int) -> Classifier:

@@ -6,49 +6,31 @@ with the keys of `ModelInfo`; other keys are passed over. The C++ program reads 
 
 import hashlib
 import json
-import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, TypeVar, Union
+from typing import Annotated, Any, Literal, Optional, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, Strict, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from .checkpoint_file import Tensor, read_described
+from .described import (
+    LARGEST_DESCRIPTION,
+    AnyText,
+    Classes,
+    Count,
+    Described,
+    Flag,
+    Fraction,
+    Positive,
+    Real,
+    Side,
+    Text,
+    checked,
+    parse_json,
+)
 from .errors import UserError
 from .files import is_utf8, write_text
 
-LARGEST_SIDE = 1 << 14  # of an image, pixels
-MOST_CLASSES = 1 << 24
 LARGEST_BATCH = 2048  # of an .om: ATC, --dynamic_batch_size
-_LARGEST_DESCRIPTION = 64 << 20  # bytes
-_LARGEST_FLOAT32, _SMALLEST_FLOAT32 = 3.4028234e38, 1.5e-45
-
-
-def _any_text(value: Any) -> str:
-    """Also what file systems hold besides UTF-8, which Python shows as surrogates and pydantic refuses."""
-    if not isinstance(value, str):
-        raise ValueError("expected a text")
-    return value
-
-
-AnyText = Annotated[str, PlainValidator(_any_text)]
-Text = Annotated[str, Strict(), Field(max_length=4096)]
-Flag = Annotated[bool, Strict()]
-Count = Annotated[int, Strict(), Field(ge=0, lt=2**63)]
-Side = Annotated[int, Strict(), Field(ge=1, le=LARGEST_SIDE)]
-Classes = Annotated[int, Strict(), Field(ge=1, le=MOST_CLASSES)]
-Real = Annotated[float, Strict(), Field(ge=-_LARGEST_FLOAT32, le=_LARGEST_FLOAT32)]
-Positive = Annotated[Real, Field(ge=_SMALLEST_FLOAT32)]
-Fraction = Annotated[Real, Field(ge=0, le=1)]
-
-
-class Described(BaseModel):
-    """A part of a description. Values must have the very type that is written here: no number as text, no list as one."""
-
-    model_config = ConfigDict(frozen=True)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: what was given, without what is only the default."""
-        return self.model_dump(exclude_unset=True)
 
 
 class Preprocessing(Described):
@@ -61,15 +43,20 @@ class Preprocessing(Described):
             smallest size that covers the pair (`covering_size`), with mode "square" the pair itself.
         resize_mode: "shorter" keeps the aspect ratio, "square" does not.
         antialias: Pillow's bilinear filter, which averages when it shrinks, instead of OpenCV's, which samples.
-        mean, std: per channel, red, green, blue, for pixels scaled to 0..1.
+        mean, std: per channel, red, green, blue, or of gray images the one, for pixels scaled to 0..1.
     """
 
     image_size: tuple[Side, Side]
     resize: Union[Side, tuple[Side, Side]]
     resize_mode: Literal["shorter", "square"]
     antialias: Flag
-    mean: tuple[Real, Real, Real]
-    std: tuple[Positive, Positive, Positive]
+    mean: tuple[Real, ...]
+    std: tuple[Positive, ...]
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input: 3, or 1 for gray (luma of ITU-R BT.601, as Pillow computes it)."""
+        return len(self.mean)
 
     @model_validator(mode="after")
     def _check(self) -> "Preprocessing":
@@ -77,6 +64,10 @@ class Preprocessing(Described):
         crop = self.image_size if isinstance(self.resize, tuple) else (max(self.image_size),) * 2
         if sides[0] < crop[0] or sides[1] < crop[1]:
             raise ValueError(f"resize: {self.resize} is smaller than the crop, image_size {self.image_size}")
+        if len(self.mean) not in (1, 3):
+            raise ValueError(f"mean: expected three numbers, or one for gray images, got {len(self.mean)}")
+        if len(self.std) != len(self.mean):
+            raise ValueError(f"std: {len(self.std)} numbers, but mean has {len(self.mean)}")
         return self
 
 
@@ -101,6 +92,7 @@ class Evaluation(Described):
     top5: Fraction
     img_per_s: Real
     own_counts: tuple[Count, Count, Count]
+    macro_recall: Optional[Fraction] = None
 
 
 LastEvaluation = Annotated[Optional[Evaluation], BeforeValidator(lambda value: None if value == {} else value)]
@@ -191,14 +183,16 @@ class ModelInfo(Described):
     onnx: Optional[OnnxOrigin] = None
     mindspore: Optional[Text] = None
 
+    @property
+    def in_channels(self) -> Optional[int]:
+        """Channels of the images that the network takes; None where nothing is said."""
+        return self.preprocessing.channels if self.preprocessing else None
+
     @model_validator(mode="after")
     def _check(self) -> "ModelInfo":
         if self.class_names and self.num_classes and len(self.class_names) != self.num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for num_classes {self.num_classes}")
         return self
-
-
-SomeDescribed = TypeVar("SomeDescribed", bound=Described)
 
 
 def describe(path: Path) -> ModelInfo:
@@ -215,7 +209,7 @@ def describe(path: Path) -> ModelInfo:
     if not file.is_file():
         return ModelInfo()
     with open(file, "rb") as stream:
-        content = stream.read(_LARGEST_DESCRIPTION + 1)
+        content = stream.read(LARGEST_DESCRIPTION + 1)
     values = parse_json(content, file)
     missing = [key for key in ("sha256", "num_classes", "class_names", "preprocessing") if values.get(key) is None]
     if missing:
@@ -243,29 +237,6 @@ def describe_checkpoint(path: Path) -> tuple[dict[str, Tensor], ModelInfo, dict[
     return tensors, info, values
 
 
-def checked(kind: type[SomeDescribed], values: dict[str, Any], path: Path) -> SomeDescribed:
-    """A description of a kind. Raises UserError naming the first value that makes no sense, and the file."""
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{path}: cannot be used: {first_problem(error)}; use another copy, or write it again") from None
-
-
-def parse_json(content: Union[str, bytes], path: Path) -> dict[str, Any]:
-    """The JSON object of a description. Raises UserError where it is none, too large or nested too deeply."""
-    try:
-        if len(content) > _LARGEST_DESCRIPTION:
-            raise ValueError(f"a description of more than {_LARGEST_DESCRIPTION >> 20} MB")
-        text = content if isinstance(content, str) else content.decode("utf-8")
-        values = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise UserError(f"{path}: cannot be read as JSON: {reason}; use another copy, or write it again") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: cannot be used: expected an object, got a {type(values).__name__}; write it again")
-    return values
-
-
 def meta_path(model: Path) -> Path:
     """resnext.onnx -> resnext.onnx.meta.json."""
     return model.with_name(model.name + ".meta.json")
@@ -283,16 +254,3 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem as `key: what is wrong, got the value`."""
-    first = error.errors(include_url=False)[0]
-    message = first["msg"].replace("Value error, ", "")
-    if first["type"] == "value_error" and ": " in message:
-        return message  # of a check of several values, which names them
-    return f"{'.'.join(map(str, first['loc']))}: {message[0].lower()}{message[1:]}, got {reprlib.repr(first['input'])}"

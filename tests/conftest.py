@@ -45,7 +45,7 @@ def run_arguments(data, tmp_path, **values) -> list:
     """The command line of a short run."""
     settings = {
         "data_dir": data, "ckpt_path": tmp_path / "run", "cache_dir": tmp_path / "cache", "per_batch_size": 4,
-        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, **values,
+        "max_epoch": 1, "color_jitter": 0, "lr": 0.02, "report": 0, **values,
     }  # fmt: skip
     return [*TINY, *[text for key, value in settings.items() for text in (f"--{key}", str(value))]]
 
@@ -89,6 +89,25 @@ def trained(tmp_path_factory) -> dict:
     ]  # fmt: skip
     assert run_command(train.main, arguments) == 0
     return {"root": root, "data": data, "run": root / "run", "ckpt": root / "run" / "last.ckpt", "arguments": arguments}
+
+
+def prepared_epoch(index, config, epoch=0, workers=2, **arguments) -> list:
+    """Batches (images, labels) of an epoch as network and loss get them: what `train_pipeline` gives, prepared."""
+    import mindspore as ms
+
+    from src.data.pipeline import read_batches, train_pipeline
+
+    batches = list(read_batches(train_pipeline(index, config, epoch, workers, **arguments)))
+    keys = (config.mean, config.std, config.random_erase_prob, config.mixup_alpha, config.cutmix_alpha)
+    keys += (config.per_batch_size, config.image_size, config.num_classes, config.device_normalization)
+    if keys not in PREPARED:  # compiling takes longer than what it does here
+        from src.training.batches import PreparedBatch
+
+        PREPARED[keys] = PreparedBatch(config)
+    return [[tensor.asnumpy() for tensor in PREPARED[keys](*map(ms.Tensor, batch))] for batch in batches]
+
+
+PREPARED: dict = {}
 
 
 def run_all(commands: list) -> None:

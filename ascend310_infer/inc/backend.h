@@ -13,21 +13,26 @@
 namespace resnet_zoo {
 
 enum class InputType {
-  kPixels,   // uint8 RGB, (H, W, 3): the graph or AIPP normalizes
-  kNumbers,  // float32 (3, H, W), normalized by the caller
+  kPixels,   // uint8, (H, W, channels), RGB or gray: the graph or AIPP normalizes
+  kNumbers,  // float32 (channels, H, W), normalized by the caller
 };
 
 struct ModelSpec {
   InputType input_type = InputType::kNumbers;
   int height = 0, width = 0;
+  int channels = 3;  // or 1: gray
   int num_classes = 0;
   int batch = 1;            // most images per Run
   std::string description;  // SDK and settings, for the screen
 
   size_t SampleBytes() const {
-    return static_cast<size_t>(height) * static_cast<size_t>(width) * 3 * (input_type == InputType::kPixels ? 1 : 4);
+    const size_t numbers = static_cast<size_t>(height) * static_cast<size_t>(width) * static_cast<size_t>(channels);
+    return numbers * (input_type == InputType::kPixels ? 1 : 4);
   }
 };
+
+// Whether a dimension is that of the channels: RGB or gray.
+inline bool IsColor(int64_t channels) { return channels == 3 || channels == 1; }
 
 constexpr int kLargestBatch = 2048;  // the largest gear that ATC accepts
 

@@ -15,7 +15,7 @@ struct TensorInfo {
   std::string name;
   std::vector<int64_t> shape;  // 0: any
   std::string dtype;           // float32 or uint8
-  std::string format;          // of uint8 images, as AIPP calls them: RGB888_U8 or YUV420SP_U8
+  std::string format;          // of uint8 images, as AIPP calls them: RGB888_U8, YUV400_U8 (gray) or YUV420SP_U8
 };
 
 // The fields of `ModelInfo` (src/model_info.py) that a program needs to use a file. Empty where the description does not

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,7 +16,8 @@ struct Preprocessing {
   int resize_height = 0, resize_width = 0;  // the smallest size that covers both, or both when `square`; 0: no pair
   bool square = false;
   bool antialias = false;              // Pillow's bilinear filter instead of OpenCV's
-  std::array<float, 3> mean{}, std{};  // red, green, blue; of pixels scaled to 0..1
+  int channels = 3;                    // of the network's input: 1 for gray
+  std::array<float, 3> mean{}, std{};  // red, green, blue, or the one of gray; of pixels scaled to 0..1
 };
 
 // RGB, 8 bits: height rows of width * 3 bytes.
@@ -28,7 +30,10 @@ struct Image {
 // Throws AppError when the resized image would be too large to hold.
 void ResizeAndCrop(const Image& image, const Preprocessing& preprocessing, uint8_t* crop);
 
-// (pixel - 255 mean) / (255 std), channels first. pixels: height * width * 3; output: 3 * height * width.
+// RGB to luma (ITU-R BT.601), rounded as Pillow's convert("L") does, in place: of 3 * count bytes the first count.
+void ToGray(uint8_t* pixels, size_t count);
+
+// (pixel - 255 mean) / (255 std), channels first. pixels: height * width * channels; output: as many, channels first.
 void Normalize(const uint8_t* pixels, const Preprocessing& preprocessing, float* output);
 
 }  // namespace resnet_zoo

@@ -230,10 +230,12 @@ class AscendClBackend : public InferenceBackend {
       Refuse("takes inputs of ACL data type " + std::to_string(type) + "; expected float32, or uint8 by AIPP");
     }
     spec_.input_type = type == ACL_UINT8 ? InputType::kPixels : InputType::kNumbers;
-    const bool channels_last = type == ACL_UINT8 && dims.dims[3] == 3;
-    if (!channels_last && dims.dims[1] != 3) {
-      Refuse("must take RGB images; convert it with an AIPP input of RGB888_U8, or none");
+    const bool channels_last = type == ACL_UINT8 && IsColor(dims.dims[3]);
+    const int64_t channels = dims.dims[channels_last ? 3 : 1];
+    if (!IsColor(channels)) {
+      Refuse("must take RGB or gray images; convert it with an AIPP input of RGB888_U8 or YUV400_U8, or none");
     }
+    spec_.channels = static_cast<int>(channels);
     spec_.height = static_cast<int>(dims.dims[channels_last ? 1 : 2]);
     spec_.width = static_cast<int>(dims.dims[channels_last ? 2 : 3]);
     const size_t expected = spec_.SampleBytes() * static_cast<size_t>(largest_);

@@ -100,8 +100,10 @@ class MindSporeLiteBackend : public InferenceBackend {
       Refuse("must take float32, or uint8 by AIPP");
     }
     spec_.input_type = type == ms::DataType::kNumberTypeUInt8 ? InputType::kPixels : InputType::kNumbers;
-    const bool channels_last = spec_.input_type == InputType::kPixels && shape[3] == 3;
-    if (!channels_last && shape[1] != 3) Refuse("must take RGB images");
+    const bool channels_last = spec_.input_type == InputType::kPixels && IsColor(shape[3]);
+    const int64_t channels = shape[channels_last ? 3 : 1];
+    if (!IsColor(channels)) Refuse("must take RGB or gray images");
+    spec_.channels = static_cast<int>(channels);
     spec_.height = static_cast<int>(shape[channels_last ? 1 : 2]);
     spec_.width = static_cast<int>(shape[channels_last ? 2 : 3]);
     const size_t expected = spec_.SampleBytes() * static_cast<size_t>(spec_.batch);

@@ -17,9 +17,9 @@ namespace resnet_zoo {
 
 namespace {
 
-std::vector<float> Scaled(const std::array<float, 3>& values) {
-  std::vector<float> scaled;
-  for (float value : values) scaled.push_back(255 * value);
+std::vector<float> Scaled(const std::array<float, 3>& values, int channels) {
+  std::vector<float> scaled(values.begin(), values.begin() + channels);
+  for (float& value : scaled) value *= 255;
   return scaled;
 }
 
@@ -64,7 +64,8 @@ class OpenVinoBackend : public InferenceBackend {
           "'" + name + "' takes batches of " + std::to_string(own_batch) + " only, got " + std::to_string(spec_.batch),
           ModelError::kBatch);
     }
-    if (options.normalization && spec_.input_type == InputType::kNumbers) {
+    const bool fits = options.normalization && options.normalization->channels == spec_.channels;  // else the caller says so
+    if (fits && spec_.input_type == InputType::kNumbers) {
       model = WithNormalization(model, *options.normalization);
       spec_.input_type = InputType::kPixels;
     }
@@ -137,8 +138,10 @@ class OpenVinoBackend : public InferenceBackend {
     const bool pixels = type == ov::element::u8;
     if (!pixels && type != ov::element::f32) refuse("takes " + type.get_type_name() + " input; expected f32 or u8");
     const auto &height = shape[pixels ? 1 : 2], &width = shape[pixels ? 2 : 3], &channels = shape[pixels ? 3 : 1];
-    if (height.is_dynamic() || width.is_dynamic() || channels.is_dynamic() || channels.get_length() != 3) {
-      refuse(std::string("has the input ") + shape.to_string() + "; expected " + (pixels ? "[N,H,W,3]" : "[N,3,H,W]"));
+    if (height.is_dynamic() || width.is_dynamic() || channels.is_dynamic() ||
+        (channels.get_length() != 3 && channels.get_length() != 1)) {
+      refuse(std::string("has the input ") + shape.to_string() + "; expected " + (pixels ? "[N,H,W,3]" : "[N,3,H,W]") +
+             ", or 1 for 3");
     }
     const auto logits = model.output().get_partial_shape();
     if (logits.rank().is_dynamic() || logits.size() != 2 || logits[1].is_dynamic()) {
@@ -148,6 +151,7 @@ class OpenVinoBackend : public InferenceBackend {
     spec_.input_type = pixels ? InputType::kPixels : InputType::kNumbers;
     spec_.height = static_cast<int>(height.get_length());
     spec_.width = static_cast<int>(width.get_length());
+    spec_.channels = static_cast<int>(channels.get_length());
   }
 
   static std::shared_ptr<ov::Model> WithNormalization(const std::shared_ptr<ov::Model>& model,
@@ -158,8 +162,8 @@ class OpenVinoBackend : public InferenceBackend {
     processor.input()
         .preprocess()
         .convert_element_type(ov::element::f32)
-        .mean(Scaled(preprocessing.mean))
-        .scale(Scaled(preprocessing.std));
+        .mean(Scaled(preprocessing.mean, preprocessing.channels))
+        .scale(Scaled(preprocessing.std, preprocessing.channels));
     return processor.build();
   }
 

@@ -1,5 +1,6 @@
 #include "image_job.h"
 
+#include <algorithm>
 #include <cmath>
 #include <new>
 
@@ -32,12 +33,19 @@ std::string ImageJob::Read(size_t item, uint8_t* input) {
 void ImageJob::ReadImage(const std::filesystem::path& file, uint8_t* input) const {
   const Preprocessing& preprocessing = meta_.preprocessing;
   const Image image = Decode(ReadFile(file, kLargestImageFile), preprocessing.antialias);
-  if (spec_.input_type == InputType::kPixels) {
+  const bool gray = preprocessing.channels == 1, pixels = spec_.input_type == InputType::kPixels;
+  if (pixels && !gray) {
     ResizeAndCrop(image, preprocessing, input);
     return;
   }
-  std::vector<uint8_t> crop(static_cast<size_t>(preprocessing.height) * static_cast<size_t>(preprocessing.width) * 3);
+  const size_t area = static_cast<size_t>(preprocessing.height) * static_cast<size_t>(preprocessing.width);
+  std::vector<uint8_t> crop(area * 3);
   ResizeAndCrop(image, preprocessing, crop.data());
+  if (gray) ToGray(crop.data(), area);
+  if (pixels) {
+    std::copy_n(crop.begin(), area, input);
+    return;
+  }
   Normalize(crop.data(), preprocessing, reinterpret_cast<float*>(input));
 }
 

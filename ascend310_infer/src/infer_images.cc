@@ -63,6 +63,7 @@ void CheckFit(const ModelSpec& spec, const ModelMeta& meta, const std::string& m
   if (spec.num_classes != meta.num_classes) differ("num_classes", spec.num_classes, meta.num_classes);
   if (spec.height != preprocessing.height) differ("the input height", spec.height, preprocessing.height);
   if (spec.width != preprocessing.width) differ("the input width", spec.width, preprocessing.width);
+  if (spec.channels != preprocessing.channels) differ("the input channels", spec.channels, preprocessing.channels);
 }
 
 // Every image that could not be read, or no file at all.

@@ -51,17 +51,19 @@ std::string OptionalText(const Json& json, const char* key) {
   return text;
 }
 
+// Three numbers, or the one of gray images.
 std::array<float, 3> PerChannel(const Json& value, const char* key, bool positive) {
   std::array<float, 3> numbers{};
-  bool good = value.is_array() && value.size() == numbers.size();
-  for (size_t i = 0; good && i < numbers.size(); ++i) {
+  bool good = value.is_array() && (value.size() == numbers.size() || value.size() == 1);
+  for (size_t i = 0; good && i < value.size(); ++i) {
     good = value[i].is_number();
     if (!good) break;
     const auto number = value[i].get<double>();
     good = std::abs(number) <= 3.4e38 && (!positive || number >= 1.2e-38);  // normal numbers of float32
     if (good) numbers[i] = static_cast<float>(number);
   }
-  if (!good) throw AppError(std::string(key) + " must be three " + (positive ? "positive " : "") + "numbers");
+  if (!good)
+    throw AppError(std::string(key) + " must be three " + (positive ? "positive " : "") + "numbers, or one for gray");
   return numbers;
 }
 
@@ -91,6 +93,8 @@ Preprocessing ParsePreprocessing(const Json& json) {
   result.antialias = antialias.get<bool>();
   result.mean = PerChannel(Member(json, "mean"), "mean", false);
   result.std = PerChannel(Member(json, "std"), "std", true);
+  result.channels = static_cast<int>(Member(json, "mean").size());
+  if (Member(json, "std").size() != Member(json, "mean").size()) throw AppError("std must be as many numbers as mean");
   return result;
 }
 

@@ -64,11 +64,19 @@ void ResizeAndCrop(const Image& image, const Preprocessing& preprocessing, uint8
   (preprocessing.antialias ? ResizeAveraging : ResizeSampling)(image, width, height, window, crop);
 }
 
+void ToGray(uint8_t* pixels, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t red = pixels[3 * i], green = pixels[3 * i + 1], blue = pixels[3 * i + 2];
+    pixels[i] = static_cast<uint8_t>((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16);
+  }
+}
+
 void Normalize(const uint8_t* pixels, const Preprocessing& preprocessing, float* output) {
   const size_t area = static_cast<size_t>(preprocessing.height) * preprocessing.width;
-  for (int channel = 0; channel < 3; ++channel) {
+  const auto channels = static_cast<size_t>(preprocessing.channels);
+  for (size_t channel = 0; channel < channels; ++channel) {
     const float mean = 255 * preprocessing.mean[channel], deviation = 255 * preprocessing.std[channel];
-    for (size_t i = 0; i < area; ++i) *output++ = (static_cast<float>(pixels[3 * i + channel]) - mean) / deviation;
+    for (size_t i = 0; i < area; ++i) *output++ = (static_cast<float>(pixels[channels * i + channel]) - mean) / deviation;
   }
 }
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from .section import ALL, ON_RANKS, WITH_IMAGES, WITH_NETWORK, Commands, Section
 from .types import (
+    Channels,
     Count,
     Fraction,
     ImageSize,
@@ -14,7 +15,6 @@ from .types import (
     Positive,
     PositiveCount,
     Range,
-    items,
     key,
 )
 
@@ -27,6 +27,9 @@ class Network(Section):
     backbone: str = key("resnext152", "network name (python -m src.models lists them; resnext152 = resnext152_64x4d)")
     num_classes: PositiveCount = key(1000, "number of classes, 1 or more")
     image_size: ImageSize = key("224,224", "network input 'height,width' in pixels", commands=WITH_IMAGES)
+    in_channels: Channels = key(
+        3, "1 | 3: the network takes gray images (luma, ITU-R BT.601), or red, green and blue", commands=WITH_IMAGES
+    )
     group_conv: Literal["fused", "split"] = key(
         "fused",
         "fused | split: one grouped convolution, or one convolution per group (same weights and results; exports are fused)",
@@ -45,6 +48,18 @@ class Device(Section):
     seed: Annotated[Count, Field(lt=2**31)] = key(1, "seed of weights, data order and augmentation, 0 or more", decides=True)
     num_parallel_workers: PositiveCount = key(
         8, "threads of the input pipeline; never more than the cores there are", commands=WITH_IMAGES
+    )
+    readers: PositiveCount = key(
+        16, "images read at once, ahead of their use; batches do not depend on it", commands=WITH_IMAGES
+    )
+    reading_timeout: Positive = key(
+        300, "seconds after which a file that is still being read counts as hanging and ends the run", commands=WITH_IMAGES
+    )
+    device_normalization: bool = key(
+        True,
+        "0 | 1; 1: images go to the device as bytes and are normalized there; 0: as float32, normalized by the host",
+        commands=ON_RANKS,
+        decides=True,
     )
     is_distributed: bool = key(
         False, "0 | 1; 1: one of several processes, as scripts/run_distribute_train.sh starts them", commands=ON_RANKS
@@ -69,7 +84,22 @@ class Device(Section):
         decides=True,
     )
     allreduce_fusion_mb: Count = key(
-        0, "megabytes of gradients per collective on Ascend and GPU; 0: MindSpore's own choice", commands=("train",)
+        32,
+        "MiB of gradients that travel between the processes at once, at most; 0: each gradient by itself",
+        commands=("train",),
+    )
+    sink_size: PositiveCount = key(
+        1, "Ascend, GPU: batches that the device takes in one go; divides the batches of an epoch", commands=("train",)
+    )
+    jit_level: Literal["default", "O0", "O1"] = key(
+        "default",
+        "default | O0 | O1: MindSpore's choice; operator by operator; with operators fused (Ascend)",
+        commands=("train",),
+    )
+    compile_cache: bool = key(
+        True,
+        "0 | 1; 1: the compiled step is kept in cache_dir and used again by runs that are compiled alike",
+        commands=("train",),
     )
 
 
@@ -91,6 +121,12 @@ class Data(Section):
         "MindRecord or CIFAR files",
         commands=ALL,
     )
+    class_folders: Literal["top", "name", "path"] = key(
+        "top",
+        "top | name | path: what names an image's class: the folder directly in data_dir, the one that the image lies in, "
+        "or that one's path below data_dir",
+        commands=WITH_NETWORK,
+    )
     eval_data_dir: str = key(
         "",
         "train.py: folder to evaluate on while training ('': the val/ beside train/, if there is one)",
@@ -98,8 +134,35 @@ class Data(Section):
     )
     label_file: str = key(
         "",
-        "lines 'image-name label' for a flat data_dir (eval.py; postprocess.py: or imagenet_label.json)",
+        "lines 'image-name label' for a flat data_dir, or CSV with the columns image, label and, if wanted, split: train, "
+        "val or test (postprocess.py: without split, or imagenet_label.json)",
         commands=("train", "eval", "export", "postprocess"),
+    )
+    eval_split: Literal["val", "test", "train"] = key(
+        "val", "val | test | train: the images of a label_file with splits that are evaluated", commands=("eval", "export")
+    )
+    class_names: str = key(
+        "",
+        "file with the names of classes 0, 1, ..., one a line, or imagenet ('': the folders' names, or the weights' own)",
+        commands=WITH_NETWORK,
+    )
+    val_split: Annotated[Fraction, Field(lt=1)] = key(
+        0.0,
+        "fraction of each class that is held out and evaluated, chosen by seed and names, listed in ckpt_path/split.csv",
+        commands=("train",),
+        decides=True,
+    )
+    images_per_class: Count = key(
+        0,
+        "trains on so many images of each class at most, chosen by seed and names; 0: all",
+        commands=("train",),
+        decides=True,
+    )
+    sampling: Literal["images", "balanced"] = key(
+        "images",
+        "images | balanced: an epoch shows every image once, or as many images but every class equally often",
+        commands=("train",),
+        decides=True,
     )
     scan: Literal["full", "headers", "off"] = key("full", "full | headers | off: check every image file before using it")
     bad_images: Literal["stop", "skip"] = key("stop", "stop | skip: what to do with files that cannot be decoded")
@@ -122,10 +185,11 @@ class Preprocessing(Section):
     eval_antialias: bool = key(
         False, "0 | 1; 1: Pillow's antialiased bilinear resize (torchvision's), 0: MindSpore's (OpenCV's) bilinear"
     )
-    mean: PerChannel = key("0.485,0.456,0.406", "per-channel mean, red,green,blue, of pixels scaled to 0..1")
-    std: Annotated[tuple[Positive, Positive, Positive], BeforeValidator(items)] = key(
-        "0.229,0.224,0.225", "per-channel standard deviation, same scale"
+    mean: PerChannel = key(
+        "0.485,0.456,0.406",
+        "mean of each channel, red,green,blue or one number, of pixels scaled to 0..1 (in_channels 1: three are averaged)",
     )
+    std: PerChannel = key("0.229,0.224,0.225", "standard deviation of each channel, the same way")
 
 
 class Augmentation(Section):

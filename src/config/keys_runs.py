@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from .section import ON_RANKS, WITH_NETWORK, Commands, Section
 from .types import (
@@ -13,6 +13,7 @@ from .types import (
     NonNegative,
     Positive,
     PositiveCount,
+    check_class_weights,
     items,
     key,
 )
@@ -54,6 +55,14 @@ class Optimization(Section):
     )
     loss_threshold: Annotated[Fraction, Field(lt=1)] = key(
         0.0, "binary_cross_entropy: entries of a label above it count as 1, the others as 0; 0: as they are"
+    )
+    class_weights: Annotated[str, AfterValidator(check_class_weights)] = key(
+        "none",
+        "none | balanced | effective[:beta] | one number per class: what an image's loss counts for, by its class; "
+        "balanced: all classes the same, effective: by the effective number of images (beta 0.999)",
+    )
+    focal_gamma: NonNegative = key(
+        0.0, "focal loss: exponent by which what the network already knows counts for less (usual 2); 0: none"
     )
     label_smooth: bool = key(True, "0 | 1: label smoothing on")
     label_smooth_factor: Annotated[Fraction, Field(lt=1)] = key(
@@ -118,6 +127,9 @@ class Run(Section):
         False, "0 | 1; 1: only times performance_steps steps after 10 others; no evaluation, no checkpoints"
     )
     performance_steps: PositiveCount = key(100, "steps that a performance run times")
+    profile: Count = key(
+        0, "steps to trace after 10 others, with a list of the costliest operators; no evaluation, no checkpoints; 0: none"
+    )
 
 
 class ModelArts(Section):
@@ -144,6 +156,12 @@ class Evaluation(Section):
     commands: ClassVar[Commands] = ("eval",)
 
     eval_batch_size: PositiveCount = key(128, "images per batch", commands=WITH_NETWORK)
+    min_agreement: Fraction = key(
+        0.0, "compare: least share of images that a file must put into the class of the first file, 0..1; 0: no limit"
+    )
+    max_difference: NonNegative = key(
+        0.0, "compare: largest difference that a logit may have from the first file's; 0: no limit"
+    )
     result_json: str = key(
         "", "file to write the evaluation's result to (postprocess.py: '' is result.json)", commands=("eval", "postprocess")
     )

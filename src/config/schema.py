@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from pydantic import ConfigDict, PrivateAttr, field_validator, model_validator
+from pydantic import ConfigDict, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ..errors import UserError
 from ..networks.registry import canonical_name, find_model
 from .keys import KEYS
 from .keys_data import Augmentation, Data, Device, Network, Preprocessing
 from .keys_runs import Evaluation, Export, ModelArts, Offline, Optimization, Run
-from .types import as_written
+from .types import as_written, per_channel
 
 
 # The last base comes first in the order of the keys.
@@ -42,6 +42,13 @@ class Config(
         find_model(name)
         return canonical_name(name)
 
+    @field_validator("mean", "std")
+    @classmethod
+    def _as_channels(cls, values: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        if info.field_name == "std" and min(values, default=1.0) <= 0:
+            raise ValueError("expected numbers above 0")
+        return per_channel(values, info.data.get("in_channels", 3))
+
     @model_validator(mode="after")
     def _check_contradictions(self) -> "Config":
         if self.warmup_epochs > self.max_epoch:
@@ -67,6 +74,7 @@ class Config(
                 "bash scripts/run_distribute_train.sh"
             )
         self._check_training()
+        self._check_run()
         if self.explain and not self.predict:
             raise UserError(f"explain: {self.explain} is a picture of one image; name that with --predict IMAGE")
         if self.explain and not self.explain.lower().endswith((".png", ".jpg", ".jpeg")):
@@ -80,15 +88,32 @@ class Config(
             raise UserError(f"loss_scale: a dynamic scale starts at 1 to 2**127, got {self.loss_scale:g}; 65536 is usual")
         if self.loss_threshold and self.loss != "binary_cross_entropy":
             raise UserError(f"loss_threshold: {self.loss_threshold:g} needs --loss binary_cross_entropy; or pass 0")
+        if self.sampling == "balanced" and self.class_weights.startswith(("balanced", "effective")):
+            raise UserError(
+                f"class_weights: {self.class_weights} evens out what sampling balanced has already; leave one out"
+            )
+        if self.val_split and self.eval_data_dir:
+            raise UserError(f"val_split: {self.val_split:g}, but eval_data_dir names images to evaluate on; leave one out")
+        if self.early_stop and not self.eval_interval:
+            raise UserError(f"early_stop: {self.early_stop} needs evaluations; pass --eval_interval 1, or --early_stop 0")
+
+    def _check_run(self) -> None:
         unknown = [name for name in self.resume_allow if name not in (*KEYS, "data", "workers")]
         if unknown:
             raise UserError(f"resume_allow: '{unknown[0]}' is no key; name keys, or data or workers")
         if self.resume_allow and not self.resume:
             raise UserError("resume_allow: needs --resume auto or --resume FILE")
-        if self.resume and self.performance:
-            raise UserError("resume: a performance run starts from the beginning; leave one of resume and performance out")
-        if self.early_stop and not self.eval_interval:
-            raise UserError(f"early_stop: {self.early_stop} needs evaluations; pass --eval_interval 1, or --early_stop 0")
+        for key in ("performance", "profile"):
+            if self.resume and getattr(self, key):
+                raise UserError(f"resume: a {key} run starts from the beginning; leave one of resume and {key} out")
+        if self.profile and self.performance:
+            raise UserError("profile: tracing makes steps slower than they are; leave one of profile and performance out")
+        for key in ("log_interval", "ckpt_interval"):
+            batches = getattr(self, key) * self.accumulate_steps
+            if batches % self.sink_size:
+                raise UserError(
+                    f"sink_size: {self.sink_size} does not divide the {batches} batches of {key}; make it a divisor"
+                )
 
     @model_validator(mode="after")
     def _check_augmentation(self) -> "Config":

@@ -1,8 +1,9 @@
 """The types of configuration values, as recipes and command lines write them."""
 
+import math
 from typing import Annotated, Any, Optional
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 
 def key(
@@ -29,6 +30,23 @@ def items(value: Any) -> Any:
     return value
 
 
+def check_class_weights(value: str) -> str:
+    """Raises ValueError for what is no rule of class weights and no list of numbers from 0."""
+    name, _, beta = value.partition(":")
+    try:
+        numbers = [float(beta)] if name == "effective" and beta else []
+        if name not in ("none", "balanced", "effective") or (beta and not numbers):
+            numbers = [float(number) for number in value.split(",")]
+            is_right = all(0 <= number < math.inf for number in numbers) and sum(numbers) > 0
+        else:
+            is_right = all(0 < number < 1 for number in numbers)
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise ValueError("expected none, balanced, effective, effective:0.99 or one number from 0 per class, as in 1,2.5,1")
+    return value
+
+
 def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("expected a number")
@@ -36,7 +54,26 @@ def _number(value: Any) -> Any:
 
 
 def _number_or_numbers(value: Any) -> Any:
-    return [value] if isinstance(value, int) else items(value)
+    return [value] if isinstance(value, (int, float)) else items(value)
+
+
+def _one_or_three(channels: int) -> int:
+    if channels not in (1, 3):
+        raise ValueError("expected 1 (gray) or 3 (red, green, blue), which images are read as")
+    return channels
+
+
+def per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """One value per channel: three become their mean for gray, one holds for red, green and blue alike.
+
+    Raises:
+        ValueError: neither one nor three.
+    """
+    if len(values) not in (1, 3):
+        raise ValueError("expected one number, or three separated by commas")
+    if len(values) == channels:
+        return values
+    return (math.fsum(values) / 3,) if channels == 1 else values * 3
 
 
 Integer = Annotated[int, BeforeValidator(_number)]
@@ -46,8 +83,9 @@ Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Positive = Annotated[Real, Field(gt=0)]
 Fraction = Annotated[Real, Field(ge=0, le=1)]
+Channels = Annotated[Integer, AfterValidator(_one_or_three)]
 BatchSizes = Annotated[tuple[Count, ...], Field(min_length=1), BeforeValidator(_number_or_numbers)]
 ImageSize = Annotated[tuple[PositiveCount, PositiveCount], BeforeValidator(items)]
 Range = Annotated[tuple[Positive, Positive], BeforeValidator(items)]
 Names = Annotated[tuple[str, ...], BeforeValidator(items)]
-PerChannel = Annotated[tuple[Real, Real, Real], BeforeValidator(items)]
+PerChannel = Annotated[tuple[Real, ...], BeforeValidator(_number_or_numbers)]

@@ -1,4 +1,4 @@
-"""What training does to images: operations on single ones, by MindSpore; erasing and mixing on whole batches, by NumPy."""
+"""What training does to images: operations on single ones, by MindSpore, and what is drawn for whole batches."""
 
 from typing import Any, Optional
 
@@ -61,13 +61,15 @@ def _policy(config: Config) -> list[Any]:
     return []
 
 
-class BatchAugmentation:
-    """Random erasing, mixup and cutmix of normalized batches, with randomness of its own.
+class BatchDraws:
+    """What random erasing, mixup and cutmix are to do to a batch, with randomness of its own.
 
-    What happens to an image or a batch depends on seed, epoch and its place in the epoch alone, not on threads.
+    It depends on seed, epoch and the images' places in the epoch alone, not on threads. The device does it
+    (src/training/batches.py).
 
-    Inputs: images float32 (N, 3, H, W), labels int32 (N,), places in the epoch int64 (N,).
-    Outputs: images float32 (N, 3, H, W), labels int32 (N,), or with mixup or cutmix float32 (N, classes).
+    Inputs: places in the epoch int64 (N,).
+    Outputs: boxes to erase int32 (N, 4), each (top, bottom, left, right) in pixels, all 0 for none; mixing float32 (6,):
+        shares of an image in its pixels outside of the box and in its label, and the box that the other image fills.
     """
 
     def __init__(self, config: Config, epoch: int):
@@ -77,46 +79,53 @@ class BatchAugmentation:
     @staticmethod
     def is_needed(config: Config) -> bool:
         """Whether the configuration asks for any of it."""
-        return bool(config.random_erase_prob or config.mixup_alpha or config.cutmix_alpha)
+        return bool(config.random_erase_prob) or BatchDraws.mixes(config)
 
-    def __call__(
-        self, images: NDArray[np.float32], labels: NDArray[np.int32], places: NDArray[np.int64]
-    ) -> tuple[NDArray[Any], ...]:
+    @staticmethod
+    def mixes(config: Config) -> bool:
+        """Whether it asks for mixup or cutmix."""
+        return bool(config.mixup_alpha or config.cutmix_alpha)
+
+    def __call__(self, places: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
         config = self.config
+        boxes = np.zeros((len(places), 4), np.int32)
         if config.random_erase_prob:
-            images = images.copy()
-            for image, place in zip(images, places):
-                erase(image, self._generator(0, place), config.random_erase_prob)
-        if not (config.mixup_alpha or config.cutmix_alpha):
-            return images, labels
-        targets = np.eye(config.num_classes, dtype=np.float32)[labels]
-        generator = self._generator(1, places[0])
-        share, box = mixing_parameters(generator, config, images.shape[2:])
-        if box is None:
-            return mixup(images, targets, share)
-        return cutmix(images, targets, box)
+            draws = [box_to_erase(self._generator(0, place), config) for place in places]
+            boxes[:] = [box or (0, 0, 0, 0) for box in draws]
+        share, box = 1.0, None
+        if self.mixes(config):
+            share, box = mixing_parameters(self._generator(1, places[0]), config, config.image_size)
+        return boxes, mixing_of(share, box, config.image_size)
 
     def _generator(self, kind: int, place: int) -> np.random.Generator:
         return np.random.default_rng([self.config.seed, self.epoch, kind, int(place)])
 
 
-def erase(image: NDArray[Any], generator: np.random.Generator, probability: float) -> None:
-    """Sets a random rectangle of a normalized image (3, H, W) to 0, the mean color, with this probability.
+def mixing_of(share: float, box: Optional[_Box], size: tuple[int, int]) -> NDArray[np.float32]:
+    """What `mixing_parameters` gives for images of this size as numbers for the device: `mixing` of `BatchDraws`."""
+    if box is None:
+        return np.array([share, share, 0, 0, 0, 0], np.float32)
+    top, bottom, left, right = box
+    return np.array([1, 1 - (bottom - top) * (right - left) / (size[0] * size[1]), *box], np.float32)
+
+
+def box_to_erase(generator: np.random.Generator, config: Config) -> Optional[_Box]:
+    """A random rectangle (top, bottom, left, right) of an image, with the probability `random_erase_prob`.
 
     Reference: Zhong et al. 2017, arXiv 1708.04896, algorithm 1, with the logarithm of the ratio drawn evenly, as torchvision
     and timm do.
     """
-    if generator.random() >= probability:
-        return
-    height, width = image.shape[1:]
+    if generator.random() >= config.random_erase_prob:
+        return None
+    height, width = config.image_size
     for _ in range(_ERASE_ATTEMPTS):
         area = height * width * generator.uniform(*_ERASED_AREA)
         ratio = np.exp(generator.uniform(*np.log(_ERASED_RATIO)))
         h, w = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
         if h < height and w < width:
             top, left = generator.integers(height - h + 1), generator.integers(width - w + 1)
-            image[:, top : top + h, left : left + w] = 0
-            return
+            return top, top + h, left, left + w
+    return None
 
 
 def mixing_parameters(generator: np.random.Generator, config: Config, size: tuple[int, ...]) -> tuple[float, Optional[_Box]]:
@@ -141,22 +150,3 @@ def mixing_parameters(generator: np.random.Generator, config: Config, size: tupl
         side, center = int(length * (1 - share) ** 0.5), generator.integers(length)
         box += [max(center - side // 2, 0), min(center + side // 2, length)]
     return share, (box[0], box[1], box[2], box[3])
-
-
-def mixup(images: NDArray[np.float32], targets: NDArray[np.float32], share: float) -> tuple[NDArray[np.float32], ...]:
-    """share * batch + (1 - share) * batch in reverse order, of images (N, 3, H, W) and of targets (N, classes)."""
-    part = np.float32(share)
-    mixed = np.empty_like(images)
-    for image, other, result in zip(images, images[::-1], mixed):  # one by one they stay in the processor's cache
-        np.multiply(image, part, out=result)
-        np.add(result, (1 - part) * other, out=result)
-    return mixed, part * targets + (1 - part) * targets[::-1]
-
-
-def cutmix(images: NDArray[np.float32], targets: NDArray[np.float32], box: _Box) -> tuple[NDArray[np.float32], ...]:
-    """Puts the box (top, bottom, left, right) of the batch in reverse order into the images; targets follow its area."""
-    top, bottom, left, right = box
-    mixed = images.copy()
-    mixed[:, :, top:bottom, left:right] = images[::-1, :, top:bottom, left:right]
-    share = np.float32(1 - (bottom - top) * (right - left) / (images.shape[2] * images.shape[3]))
-    return mixed, share * targets + (1 - share) * targets[::-1]

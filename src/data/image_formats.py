@@ -54,7 +54,7 @@ _TURNED_BACK = {
 }  # fmt: skip
 
 
-def open_file(path: str) -> BinaryIO:
+def open_file(path: str, buffering: int = -1) -> BinaryIO:
     """Opens a regular file of bounded size for reading; waits for no pipe and wakes no device.
 
     Raises:
@@ -66,12 +66,13 @@ def open_file(path: str) -> BinaryIO:
         raise ImageError("is not a regular file")
     if status.st_size > MOST_BYTES:
         raise ImageError(f"has {status.st_size} bytes; at most {MOST_BYTES} are read")
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # a pipe that took its place since does not block
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that took its place since does not block
+    return os.fdopen(descriptor, "rb", buffering)
 
 
 def read_file(path: str) -> bytes:
     """The content of an image file. Raises as `open_file` does."""
-    with open_file(path) as file:
+    with open_file(path, buffering=0) as file:
         return file.read()
 
 

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..distributed.group import Group
 from ..errors import UserError
+from ..networks.imagenet import as_called_there
+from .read_ahead import Reading
 from .sources.images import Images
 
 log = logging.getLogger("resnet_zoo")
@@ -27,12 +29,14 @@ class ImageIndex:
         rows: their numbers in `images`, int64, one per image.
         labels: class numbers, int32, one per image; -1 where there is none.
         class_names: the name of class i at place i; empty where a label file gives bare numbers.
+        reading: how pipelines read the images.
     """
 
     images: Images
     rows: NDArray[np.int64]
     labels: NDArray[np.int32]
     class_names: tuple[str, ...]
+    reading: Reading = Reading()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -83,14 +87,17 @@ class ImageIndex:
     def with_classes(self, class_names: tuple[str, ...]) -> "ImageIndex":
         """Renumbers the labels after another list of class names, for example a checkpoint's; logs those without images.
 
+        ImageNet's classes may be called by their synset here and by a word there, or the other way round.
+
         Raises:
             UserError: a class that the list lacks.
         """
         if not self.class_names:
             check_label_range(self, len(class_names))
             return replace(self, class_names=class_names)
-        unknown = sorted(set(self.class_names) - set(class_names))
-        missing = sorted(set(class_names) - set(self.class_names))
+        own_names = as_called_there(self.class_names, class_names)
+        unknown = sorted(set(own_names) - set(class_names))
+        missing = sorted(set(class_names) - set(own_names))
         if unknown:
             parts = [f"not in the training classes: {some_of(unknown)}"]
             parts += [f"missing here: {some_of(missing)}"] * bool(missing)
@@ -99,7 +106,7 @@ class ImageIndex:
             share = f"{len(missing)} of the network's {len(class_names)} classes"
             log.warning("%s: %s have no images here: %s", self.root, share, some_of(missing))
         number = {name: i for i, name in enumerate(class_names)}
-        table = np.array([number[name] for name in self.class_names], np.int32)
+        table = np.array([number[name] for name in own_names], np.int32)
         return replace(self, labels=table[self.labels], class_names=class_names)
 
 

@@ -1,6 +1,7 @@
-"""MindSpore pipelines: images of any format in, batches of normalized float32 images and labels out."""
+"""MindSpore pipelines: images of any format in, batches of images and labels out."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,46 +12,56 @@ from PIL import Image
 
 from ..config import Config
 from ..distributed.group import ALONE, Group
+from ..errors import UserError
 from ..model_info import Preprocessing
-from .augmentation import BatchAugmentation, image_operations
+from .augmentation import BatchDraws, image_operations
 from .image_formats import decode, middle, without_ends
 from .index import ImageIndex
 from .order import epoch_order, shard_places, steps_per_epoch
-from .preprocessing import covering_size
-from .sources.mindrecord import MindRecordImages
+from .preprocessing import covering_size, to_gray
+from .read_ahead import read_ahead
 
 
-class _Images:
-    """Random access to the images of an index in a given order: (image, label, place in the order)."""
+class _Source:
+    """The images of an index in a given order, one row each: (image, label, place in the order).
 
-    def __init__(self, index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64]):
+    Args:
+        keeps_ratio: leaves out the ends of very long and narrow images, which a resize that keeps the aspect ratio needs.
+    """
+
+    def __init__(self, index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64], keeps_ratio: bool = False):
         self.index = index
-        self.order = order
+        self.positions = order[places]
         self.places = places
+        self.keeps_ratio = keeps_ratio
+        self.block = index.images.block
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, step: int) -> tuple[Any, ...]:
-        place = self.places[step]
-        position = int(self.order[place])
-        return self.index.read(position), self.index.labels[position], place
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        labels = self.index.labels[self.positions]
+        try:
+            yield from zip(self._images(), labels, self.places)
+        except UserError as error:
+            self.index.images.failure = error  # MindSpore makes a RuntimeError of it
+            raise
 
+    def _images(self) -> Iterator[NDArray[np.uint8]]:
+        if self.index.images.in_memory:
+            return map(self._read, range(len(self)))
+        blocks = -(-len(self) // self.block)
+        return chain.from_iterable(read_ahead(self._read_block, blocks, self.index.reading, self._name))
 
-class _Middles(_Images):
-    """The same, for a resize that keeps the aspect ratio: very long and narrow images without their ends."""
+    def _read_block(self, block: int) -> list[NDArray[np.uint8]]:
+        return [self._read(row) for row in range(len(self))[block * self.block :][: self.block]]
 
-    def __getitem__(self, step: int) -> tuple[Any, ...]:
-        image, *rest = super().__getitem__(step)
-        return np.frombuffer(without_ends(image.tobytes()), np.uint8), *rest
+    def _name(self, block: int) -> str:
+        return str(self.index.path(self.positions[block * self.block]))
 
-
-class _Labels(_Images):
-    """The same without the images: (label, place in the order)."""
-
-    def __getitem__(self, step: int) -> tuple[Any, ...]:
-        place = self.places[step]
-        return self.index.labels[self.order[place]], place
+    def _read(self, row: int) -> NDArray[np.uint8]:
+        image = self.index.read(self.positions[row])
+        return np.frombuffer(without_ends(image.tobytes()), np.uint8) if self.keeps_ratio else image
 
 
 def train_pipeline(
@@ -68,42 +79,53 @@ def train_pipeline(
         group: this process among those that share each global batch; `per_batch_size` is its own part.
 
     Returns:
-        Batches (images float32 (N, 3, H, W), labels int32 (N,)); with mixup or cutmix labels float32 (N, num_classes).
-        `get_dataset_size()` counts the batches before `first_step` too.
+        Batches (images (N, 3, H, W), labels int32 (N,)), with erasing or mixing also what `BatchDraws` gives. Images are RGB
+        uint8, or without `device_normalization` float32, normalized. `get_dataset_size()` counts the batches before
+        `first_step` too.
     """
     # Read when iteration starts, by every random operation of MindSpore's.
     ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, group.rank]).generate_state(1)[0]))
     ds.config.set_fast_recovery(False)  # otherwise the augmentation after `first_step` would be that of the first step
-    order = epoch_order(len(index), config.seed, epoch, config.repeated_augment)
+    balanced = index.labels if config.sampling == "balanced" else None
+    order = epoch_order(len(index), config.seed, epoch, config.repeated_augment, balanced)
     images_per_step = config.per_batch_size * config.accumulate_steps
     places = shard_places(steps_per_epoch(len(index), images_per_step, group), images_per_step, group)
-    operations = image_operations(config, index.images.encoded) + _to_tensor(config.mean, config.std)
-    pipeline = _source(index, order, places, workers).map(operations, "image", num_parallel_workers=workers)
+    operations = image_operations(config, index.images.encoded) + _gray(config.mean)
+    if not config.device_normalization:
+        operations.append(_normalize(config.mean, config.std))
+    operations.append(vision.HWC2CHW())
+    pipeline = _rows(_Source(index, order, places)).map(operations, "image", num_parallel_workers=workers)
     pipeline = pipeline.batch(config.per_batch_size, drop_remainder=True, num_parallel_workers=1)
-    if BatchAugmentation.is_needed(config):
-        columns = ["image", "label"]
-        pipeline = pipeline.map(BatchAugmentation(config, epoch), [*columns, "place"], columns, num_parallel_workers=workers)
-    pipeline = pipeline.project(["image", "label"])
+    columns = ["image", "label"]
+    if BatchDraws.is_needed(config):
+        drawn = ["boxes", "mixing"]
+        pipeline = pipeline.map(BatchDraws(config, epoch), ["place"], drawn, num_parallel_workers=1)
+        columns += drawn
+    pipeline = pipeline.project(columns)
     if first_step:
         pipeline.set_init_step(first_step * config.accumulate_steps)
     return pipeline
 
 
-def eval_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> ds.Dataset:
+def eval_pipeline(
+    index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int, as_bytes: bool = False
+) -> ds.Dataset:
     """Batches of every image once, in the order of the index; the last batch may be smaller.
 
     Returns:
-        Batches (images float32 (N, 3, H, W), labels int32 (N,)).
+        Batches (images float32 (N, 3, H, W), labels int32 (N,)); `as_bytes` images RGB uint8, before their normalization.
     """
-    operations = _crop(preprocessing, index.images.encoded) + _to_tensor(preprocessing.mean, preprocessing.std)
-    return _in_order(index, preprocessing, operations, batch_size, workers)
+    operations = _crop(preprocessing, index.images.encoded)
+    if not as_bytes:
+        operations.append(_normalize(preprocessing.mean, preprocessing.std))
+    return _in_order(index, preprocessing, [*operations, vision.HWC2CHW()], batch_size, workers)
 
 
 def pixel_pipeline(index: ImageIndex, preprocessing: Preprocessing, batch_size: int, workers: int) -> ds.Dataset:
-    """As `eval_pipeline`, but before the normalization.
+    """As `eval_pipeline`, but pixels as image files have them.
 
     Returns:
-        Batches (RGB images uint8 (N, H, W, 3), labels int32 (N,)).
+        Batches (images uint8 (N, H, W, 3), or gray ones (N, H, W, 1), labels int32 (N,)).
     """
     return _in_order(index, preprocessing, _crop(preprocessing, index.images.encoded), batch_size, workers)
 
@@ -118,7 +140,11 @@ class OneImage:
     """
 
     def __init__(self, preprocessing: Preprocessing, most_pixels: int):
-        self.operations = _crop(preprocessing, encoded=False) + _to_tensor(preprocessing.mean, preprocessing.std)
+        self.operations = [
+            *_crop(preprocessing, encoded=False),
+            _normalize(preprocessing.mean, preprocessing.std),
+            vision.HWC2CHW(),
+        ]
         self.keeps_ratio = preprocessing.resize_mode == "shorter"
         self.most_pixels = most_pixels
 
@@ -136,15 +162,29 @@ def _in_order(
 ) -> ds.Dataset:
     keeps_ratio = index.images.encoded and preprocessing.resize_mode == "shorter"
     return (
-        _source(index, np.arange(len(index)), np.arange(len(index)), workers, _Middles if keeps_ratio else _Images)
+        _rows(_Source(index, np.arange(len(index)), np.arange(len(index)), keeps_ratio))
         .map(operations, "image", num_parallel_workers=workers)
         .batch(batch_size, num_parallel_workers=1)
         .project(["image", "label"])
     )
 
 
+def _rows(source: _Source) -> ds.Dataset:
+    columns = ["image", "label", "place"]
+    return ds.GeneratorDataset(source, columns, shuffle=False, num_parallel_workers=1, python_multiprocessing=False)
+
+
 def _crop(preprocessing: Preprocessing, encoded: bool) -> list[Any]:
-    """Image, encoded or RGB uint8 (H, W, 3) -> RGB, uint8 (H, W, 3) of `image_size`."""
+    """Image, encoded or RGB uint8 (H, W, 3) -> RGB, uint8 (H, W, 3), or gray (H, W, 1), of `image_size`."""
+    return _color_crop(preprocessing, encoded) + _gray(preprocessing.mean)
+
+
+def _gray(mean: tuple[float, ...]) -> list[Any]:
+    """RGB, uint8 (H, W, 3) -> luma, uint8 (H, W, 1), where there is one mean; else nothing."""
+    return [to_gray] if len(mean) == 1 else []
+
+
+def _color_crop(preprocessing: Preprocessing, encoded: bool) -> list[Any]:
     if preprocessing.antialias:
         return [PillowCrop(preprocessing, encoded)]
     size = preprocessing.resize
@@ -201,16 +241,6 @@ class PillowCrop:
         return scaled_height, scaled_width
 
 
-def _source(
-    index: ImageIndex, order: NDArray[np.int64], places: NDArray[np.int64], workers: int, reader: type[_Images] = _Images
-) -> ds.Dataset:
-    columns, threads = ["image", "label", "place"], {"num_parallel_workers": 1, "python_multiprocessing": False}
-    if not isinstance(index.images, MindRecordImages):
-        return ds.GeneratorDataset(reader(index, order, places), columns, shuffle=False, **threads)
-    images = index.images.dataset(index.rows[order[places]], workers)
-    return ds.zip((images, ds.GeneratorDataset(_Labels(index, order, places), columns[1:], shuffle=False, **threads)))
-
-
-def _to_tensor(mean: tuple[float, ...], std: tuple[float, ...]) -> list[Any]:
-    """uint8 (H, W, 3) -> float32 (3, H, W); the means are given for pixels scaled to 0..1."""
-    return [vision.Normalize([255 * m for m in mean], [255 * s for s in std]), vision.HWC2CHW()]
+def _normalize(mean: tuple[float, ...], std: tuple[float, ...]) -> vision.Normalize:
+    """uint8 (H, W, C) -> float32; the means are given for pixels scaled to 0..1."""
+    return vision.Normalize([255 * m for m in mean], [255 * s for s in std])

@@ -2,11 +2,15 @@
 
 from typing import Any, Optional, Union
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ..config import Config
+from ..config.types import per_channel
+from ..described import first_problem
 from ..errors import UserError
-from ..model_info import Preprocessing, first_problem
+from ..model_info import Preprocessing
 
 
 def covering_size(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:
@@ -43,9 +47,17 @@ def preprocessing_for(config: Config, stored: Optional[Preprocessing]) -> Prepro
     keys = {"resize_mode": "eval_resize_mode", "antialias": "eval_antialias"}
     values = dict(stored)
     values.update({name: value for name, value in _asked(config).items() if keys.get(name, name) in config.given})
+    for name in ("mean", "std"):  # the network has its number of channels, whatever `in_channels` says
+        values[name] = per_channel(values[name], stored.channels)
     if {"image_size", "eval_resize"} & set(config.given):
         values["resize"] = _resize(config, values["image_size"])
     return _checked(values)
+
+
+def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB, uint8 (..., 3) -> luma, uint8 (..., 1), to the bit as Pillow's `convert("L")`: ITU-R BT.601, rounded."""
+    red, green, blue = np.moveaxis(image.astype(np.uint32), -1, 0)
+    return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)[..., None]
 
 
 def _asked(config: Config) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ..progress import bar, beat
 from .cache import cache_path, load_arrays, pack_json, save_arrays, unpack_json
 from .image_formats import RULE, find_problem
 from .index import ImageIndex
+from .read_ahead import HangingError
 from .sources.folder import FolderImages
 from .sources.images import Names
 from .sources.mindrecord import MindRecordImages
@@ -69,20 +70,22 @@ def usable_images(index: ImageIndex, scan: str, bad_images: str, cache_dir: Path
 def naming_bad_images(index: ImageIndex) -> Iterator[None]:
     """When MindSpore's pipeline fails inside the block: raises UserError naming the files that are bad.
 
-    MindSpore's own error does not name the file. Where no file is bad its error goes on.
+    MindSpore's own error does not name the file. Where no file is bad its error goes on. A file that hangs is named alone.
     """
     try:
         yield
-    except RuntimeError:
+    except RuntimeError as error:
+        failure = index.images.failure
+        if isinstance(failure, HangingError):
+            raise failure from None
         if isinstance(index.images, MindRecordImages):
             index.images.check()
-        if not isinstance(index.images, FolderImages):
-            raise
-        checks = _check_all(index.images, index.rows, "full", workers=1)
-        problems = {position: problem for position, problem in enumerate(checks) if problem}
-        if not problems:
-            raise
-        raise UserError(_report(index, problems) + "; repair or remove them, or pass --scan full") from None
+        if isinstance(index.images, FolderImages):
+            checks = _check_all(index.images, index.rows, "full", workers=1)
+            problems = {position: problem for position, problem in enumerate(checks) if problem}
+            if problems:
+                raise UserError(_report(index, problems) + "; repair or remove them, or pass --scan full") from None
+        raise failure or error from None
 
 
 class _Known(NamedTuple):

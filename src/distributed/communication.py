@@ -1,11 +1,10 @@
-"""Communication between the ranks of one run, through MindSpore's own libraries (HCCL, NCCL, on the CPU MCCL).
+"""Communication between the ranks of one run: gathered arrays and bytes, barriers, comparisons.
 
-Numbers and bytes travel through one AllGather of float32, the collective that every platform has, as 16-bit pieces: they
+Numbers and bytes travel through one all-gather of float32, the collective that every platform has, as 16-bit pieces: they
 arrive unchanged, and sums are formed on every rank in the same order.
 """
 
 import contextlib
-import functools
 import hashlib
 import os
 from collections.abc import Iterator
@@ -13,12 +12,13 @@ from typing import Any
 
 import mindspore as ms
 import numpy as np
-from mindspore import communication, nn, ops
+from mindspore import nn, ops
 from numpy.typing import NDArray
 
 from ..config import Config
 from ..errors import UserError, first_of
 from ..progress import beat
+from . import collectives
 from .group import ALONE, Group
 
 SMALLEST_MESSAGE = 64  # pieces; longer messages are padded to a power of two, because every length is compiled
@@ -36,20 +36,19 @@ def start() -> Group:
             "bash scripts/run_distribute_train.sh RANK_TABLE_FILE DATA_PATH, or python -m src.launch"
         )
     try:
-        communication.init()
+        collectives.meet()
     except RuntimeError as error:
         host, port = os.environ.get("MS_SCHED_HOST", "?"), os.environ.get("MS_SCHED_PORT", "?")
         reason = str(error).strip().partition("\n")[0].partition(". ")[0]
         raise UserError(f"is_distributed: the ranks did not find each other at {host}:{port}: {reason}") from None
-    group = Group(
-        communication.get_rank(), communication.get_group_size(), int(os.environ.get("RESNET_ZOO_LOCAL_RANK", "0"))
-    )
+    rank, size = collectives.place_among_ranks()
+    group = Group(rank, size, int(os.environ.get("RESNET_ZOO_LOCAL_RANK", "0")))
     barrier(group)  # links are set up now: a rank that first does something else for long would be given up
     beat()  # tells the launcher that this rank has joined
     return group
 
 
-def join(config: Config, platform: str) -> Group:
+def join(config: Config) -> Group:
     """This process's place among those of a distributed run, of which it then is part; alone without one.
 
     Raises:
@@ -60,10 +59,6 @@ def join(config: Config, platform: str) -> Group:
     group = start()
     if "group_size" in config.given and config.group_size != group.size:
         raise UserError(f"group_size: {config.group_size}, but the launcher started {group.size} processes")
-    ms.set_auto_parallel_context(parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=group.size)
-    if config.allreduce_fusion_mb and platform != "CPU":  # the CPU's collectives have no fusion
-        fusion = {"mode": "size", "config": config.allreduce_fusion_mb}
-        ms.set_auto_parallel_context(comm_fusion={"allreduce": fusion})
     return group
 
 
@@ -75,7 +70,7 @@ def all_gather_bytes(data: bytes, group: Group) -> list[bytes]:
     length = max(SMALLEST_MESSAGE, 1 << max(0, len(pieces) - 1).bit_length())
     message = np.zeros((1, length), np.float32)
     message[0, : len(pieces)] = pieces
-    gathered = _gather()(ms.Tensor(message)).asnumpy()  # (group.size, length), whole numbers below 2^16: exact
+    gathered = collectives.gather()(ms.Tensor(message)).asnumpy()  # (group.size, length), whole numbers below 2^16: exact
     return [row[: len(pieces)].astype(np.uint16).tobytes()[: len(data)] for row in gathered]
 
 
@@ -195,19 +190,3 @@ def check_same_parameters(network: nn.Cell, group: Group, trained_only: bool = T
 
 def _digest(data: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(hashlib.sha256(data).digest(), np.uint8)
-
-
-@functools.lru_cache(maxsize=1)
-def _gather() -> nn.Cell:
-    return _Gather()  # one cell, so that each length is compiled once
-
-
-class _Gather(nn.Cell):
-    """AllGather over all ranks: (1, n) -> (ranks, n)."""
-
-    def __init__(self):
-        super().__init__(auto_prefix=False)
-        self.gather = ops.AllGather()
-
-    def construct(self, message: ms.Tensor) -> ms.Tensor:
-        return self.gather(message)

@@ -54,11 +54,11 @@ def embed(classifier: LoadedClassifier, index: ImageIndex, batch_size: int, work
         UserError: the network's file does not show its last stage, or an image is damaged.
     """
     inside, preprocessing = classifier.inside(), classifier.preprocessing
-    mean, std = (np.float32(values).reshape(3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    mean, std = (np.array(values, np.float32).reshape(-1, 1, 1) for values in (preprocessing.mean, preprocessing.std))
 
     def described(images: NDArray[np.float32]) -> NDArray[np.float32]:
         stage, _ = inside.last_stage(images)
-        gray = ((images * std + mean) * _GRAY).sum(1)
+        gray = ((images * std + mean) * (_GRAY if images.shape[1] == 3 else np.float32(1))).sum(1)
         return np.hstack([stage.mean((2, 3)), _small(gray).reshape(len(images), -1)])
 
     rows = np.concatenate([rows for rows, _ in classified_batches(described, index, preprocessing, batch_size, workers)])
@@ -70,7 +70,7 @@ def embed(classifier: LoadedClassifier, index: ImageIndex, batch_size: int, work
         index.labels,
         np.array([str(index.path(place)) for place in range(len(index))], np.str_),
         np.array(index.class_names, np.str_),
-        np.uint8(np.round(255 * thumbnails.clip(0, 1))),
+        np.round(255 * thumbnails.clip(0, 1)).astype(np.uint8),
     )
 
 

@@ -110,7 +110,8 @@ def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> _E
         index = labels_for(classifier, index)
     workers, answered = worker_count(config.num_parallel_workers), Answered()
     counted = evaluate(
-        classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group, answered
+        classifier.classify, index, classifier.preprocessing, config.eval_batch_size, workers, group,
+        classifier.takes_bytes, answered,
     )  # fmt: skip
     used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.resolved()}
     result = {"model": str(path), "data_dir": str(index.root), "dataset": index.images.kind, **counted, **used}

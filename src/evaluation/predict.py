@@ -1,18 +1,21 @@
 """Classifies single images or a folder and prints the most likely classes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config
+from ..data.read_ahead import Reading
 from ..data.scan import find_problems
 from ..data.sources.lists import index_unlabeled
 from ..device import worker_count
 from ..errors import printable
 from ..formats.classifier import LoadedClassifier
 from ..log import log
+from ..networks.imagenet import words_of
 from .evaluate import classified_batches
 from .explain import explain
 
@@ -24,7 +27,7 @@ def predict(classifier: LoadedClassifier, config: Config) -> int:
         Exit code: 0, or 3 when some files could not be read; those are named, the others are classified.
     """
     workers = worker_count(config.num_parallel_workers)
-    index = index_unlabeled(Path(config.predict))
+    index = replace(index_unlabeled(Path(config.predict)), reading=Reading.of(config))
     problems = find_problems(index, "full" if config.scan == "off" else config.scan, Path(config.cache_dir), workers)
     for position, problem in problems.items():
         log.warning("cannot be used: %s: %s", index.path(position), problem)
@@ -35,7 +38,9 @@ def predict(classifier: LoadedClassifier, config: Config) -> int:
         explain(classifier, usable, Path(config.explain))
     position = 0
     if len(usable):
-        batches = classified_batches(classifier.classify, usable, classifier.preprocessing, config.eval_batch_size, workers)
+        batches = classified_batches(
+            classifier.classify, usable, classifier.preprocessing, config.eval_batch_size, workers, classifier.takes_bytes
+        )
         for logits, _ in batches:
             for row in logits:
                 _print(usable.path(position), top_classes(row, classifier.class_names, config.top_k), config.predict_json)
@@ -53,11 +58,15 @@ def top_classes(logits: NDArray[np.float32], class_names: tuple[str, ...], k: in
 
 def _print(image: Path, classes: list[tuple[str, int, float]], as_json: bool) -> None:
     if as_json:
-        predictions = [{"class": name, "index": i, "probability": round(p, 6)} for name, i, p in classes]
+        predictions = [
+            {"class": name, **({"words": words_of(name)} if words_of(name) else {}), "index": i, "probability": round(p, 6)}
+            for name, i, p in classes
+        ]
         content = {"image": str(image), "predictions": predictions}
         line = json.dumps(content, ensure_ascii=False)
         print(line if printable(line) == line else json.dumps(content))
         return
     print(printable(str(image)))
     for name, _, probability in classes:
-        print(f"  {probability:8.2%}  {printable(name)}")
+        words = words_of(name)
+        print(f"  {probability:8.2%}  {f'{words} ({name})' if words else printable(name)}")

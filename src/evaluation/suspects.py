@@ -41,7 +41,7 @@ def find_suspects(embeddings: Embeddings) -> list[dict[str, Any]]:
     duplicates: dict[tuple[int, int], float] = {}
     labels = []
     toward = directions(embeddings.features, embeddings.features.mean(0))
-    small = np.float32(embeddings.thumbnails)
+    small = embeddings.thumbnails.astype(np.float32)
     contrasts = np.abs(small - small.mean((1, 2), keepdims=True)).mean((1, 2))
     for image, (near, likeness) in enumerate(nearest(toward, toward, NEIGHBORS + 1)):
         is_other = near != image

@@ -1,6 +1,7 @@
 """What quantizing needs around it: images to calibrate with, and how the 8-bit file compares with the float one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ..config import Config
 from ..data.index import ImageIndex
 from ..data.pipeline import eval_pipeline, read_batches
+from ..data.read_ahead import Reading
 from ..data.scan import usable_images
 from ..data.sources.folder import index_folder
 from ..data.sources.lists import index_unlabeled
@@ -35,6 +37,7 @@ def calibration_images(config: Config) -> ImageIndex:
     index = index_unlabeled(root, "calibration_dir")
     if all("/" in file for file in index.files):
         index = index_folder(root)
+    index = replace(index, reading=Reading.of(config))
     workers = worker_count(config.num_parallel_workers)
     return usable_images(index, config.scan, config.bad_images, Path(config.cache_dir), workers)
 

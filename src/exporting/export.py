@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..checkpoint import Checkpoint
 from ..config import Config
+from ..data.class_names import class_names_from, class_names_of
 from ..data.datasets import open_evaluation_data
 from ..data.index import ImageIndex
 from ..data.preprocessing import preprocessing_for
@@ -54,14 +55,15 @@ def export(config: Config, platform: str) -> Path:
     key = read_key(Path(config.enc_key_file)) if config.enc_key_file else None
     calibration = calibration_images(config) if config.quantize == "int8" else None
     network, saved = restore_network(source, config)
-    if odd := next((name for name in saved.info.class_names if not is_utf8(name)), None):
+    names = class_names_from(config.class_names) or saved.info.class_names
+    if odd := next((name for name in names if not is_utf8(name)), None):
         raise UserError(f"ckpt_file: {source}: the class name {ascii(odd)} is not UTF-8; rename its folder and train again")
     preprocessing = preprocessing_for(config, saved.info.preprocessing)
     target = _target(config, source)
     written = target.with_suffix(".onnx") if config.file_format == "OM" else target
     kind = written.suffix[1:].upper()
     batch_size = {"OM": 0, "AIR": config.batch_size[0] or 1}.get(config.file_format, config.batch_size[0])
-    shape = (3, *preprocessing.image_size)
+    shape = (preprocessing.channels, *preprocessing.image_size)
     sizes = [batch_size] if batch_size else list(BATCH_SIZES)
     samples = [np.random.default_rng(size).standard_normal((size, *shape), np.float32) for size in sizes]
     expected = [network(ms.Tensor(sample)).asnumpy().copy() for sample in samples]
@@ -107,13 +109,13 @@ def _description(
     config: Config, saved: Checkpoint, kind: str, preprocessing: Preprocessing, batch_size: int, num_classes: int
 ) -> ModelInfo:
     """What the file will say of itself, but how it compares with the network."""
-    image = input_of("none", preprocessing.image_size)
+    image = input_of("none", preprocessing.image_size, preprocessing.channels)
     run = saved.run
     described = ModelInfo(
         file_format=kind,
         backbone=saved.info.backbone or config.backbone,
         num_classes=num_classes,
-        class_names=saved.info.class_names,
+        class_names=class_names_of(saved.path, num_classes, config.class_names, saved.info.class_names),
         preprocessing=preprocessing,
         input=image.model_copy(update={"shape": (batch_size or "N", *image.shape[1:])}),
         output=TensorInfo(name="output1", shape=(batch_size or "N", num_classes), dtype="float32"),

@@ -12,6 +12,7 @@ from ..errors import UserError
 from ..model_info import Preprocessing, TensorInfo
 
 FORMATS = {"rgb": "RGB888_U8", "yuv420sp": "YUV420SP_U8"}
+GRAY_FORMAT = "YUV400_U8"  # of the kind "rgb" for networks that take gray images
 
 # JPEG's YUV (ITU-R BT.601, full range; JFIF 1.02) to RGB in 1/256:
 # R = Y + 1.402 (V-128), G = Y - 0.344 (U-128) - 0.714 (V-128), B = Y + 1.772 (U-128)
@@ -26,10 +27,10 @@ def aipp_config(preprocessing: Preprocessing, kind: str) -> str:
         UserError: YUV420SP of an odd height or width.
     """
     height, width = preprocessing.image_size
-    pixel_shape(kind, (height, width))  # refuses odd sizes
+    image = input_of(kind, (height, width), preprocessing.channels)  # refuses odd sizes
     lines = [
         "aipp_mode: static",
-        f"input_format: {FORMATS[kind]}",
+        f"input_format: {image.format}",
         f"src_image_size_w: {width}",
         f"src_image_size_h: {height}",
         "crop: false",
@@ -39,28 +40,32 @@ def aipp_config(preprocessing: Preprocessing, kind: str) -> str:
     if kind == "yuv420sp":
         lines += [f"matrix_r{row}c{column}: {_MATRIX[row][column]}" for row in range(3) for column in range(3)]
         lines += [f"input_bias_{channel}: {bias}" for channel, bias in enumerate(_BIAS)]
-    lines += [f"mean_chn_{channel}: 0" for channel in range(3)]
+    lines += [f"mean_chn_{channel}: 0" for channel in range(preprocessing.channels)]
     lines += [f"min_chn_{channel}: {255 * mean:.7g}" for channel, mean in enumerate(preprocessing.mean)]
     lines += [f"var_reci_chn_{channel}: {1 / (255 * std):.9g}" for channel, std in enumerate(preprocessing.std)]
     return "aipp_op {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
 
 
-def input_of(kind: str, image_size: tuple[int, int]) -> TensorInfo:
+def input_of(kind: str, image_size: tuple[int, int], channels: int = 3) -> TensorInfo:
     """The input of a file, for its description; `kind` is "none" (normalized float32), "rgb" or "yuv420sp"."""
     if kind == "none":
-        return TensorInfo(name="input", shape=("N", 3, *image_size), dtype="float32")
-    return TensorInfo(name="input", shape=("N", *pixel_shape(kind, image_size)), dtype="uint8", format=FORMATS[kind])
+        return TensorInfo(name="input", shape=("N", channels, *image_size), dtype="float32")
+    is_gray = kind == "rgb" and channels == 1
+    layout = GRAY_FORMAT if is_gray else FORMATS[kind]
+    return TensorInfo(name="input", shape=("N", *pixel_shape(kind, image_size, channels)), dtype="uint8", format=layout)
 
 
-def pixel_shape(kind: str, image_size: tuple[int, int]) -> tuple[int, ...]:
-    """Shape of one uint8 image: rgb (H, W, 3), yuv420sp (H * 3 / 2, W), the rows of Y and then those of UV.
+def pixel_shape(kind: str, image_size: tuple[int, int], channels: int = 3) -> tuple[int, ...]:
+    """Shape of one uint8 image: rgb (H, W, 3), or gray (H, W, 1); yuv420sp (H * 3 / 2, W), Y's rows, then those of UV.
 
     Raises:
-        UserError: yuv420sp of an odd height or width.
+        UserError: yuv420sp of an odd height or width, or of gray images.
     """
     height, width = image_size
     if kind == "rgb":
-        return height, width, 3
+        return height, width, channels
+    if channels == 1:
+        raise UserError("aipp: yuv420sp holds colors, but in_channels is 1; pass --aipp rgb, which is 8-bit gray then")
     if height % 2 or width % 2:
         raise UserError(f"aipp: yuv420sp needs an even height and width, image_size is {height},{width}; pass --aipp rgb")
     return height * 3 // 2, width

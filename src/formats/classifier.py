@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mindspore as ms
 import numpy as np
+from mindspore import nn
 from numpy.typing import NDArray
 
 from ..errors import UserError, first_line
 from ..model_info import ModelInfo, Preprocessing
+from ..models.inputs import OnBytes
 
-Classifier = Callable[[NDArray[Any]], NDArray[Any]]  # images float32 (N, 3, H, W) -> logits float32 (N, classes)
+# Images (N, 3, H, W), float32 or where it `takes_bytes` RGB uint8 too -> logits float32 (N, classes).
+Classifier = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class LoadedClassifier:
         num_classes: number of logits.
         preprocessing: what the images must have gone through.
         info: all that the file says of itself.
+        takes_bytes: whether it is best given images before their normalization, RGB uint8 (N, 3, H, W), which it takes too.
         inside: opens what lies before the logits, when it is asked for. Raises UserError where the format does not show it.
     """
 
@@ -50,13 +55,20 @@ class LoadedClassifier:
     num_classes: int
     preprocessing: Preprocessing
     info: ModelInfo
+    takes_bytes: bool = False
     inside: Callable[[], Inside] = _shows_logits_alone
+
+
+def network_classifier(network: nn.Cell, preprocessing: Preprocessing) -> Classifier:
+    """The classifier that a network is, for images before and after their normalization."""
+    of_bytes = OnBytes(network, preprocessing.mean, preprocessing.std).set_train(False)
+    return lambda images: (of_bytes if images.dtype == np.uint8 else network)(ms.Tensor(images)).asnumpy()
 
 
 def checking_logits(path: Path, num_classes: int, classify: Classifier) -> Classifier:
     """The same classifier; raises UserError for logits of another number of classes, or that are not finite."""
 
-    def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(images: NDArray[Any]) -> NDArray[Any]:
         logits = classify(images)
         if logits.shape != (len(images), num_classes):
             raise UserError(
@@ -82,7 +94,7 @@ def cannot_run(path: Path, images: NDArray[np.float32], error: Exception) -> Use
 def in_batches_of(batch_size: int, classify: Classifier) -> Classifier:
     """Hands images on in batches of exactly `batch_size`; the last one is filled up."""
 
-    def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(images: NDArray[Any]) -> NDArray[Any]:
         filled = fill_up(images, batch_size)
         parts = [classify(filled[i : i + batch_size]) for i in range(0, len(filled), batch_size)]
         return np.concatenate(parts)[: len(images)]
@@ -90,6 +102,6 @@ def in_batches_of(batch_size: int, classify: Classifier) -> Classifier:
     return run
 
 
-def fill_up(images: NDArray[np.float32], batch_size: int) -> NDArray[np.float32]:
-    """Images (N, 3, H, W) with the last one repeated until they make up whole batches."""
+def fill_up(images: NDArray[Any], batch_size: int) -> NDArray[Any]:
+    """Images (N, ...) with the last one repeated until they make up whole batches."""
     return np.concatenate([images, np.repeat(images[-1:], -len(images) % batch_size, axis=0)])

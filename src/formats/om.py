@@ -87,11 +87,12 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
     """
     kind = "rgb" if config.aipp == "auto" else config.aipp
     sizes = sorted(set(config.batch_size)) if any(config.batch_size) else [1]
+    batch = sizes[0] if len(sizes) == 1 else -1
     options = [
         ("framework", "5"),  # ONNX
         ("model", onnx_file),
         ("input_format", "NCHW"),
-        ("input_shape", f"input:{sizes[0] if len(sizes) == 1 else -1},3,{_text(preprocessing.image_size)}"),
+        ("input_shape", f"input:{batch},{preprocessing.channels},{_text(preprocessing.image_size)}"),
         ("output_type", "FP32"),
         ("soc_version", config.soc_version),
         ("log", "error"),
@@ -104,7 +105,7 @@ def write_om(config: Config, target: Path, onnx_file: Path, preprocessing: Prepr
         options.append(("insert_op_conf", aipp_file))
     lines = [f"--{name}={_quote(value)}" for name, value in options]
     lines += ['--output="$work"/model', *(shlex.quote(option) for option in shlex.split(config.atc_options))]
-    changes = {"input": input_of(kind, preprocessing.image_size), "batch_sizes": tuple(sizes)}
+    changes = {"input": input_of(kind, preprocessing.image_size, preprocessing.channels), "batch_sizes": tuple(sizes)}
     described = _described(config, onnx_file, info).model_copy(update=changes)
     script = target.with_suffix(".atc.sh")
     _write_script(script, target, onnx_file, lines, described)

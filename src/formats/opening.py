@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..config import Config
+from ..data.class_names import class_names_of
 from ..data.preprocessing import preprocessing_for
 from ..errors import UserError
 from ..log import log
@@ -20,7 +21,7 @@ from ..models.create import create_model
 from ..models.resnet import LastStageAndLogits
 from ..weights.importing import read_weights
 from ..weights.writing import network_with
-from .classifier import Classifier, Inside, LoadedClassifier, checking_logits, in_batches_of
+from .classifier import Classifier, Inside, LoadedClassifier, checking_logits, in_batches_of, network_classifier
 from .keyfile import read_key
 from .mindir import open_mindir
 from .onnx import open_onnx
@@ -50,7 +51,9 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
     preprocessing = preprocessing_for(config, info.preprocessing)
     _check_input(path, config, info, preprocessing)
     classify = checking_logits(path, num_classes, classify)
-    return LoadedClassifier(classify, info.class_names, num_classes, preprocessing, info, inside)
+    takes_bytes = config.device_normalization and path.suffix not in (".mindir", ".onnx")
+    class_names = class_names_of(path, num_classes, config.class_names, info.class_names)
+    return LoadedClassifier(classify, class_names, num_classes, preprocessing, info, takes_bytes, inside)
 
 
 def restore_network(path: Path, config: Config) -> tuple[nn.Cell, Checkpoint]:
@@ -64,13 +67,14 @@ def restore_network(path: Path, config: Config) -> tuple[nn.Cell, Checkpoint]:
         saved = saved.averaged()
     _check_as_asked(path, config, saved.info)
     name, num_classes = saved.info.backbone or config.backbone, saved.info.num_classes or config.num_classes
-    network = create_model(name, num_classes, config.group_conv, padding=saved.info.padding)
+    in_channels = saved.info.in_channels or config.in_channels
+    network = create_model(name, num_classes, config.group_conv, padding=saved.info.padding, in_channels=in_channels)
     checkpoint.load_into(network, saved)
     return network.set_train(False), saved
 
 
 def _check_as_asked(path: Path, config: Config, info: ModelInfo) -> None:
-    for key, found in (("backbone", info.backbone), ("num_classes", info.num_classes)):
+    for key, found in (("backbone", info.backbone), ("num_classes", info.num_classes), ("in_channels", info.in_channels)):
         asked = getattr(config, key)
         if key in config.given and found not in (asked, None):
             raise UserError(f"{key}: {asked} was asked for, but {path} holds {found}")
@@ -82,7 +86,7 @@ def _check_input(path: Path, config: Config, info: ModelInfo, preprocessing: Pre
     if not shape:
         return
     size, taken = (",".join(map(str, numbers)) for numbers in (preprocessing.image_size, shape[2:]))
-    if shape[1:] != (3, *preprocessing.image_size):
+    if shape[1:] != (preprocessing.channels, *preprocessing.image_size):
         asked = "image_size" in config.given
         raise UserError(
             f"image_size: {size} was asked for, but {path} takes {taken}; leave it away, or export with --image_size {size}"
@@ -107,21 +111,22 @@ def inside_of(network: nn.Cell) -> Inside:
 _Loaded = tuple[Classifier, ModelInfo, Callable[[], Inside]]
 
 
-def _of_network(network: nn.Cell, info: ModelInfo) -> _Loaded:
-    return lambda images: network(ms.Tensor(images)).asnumpy(), info, lambda: inside_of(network)
+def _of_network(network: nn.Cell, info: ModelInfo, config: Config) -> _Loaded:
+    return network_classifier(network, preprocessing_for(config, info.preprocessing)), info, lambda: inside_of(network)
 
 
 def _load_checkpoint(path: Path, config: Config) -> _Loaded:
     network, saved = restore_network(path, config)
-    return _of_network(network, saved.info)
+    return _of_network(network, saved.info, config)
 
 
 def _load_weights(path: Path, config: Config) -> _Loaded:
     if "backbone" not in config.given:
         raise UserError(f"backbone: '{path}' does not tell its network; pass --backbone NAME")
-    values, info = read_weights(config.backbone, path, config.use_ema)
+    in_channels = config.in_channels if "in_channels" in config.given else None
+    values, info = read_weights(config.backbone, path, config.use_ema, in_channels=in_channels)
     _check_as_asked(path, config, info)
-    return _of_network(network_with(values, info), info)
+    return _of_network(network_with(values, info), info, config)
 
 
 def _load_mindir(path: Path, config: Config) -> _Loaded:

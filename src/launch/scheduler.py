@@ -14,10 +14,11 @@ def main() -> None:
     """Waits for the ranks, then for their end."""
     os.environ.setdefault("GLOG_v", "3")
     import mindspore as ms
-    from mindspore import communication
+
+    from ..distributed.collectives import meet
 
     ms.set_device("CPU")
-    communication.init()
+    meet()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def create_model(
     drop_path_rate: float = 0.0,
     padding: str = "symmetric",
     sync_batch_norm: bool = False,
+    in_channels: int = 3,
 ):
     """Builds a network with freshly initialized weights.
 
@@ -30,19 +31,23 @@ def create_model(
         drop_path_rate: share of the images that skip the last block in training (stochastic depth); fewer skip earlier ones.
         padding: where strided windows lie, one of `PADDINGS` (explained at `ResNetSpec`); a property of the weights, which a
             checkpoint's metadata tells.
+        in_channels: of the images: 3, or 1 for gray ones.
         sync_batch_norm: whether training normalizes over the images of all ranks; needs Ascend and a distributed run.
 
     Returns:
-        A `mindspore.nn.Cell`: float32 images (N, 3, H, W) -> float32 logits (N, num_classes).
+        A `mindspore.nn.Cell`: float32 images (N, in_channels, H, W) -> float32 logits (N, num_classes).
 
     Raises:
-        UserError: unknown name or padding, or DropBlock for a network that is no ResNeSt.
+        UserError: unknown name, padding or number of channels, or DropBlock for a network that is no ResNeSt.
     """
     spec = find_model(name)
     if drop_block_rate and spec.block != "split":
         raise UserError(f"drop_block_rate: {drop_block_rate:g} is for ResNeSt only, backbone is {name}; pass 0")
     if padding not in PADDINGS:
         raise UserError(f"padding: this version builds networks with {', '.join(PADDINGS)}, the weights are for {padding!r}")
-    form: dict[str, Any] = {"split_groups": group_conv == "split", "padding": padding, "sync_batch_norm": sync_batch_norm}
+    if in_channels not in (1, 3):
+        raise UserError(f"in_channels: expected 1 or 3, got {in_channels}")
+    form: dict[str, Any] = {"in_channels": in_channels}
+    form |= {"split_groups": group_conv == "split", "padding": padding, "sync_batch_norm": sync_batch_norm}
     rates: dict[str, Any] = {"drop_rate": drop_rate, "drop_block_rate": drop_block_rate, "drop_path_rate": drop_path_rate}
     return ResNet(replace(spec, **form, **rates), num_classes)

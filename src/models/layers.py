@@ -229,10 +229,10 @@ def pointwise(in_channels: int, out_channels: int, groups: int = 1) -> nn.Conv2d
     return nn.Conv2d(in_channels, out_channels, kernel_size=1, pad_mode="valid", group=groups, has_bias=True)
 
 
-def deep_stem(stem_width: int, same_padding: bool, sync: bool) -> nn.SequentialCell:
+def deep_stem(in_channels: int, stem_width: int, same_padding: bool, sync: bool) -> nn.SequentialCell:
     """Three 3x3 convolutions in place of one 7x7, the first of stride 2 (He et al. 2018, arXiv 1812.01187, figure 2b)."""
     return nn.SequentialCell(
-        conv(3, stem_width, 3, 2, same_padding=same_padding),
+        conv(in_channels, stem_width, 3, 2, same_padding=same_padding),
         batch_norm(stem_width, sync),
         nn.ReLU(),
         conv(stem_width, stem_width, 3),

@@ -132,7 +132,8 @@ class ResNet(nn.Cell):
         spec: which network of the family.
         num_classes: number of logits.
 
-    Inputs: images (N, 3, H, W), float32, normalized; H and W are 32 or more with the imagenet stem, 4 or more with cifar's.
+    Inputs: images (N, spec.in_channels, H, W), float32, normalized; H and W are 32 or more with the imagenet stem, 4 or more
+        with cifar's.
     Outputs: logits (N, num_classes), float32.
     """
 
@@ -142,15 +143,15 @@ class ResNet(nn.Cell):
         block = _BLOCKS[spec.block]
         in_channels = spec.width
         if spec.stem == "cifar":
-            self.conv1 = conv(3, in_channels, 3)
+            self.conv1 = conv(spec.in_channels, in_channels, 3)
             self.maxpool = None
         else:
             self.maxpool = max_pool(spec.padding != "symmetric")
             if spec.stem == "deep":
                 in_channels = 2 * spec.stem_width
-                self.conv1 = deep_stem(spec.stem_width, spec.padding == "same", spec.sync_batch_norm)
+                self.conv1 = deep_stem(spec.in_channels, spec.stem_width, spec.padding == "same", spec.sync_batch_norm)
             else:
-                self.conv1 = conv(3, in_channels, 7, 2, same_padding=spec.padding == "same")
+                self.conv1 = conv(spec.in_channels, in_channels, 7, 2, same_padding=spec.padding == "same")
         self.bn1 = batch_norm(in_channels, spec.sync_batch_norm)
         self.relu = nn.ReLU()
 

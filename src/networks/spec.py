@@ -34,6 +34,7 @@ class ResNetSpec:
         drop_block_rate: the same for DropBlock on the activations of split blocks in the last two stages.
         drop_path_rate: share of the images for which the last block's residual branch is dropped in training (stochastic
             depth); less in earlier blocks.
+        in_channels: of the images, 3 or 1.
         image_size: height and width that the published network takes, in pixels.
     """
 
@@ -55,4 +56,5 @@ class ResNetSpec:
     drop_rate: float = 0.0
     drop_block_rate: float = 0.0
     drop_path_rate: float = 0.0
+    in_channels: int = 3
     image_size: int = 224

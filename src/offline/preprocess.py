@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 from ..config import Config
 from ..data.pipeline import eval_pipeline, pixel_pipeline, read_batches
 from ..data.preprocessing import preprocessing_for
+from ..data.read_ahead import Reading
 from ..data.scan import naming_bad_images, usable_images
 from ..data.sources.folder import evaluation_folder
 from ..data.sources.lists import index_unlabeled
 from ..device import worker_count
 from ..errors import UserError
 from ..files import replacing, write_text
-from ..formats.aipp import FORMATS, input_of, to_yuv420sp
+from ..formats.aipp import FORMATS, GRAY_FORMAT, input_of, to_yuv420sp
 from ..log import log
 from ..model_info import ModelInfo, meta_path
 from ..progress import bar
@@ -46,10 +48,11 @@ def preprocess(config: Config) -> int:
     info = description_of(config)
     preprocessing = preprocessing_for(config, info.preprocessing)
     kind = input_kind(config, info)
-    described = input_of(kind, preprocessing.image_size)  # refuses odd sizes
+    described = input_of(kind, preprocessing.image_size, preprocessing.channels)  # refuses odd sizes
     index = index_unlabeled(evaluation_folder(Path(config.data_dir)), "data_dir")
     names = dict(zip(index.files, result_names(index.files)))
     workers = worker_count(config.num_parallel_workers)
+    index = replace(index, reading=Reading.of(config))
     index = usable_images(index, config.scan, config.bad_images, Path(config.cache_dir), workers)
     pipeline = (eval_pipeline if kind == "none" else pixel_pipeline)(index, preprocessing, _BATCH, workers)
 
@@ -69,7 +72,9 @@ def preprocess(config: Config) -> int:
             list(pool.map(_write, inputs, paths))
             progress.update(len(images))
         write_text(meta_path(target), json.dumps(content, indent=2) + "\n")  # before the folder: it is never without
-    shape, form = " x ".join(map(str, described.shape[1:])), described.format or "normalized RGB"
+    color = "RGB" if preprocessing.channels == 3 else "gray"
+    shape = " x ".join(map(str, described.shape[1:]))
+    form = described.format or f"normalized {color}"
     log.info("%s: %d files of %s %s, %s", target, len(index), shape, described.dtype, form)
     return len(index)
 
@@ -85,7 +90,8 @@ def input_kind(config: Config, info: ModelInfo) -> str:
     Raises:
         UserError: the two differ.
     """
-    stored = {name: kind for kind, name in FORMATS.items()}.get(info.input.format or "" if info.input else "", "none")
+    kinds = {GRAY_FORMAT: "rgb", **{name: kind for kind, name in FORMATS.items()}}
+    stored = kinds.get(info.input.format or "" if info.input else "", "none")
     if config.aipp == "auto":
         return stored
     if info.input and config.aipp != stored:

@@ -15,9 +15,9 @@ from typing import Annotated, Literal, Optional
 
 from pydantic import Field, RootModel, ValidationError
 
+from ..described import AnyText, Described, Real, first_problem
 from ..errors import UserError
 from ..files import read_bounded
-from ..model_info import AnyText, Described, Real, first_problem
 
 NAME = "label_errors.json"
 _MOST_BYTES = 64 << 20

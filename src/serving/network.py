@@ -20,9 +20,9 @@ from ..errors import UserError
 from ..evaluation.gradcam import heat_maps
 from ..formats.classifier import Inside
 from ..library import Prediction, load
-from .batches import Batches
 from .limits import Limits, RefusedError
 from .monitor import Monitor
+from .request_batches import Batches
 
 _HOT = (230, 60, 0)  # color of the heat map
 
@@ -122,8 +122,9 @@ class Network:
     def _seen(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The part of a picture that the network saw, RGB, uint8 (H, W, 3)."""
         preprocessing = self.model.preprocessing
-        mean, std = (np.reshape(values, (3, 1, 1)) for values in (preprocessing.mean, preprocessing.std))
-        return np.uint8(np.round(255 * (image * std + mean)).clip(0, 255)).transpose(1, 2, 0)
+        mean, std = (np.reshape(values, (-1, 1, 1)) for values in (preprocessing.mean, preprocessing.std))
+        pixels = np.round(255 * (image * std + mean)).clip(0, 255).astype(np.uint8)
+        return np.broadcast_to(pixels, (3, *image.shape[1:])).transpose(1, 2, 0)
 
 
 def as_json(prediction: Prediction) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Optional
 
+import mindspore as ms
 import numpy as np
 from mindspore import nn
 from numpy.typing import NDArray
@@ -10,14 +11,17 @@ from numpy.typing import NDArray
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..config import Config
+from ..distributed.collectives import GradientMean
 from ..distributed.group import ALONE, Group
 from ..models.create import create_model
 from ..models.regularization import number_random_layers
+from .batches import PreparedBatch
 from .finetune import freeze, start_from
 from .losses import create_loss
 from .optimizers import create_optimizer
 from .precision import mixed_precision
 from .step import MovingAverage, TrainStep
+from .tally import Tally
 
 
 def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, group: Group = ALONE) -> nn.Cell:
@@ -33,6 +37,7 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
     network = create_model(
         config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate,
         config.drop_path_rate, source.info.padding if source else "symmetric", config.bn_statistics == "sync",
+        config.in_channels,
     )  # fmt: skip
     number_random_layers(network, group.rank)
     if source and source is not resumed_from:
@@ -43,22 +48,31 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
 
 
 def create_step(
-    network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE
-) -> TrainStep:
-    """The training step that `config` describes.
+    network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE,
+    class_weights: Optional[NDArray[np.float32]] = None,
+) -> TrainStep:  # fmt: skip
+    """The training step that `config` describes, on batches of `train_pipeline`.
 
     Args:
         rates: learning rate of every step of the run.
+        class_weights: what `losses.class_weights` gives.
     """
     optimizer = create_optimizer(network, rates, config)
-    return TrainStep(
+    step = TrainStep(
         mixed_precision(network, config.amp_level, config.amp_dtype, platform),
         optimizer,
-        create_loss(config),
+        create_loss(config, class_weights),
         loss_scale=config.loss_scale,
         scale_window=config.loss_scale_window if config.is_dynamic_loss_scale else 0,
         accumulate_steps=config.accumulate_steps,
         clip_norm=config.clip_grad_norm,
         average=MovingAverage(network, config.ema_decay) if config.ema_decay else None,
-        reduce_gradients=nn.DistributedGradReducer(optimizer.parameters) if group.size > 1 else None,
+        reduce_gradients=(
+            GradientMean(optimizer.parameters, group.size, config.allreduce_fusion_mb) if group.size > 1 else None
+        ),
+        tally=Tally(config.log_interval * config.accumulate_steps),
+        prepare=PreparedBatch(config),
     )
+    if config.jit_level != "default":
+        step.set_jit_config(ms.JitConfig(jit_level=config.jit_level))
+    return step

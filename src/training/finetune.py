@@ -2,18 +2,22 @@
 
 from dataclasses import replace
 
+import mindspore as ms
 from mindspore import nn
 
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..errors import UserError
 from ..log import log
+from ..weights.channels import first_convolution, fit_channels
 
 _PARTS = ("stem", "layer1", "layer2", "layer3", "layer4")
 
 
 def start_from(network: nn.Cell, saved: Checkpoint) -> None:
     """Loads a checkpoint; where it has another number of classes the network keeps its own, fresh classifier, and says so.
+
+    Where it has another number of input channels, its first convolution is made to fit, as `fit_channels` does.
 
     Raises:
         UserError: the checkpoint is one of another network.
@@ -24,6 +28,11 @@ def start_from(network: nn.Cell, saved: Checkpoint) -> None:
     if theirs is not None and theirs.shape[1:] == weight.shape[1:] and theirs.shape[0] != weight.shape[0]:
         log.info("%s: the classifier of %d classes is replaced by a new one of %d", saved.path, len(theirs), len(weight))
         saved = replace(saved, weights={**saved.weights, **{name: own[name] for name in ("fc.weight", "fc.bias")}})
+    first = first_convolution(own)
+    found = saved.weights.get(first)
+    if found is not None and len(found.shape) == 4 and found.shape[1] != own[first].shape[1]:
+        fitted = ms.Parameter(ms.Tensor(fit_channels(found.asnumpy(), own[first].shape[1])), name=first)
+        saved = replace(saved, weights={**saved.weights, first: fitted})
     checkpoint.load_into(network, saved)
 
 

@@ -3,7 +3,6 @@
 import time
 from typing import Optional
 
-import mindspore as ms
 import numpy as np
 from mindspore import nn
 
@@ -20,10 +19,12 @@ from ..log import log
 from ..model_info import Best, Evaluation, ModelInfo
 from ..progress import beat
 from . import resume
+from .epochs import Epochs
 from .run_folder import RunFolder
 from .step import TrainStep
-from .step_log import Batch, StepLog
-from .stopping import StopRequests, stops_early
+from .step_log import StepLog
+from .stopping import Agreement, StopRequests, stops_early
+from .tally import notes_of
 from .validation import Validation
 
 
@@ -41,7 +42,7 @@ class Loop:
 
     def __init__(
         self, config: Config, group: Group, folder: RunFolder, images: ImageIndex, workers: int, network: nn.Cell,
-        step: TrainStep, steps: StepLog, validation: Optional[Validation], info: ModelInfo,
+        step: TrainStep, steps: StepLog, epochs: Epochs, validation: Optional[Validation], info: ModelInfo,
         start: RunState,
     ):  # fmt: skip
         self.config = config
@@ -55,8 +56,10 @@ class Loop:
         self.validation = validation
         self.info = info
         self.state = start  # but for the position, which `steps` counts
-        self.model = ms.Model(step)
+        self.epochs = epochs
+        self.tally = epochs.tally
         self.requests = StopRequests(config.time_limit)
+        self.agreement = Agreement(self.requests, group.size, config.log_interval)
         self.stop_code = 0  # exit code of a stop that all ranks have agreed on
         self.newest = ""  # path of the newest checkpoint
 
@@ -72,24 +75,35 @@ class Loop:
         self.report(first_step, time.perf_counter() - started)
 
     def train_epoch(self, epoch: int) -> None:
-        """The steps of an epoch that are still to be done. MindSpore's Model calls `after_batch` for every batch."""
+        """The steps of an epoch that are still to be done. MindSpore's Model calls `after_batches` as they are done."""
         done = self.steps.step - epoch * self.steps.geometry.steps_per_epoch
         if done < self.steps.geometry.steps_per_epoch:
             batches = train_pipeline(self.images, self.config, epoch, self.workers, done, self.group)
             with naming_bad_images(self.images):
-                self.model.train(1, batches, callbacks=AfterBatch(self.steps, self.after_batch), dataset_sink_mode=False)
+                self.epochs.run(batches, done, self.before_batch, self.after_batches)
             self.stop_if_agreed()
 
-    def after_batch(self, batch: Batch) -> bool:
-        """What happens after a batch, and after the last one of a step; returns whether to leave the epoch."""
+    def before_batch(self) -> None:
+        """With the batch that begins, this rank tells the others whether it was asked to stop."""
+        self.tally.declare(self.agreement.notes(self.steps.step + 1, self.steps.clock.step_seconds))
+
+    def after_batches(self, batches: int) -> bool:
+        """What happens after batches, as many as the device takes in one go; returns whether to leave the epoch."""
         beat()
-        if not self.steps.count(batch):
+        if not self.steps.count(batches):
             return False
-        self.steps.check()
+        all_read = self.steps.is_due or self.steps.at_epoch_end or self.saves_by_steps()
+        alone_and_asked = self.group.size == 1 and self.requests.requested
+        if not (all_read or alone_and_asked or self.agreement.will_read):
+            return False  # the device goes on by itself
+        rows = self.tally.read(self.steps.unread)
+        self.steps.check(rows)
         self.steps.log()
         if self.saves_by_steps() and not self.steps.at_epoch_end:  # there, the evaluation comes first
             self.save()
-        self.agree_to_stop()
+        self.stop_code = self.agreement.stop_code(notes_of(rows).tolist(), all_read)
+        if alone_and_asked:
+            self.stop_code = self.requests.exit_code
         return bool(self.stop_code)
 
     def after_epoch(self, epoch: int) -> None:
@@ -116,12 +130,12 @@ class Loop:
         best = results[kept]["top1"] > self.state.best.top1
         for kind, result in results.items():
             log.info(
-                "epoch %d evaluation%s: top-1 %.2f %% top-5 %.2f %% of %d images%s",
+                "epoch %d evaluation%s: top-1 %.2f %% top-5 %.2f %% of %d images, mean over classes %.2f %%%s",
                 position["epoch"], " of the averaged weights" * bool(kind), 100 * result["top1"], 100 * result["top5"],
-                result["images"], " (best so far)" * (best and kind == kept),
+                result["images"], 100 * result["macro_recall"], " (best so far)" * (best and kind == kept),
             )  # fmt: skip
         self.state = self.state.model_copy(update={"evaluation": Evaluation(**position, **results[kept])})
-        values = {kind + key: value for kind, result in results.items() for key, value in result.items()}
+        values = {kind + key: result[key] for kind, result in results.items() for key in result if key != "classes"}
         self.folder.metrics.write("eval", **position, **values)
         if best:
             self.state = self.state.model_copy(update={"best": Best(top1=results[kept]["top1"], **position)})
@@ -198,7 +212,7 @@ class Loop:
         images = (self.steps.step - first_step) * self.steps.geometry.images_per_step
         log.info("trained %d images in %.1f s; newest checkpoint: %s", images, seconds, self.newest)
         result = {
-            "images": images, "seconds": round(seconds, 2), "step_seconds": round(self.steps.train_seconds, 2),
+            "images": images, "seconds": round(seconds, 2), "step_seconds": round(self.steps.clock.total, 2),
             "img_per_s": round(images / seconds, 2), "checkpoint": self.newest,
         }  # fmt: skip
         self.folder.metrics.write("end", **result)
@@ -206,19 +220,3 @@ class Loop:
         self.folder.write_result([f"{key}: {value}" for key, value in {**best, **result}.items()])
         if self.config.report:
             self.folder.write_report(self.validation)
-
-
-class AfterBatch(ms.Callback):
-    """Hands what MindSpore's Model tells after every batch to a function, which says whether to leave the epoch."""
-
-    def __init__(self, steps: StepLog, after_batch):
-        self.steps = steps
-        self.after_batch = after_batch
-
-    def on_train_step_begin(self, run_context) -> None:
-        self.steps.begin_batch()
-
-    def on_train_step_end(self, run_context) -> None:
-        loss, finite, scale = (float(output.asnumpy()) for output in run_context.original_args().net_outputs)
-        if self.after_batch(Batch(loss, bool(finite), scale)):
-            run_context.request_stop()

@@ -1,7 +1,7 @@
 """Optimizers: SGD with momentum, LARS and LAMB, with weight decay on the parameters that take it.
 
-Of MindSpore's own, the kernels of LARS and LAMB do not exist for the CPU, and its momentum ignores there that it should be
-Nesterov's (2.10); ours of these are made of plain operators.
+Of MindSpore's own, momentum is announced to go and ignores on the CPU that it should be Nesterov's (2.10), and LARS and LAMB
+have no kernels there; ours are made of plain operators, but for the kernel of the usual momentum.
 """
 
 from typing import Any
@@ -22,26 +22,13 @@ def create_optimizer(network: nn.Cell, rates: NDArray[np.float32], config: Confi
     Args:
         rates: learning rate of each step, float32 (steps,).
     """
-    rates = ms.Tensor(rates)
-    if config.optimizer == "momentum" and not config.nesterov:
-        return nn.Momentum(_groups(network, config), learning_rate=rates, momentum=config.momentum)
     kind = {"momentum": Momentum, "lars": Lars, "lamb": Lamb}[config.optimizer]
-    return kind(network.trainable_params(), rates, config)
+    return kind(network.trainable_params(), ms.Tensor(rates), config)
 
 
 def takes_decay(parameter: ms.Parameter, config: Config) -> bool:
     """Whether weight decay applies: to all but the one-dimensional parameters, which are those of batch norms and biases."""
     return config.decay_norm_and_bias or parameter.ndim > 1
-
-
-def _groups(network: nn.Cell, config: Config) -> list[Any]:
-    parameters = network.trainable_params()
-    groups = []
-    for decay, chosen in ((config.weight_decay, True), (0.0, False)):
-        members = [p for p in parameters if takes_decay(p, config) == chosen]
-        if members:
-            groups.append({"params": members, "weight_decay": decay})
-    return [*groups, {"order_params": parameters}]
 
 
 class Momentum(nn.Optimizer):
@@ -57,6 +44,7 @@ class Momentum(nn.Optimizer):
         self.decay = config.weight_decay
         self.decayed = tuple(takes_decay(p, config) for p in parameters)
         self.moments = self.parameters.clone(prefix="moments", init="zeros")
+        self.step_of_weight = ops.ApplyMomentum()  # one kernel, which changes weight and velocity in place
 
     def construct(self, gradients):
         rate = self.get_lr()
@@ -65,10 +53,12 @@ class Momentum(nn.Optimizer):
             weight, gradient = self.parameters[index], gradients[index]
             if self.decayed[index]:
                 gradient = self.with_decay(weight, gradient)
+            if not self.nesterov:
+                self.step_of_weight(weight, self.moments[index], rate, gradient, self.momentum)
+                continue
             velocity = self.momentum * self.moments[index] + gradient
-            change = gradient + self.momentum * velocity if self.nesterov else velocity
             ops.assign(self.moments[index], velocity)
-            ops.assign(weight, weight - rate * change)
+            ops.assign(weight, weight - rate * (gradient + self.momentum * velocity))
         return True
 
     def with_decay(self, weight, gradient):

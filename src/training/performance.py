@@ -3,23 +3,19 @@
 import time
 from collections.abc import Callable
 
-import mindspore as ms
 import numpy as np
 from mindspore import dataset as ds
 
 from ..log import log
 from ..progress import beat
-from .loop import AfterBatch
+from .epochs import Epochs
 from .run_folder import RunFolder
-from .step import TrainStep
-from .step_log import Batch, StepLog
 
-_WARM_UP_STEPS = 10  # compiling, filling of queues
+WARM_UP_STEPS = 10  # compiling, filling of queues
+_BLOCKS = 10  # parts of the steps that are timed: waiting for the device after every step would slow it down
 
 
-def measure(
-    step: TrainStep, steps: StepLog, pipelines: Callable[[int], ds.Dataset], count: int, folder: RunFolder
-) -> dict[str, float]:
+def measure(epochs: Epochs, pipelines: Callable[[int], ds.Dataset], count: int, folder: RunFolder) -> dict[str, float]:
     """Trains `count` steps after the warm-up and reports images per second, data waiting included.
 
     Args:
@@ -29,22 +25,20 @@ def measure(
     Returns:
         `img_per_s` (median), `img_per_s_p10`, `img_per_s_p90`, `ms_per_step` (median), `steps`.
     """
-    ends: list[float] = []
+    size = max(1, count // _BLOCKS)
+    ends: list[tuple[int, float]] = []  # steps, time
 
-    def after_batch(batch: Batch) -> bool:
-        beat()
-        if steps.count(batch):
-            steps.check()
-            steps.log()
-            ends.append(time.perf_counter())
-        return len(ends) == _WARM_UP_STEPS + count
+    def after_step(done: int) -> bool:
+        enough = done >= WARM_UP_STEPS + count
+        if done >= WARM_UP_STEPS and (enough or not ends or done - ends[-1][0] >= size):
+            epochs.tally.rows.asnumpy()  # waits for the device
+            ends.append((done, time.perf_counter()))
+        return enough
 
-    model, epoch = ms.Model(step), 0
-    while len(ends) < _WARM_UP_STEPS + count:
-        model.train(1, pipelines(epoch), callbacks=AfterBatch(steps, after_batch), dataset_sink_mode=False)
-        epoch += 1
-    seconds = np.diff(ends)[_WARM_UP_STEPS - 1 :]
-    slow, median, fast = steps.geometry.images_per_step / np.percentile(seconds, [90, 50, 10])
+    train_steps(epochs, pipelines, after_step)
+    done, times = np.array(ends).T
+    seconds = np.diff(times) / np.diff(done)
+    slow, median, fast = epochs.steps.geometry.images_per_step / np.percentile(seconds, [90, 50, 10])
     result = {
         "img_per_s": round(float(median), 2),
         "img_per_s_p10": round(float(slow), 2),
@@ -54,8 +48,29 @@ def measure(
     }
     log.info(
         "performance: %.2f img/s (median of %d steps after %d, 10th to 90th percentile %.2f to %.2f), %.2f ms/step",
-        median, count, _WARM_UP_STEPS, slow, fast, result["ms_per_step"],
+        median, count, WARM_UP_STEPS, slow, fast, result["ms_per_step"],
     )  # fmt: skip
-    folder.metrics.write("performance", step=steps.step, **result)
+    folder.metrics.write("performance", step=epochs.steps.step, **result)
     folder.write_result([f"{key}: {value}" for key, value in result.items()])
     return result
+
+
+def train_steps(epochs: Epochs, pipelines: Callable[[int], ds.Dataset], after_step: Callable[[int], bool]) -> None:
+    """Trains, epoch after epoch, until `after_step`, which gets the number of steps done, says that it is enough."""
+    steps, tally, enough = epochs.steps, epochs.tally, False
+
+    def after_batches(batches: int) -> bool:
+        nonlocal enough
+        beat()
+        if not steps.count(batches):
+            return False
+        enough = after_step(steps.step)
+        if enough or steps.is_due or steps.at_epoch_end:
+            steps.check(tally.read(steps.unread))
+            steps.log()
+        return enough
+
+    epoch = 0
+    while not enough:
+        epochs.run(pipelines(epoch), 0, lambda: None, after_batches)
+        epoch += 1

@@ -16,7 +16,9 @@ from ..errors import UserError, first_of
 from ..log import log
 from .step import GRADIENT_MEANS, TrainStep
 from .stopping import stops_early
+from .tally import TALLY
 
+_MOMENTUM = "momentum"  # a key, which checkpoints of versions up to 1.0 also kept among the state
 DATA, WORKERS = "data", "workers"  # what `resume_allow` may name besides configuration keys
 
 
@@ -113,6 +115,7 @@ def restore(network: nn.Cell, step: TrainStep, saved: Checkpoint) -> None:
     """
     checkpoint.load_into(network, saved)
     parameters = _state_parameters(network, step)
+    saved.resumable.tensors.pop(_MOMENTUM, None)
     if set(parameters) != set(saved.resumable.tensors):
         differing = sorted(set(parameters) ^ set(saved.resumable.tensors))
         raise UserError(f"{saved.path}: its training state is of another kind of run ({first_of(differing)})")
@@ -124,10 +127,10 @@ def restore(network: nn.Cell, step: TrainStep, saved: Checkpoint) -> None:
 
 
 def _state_parameters(network: nn.Cell, step: TrainStep) -> dict[str, ms.Parameter]:
-    """Without the schedule, which follows from the configuration, and the gradient sums, which are 0 between steps."""
+    """Without the schedule, which the configuration gives, gradient sums, which are 0 between steps, and the tally."""
     left_out = {*parameters_of(network), "learning_rate"}
     return {
         parameter.name.removeprefix(STATE_PREFIX): parameter
         for parameter in step.get_parameters()
-        if parameter.name not in left_out and not parameter.name.startswith(GRADIENT_MEANS)
+        if parameter.name not in left_out and not parameter.name.startswith((GRADIENT_MEANS, TALLY))
     }

@@ -13,6 +13,8 @@ from mindspore import nn
 from .. import checkpoint
 from ..checkpoint import Checkpoint, RunState
 from ..config import Config, given_values, to_yaml
+from ..data.index import ImageIndex
+from ..data.split import write_split
 from ..distributed.group import Group
 from ..errors import UserError
 from ..evaluation import ending
@@ -23,18 +25,9 @@ from ..progress import beat
 from .resume import numbered_checkpoints
 from .validation import Validation
 
-_FILES = (
-    "config.yaml",
-    "resolved.yaml",
-    "metrics.jsonl",
-    "tensorboard",
-    "train_*.log",
-    "*_perf.log",
-    "*_acc.log",
-    "answers.npz",
-    "report.html",
-    "label_errors.json",
-)
+_LOGS = ("train_*.log", "*_perf.log", "*_acc.log")
+_TABLES = ("config.yaml", "resolved.yaml", "split.csv", "metrics.jsonl", "tensorboard", "answers.npz", "label_errors.json")
+_FILES = (*_TABLES, "report.html", *_LOGS)
 
 
 class RunFolder:
@@ -90,6 +83,10 @@ class RunFolder:
         """Writes `best.ckpt`; `state` has no tensors."""
         checkpoint.save(network, self.path / "best.ckpt", info, state)
 
+    def write_split(self, **parts: ImageIndex) -> None:
+        """Writes which images are for what, as `write_split` does."""
+        write_split(self.path / "split.csv", **parts)
+
     def write_result(self, lines: list[str]) -> None:
         """Writes the result of the run, one line per fact."""
         write_text(self.result_file, "".join(line + "\n" for line in lines))
@@ -127,6 +124,9 @@ class _SilentFolder:
         return _checkpoint_path(Path(self.config.ckpt_path), self.config.backbone, state)
 
     def save_best(self, network: nn.Cell, info: ModelInfo, state: RunState) -> None:
+        """As that of `RunFolder`."""
+
+    def write_split(self, **parts: ImageIndex) -> None:
         """As that of `RunFolder`."""
 
     def write_result(self, lines: list[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import mindspore as ms
+from mindspore import dataset as ds
 from mindspore import nn
 
 from ..checkpoint import RunState, TrainingImages
@@ -15,7 +16,7 @@ from ..data.order import steps_per_epoch
 from ..data.pipeline import train_pipeline
 from ..data.preprocessing import preprocessing_from
 from ..data.scan import naming_bad_images
-from ..device import machine, worker_count
+from ..device import available_cores, machine, worker_count
 from ..distributed import communication
 from ..distributed.group import ALONE, Group
 from ..errors import UserError
@@ -24,13 +25,17 @@ from ..log import log
 from ..model_info import Best, ModelInfo, Preprocessing
 from . import resume
 from .build import create_network, create_step
+from .epochs import Epochs
+from .graph_cache import GraphCache, graph_name
 from .loop import Loop
+from .losses import class_weights
 from .performance import measure
 from .run_folder import RunFolder, check_writable, open_folder
 from .schedules import learning_rates
-from .step import TrainStep
 from .step_log import Geometry, StepLog
+from .tracing import trace
 from .validation import Validation
+from .waiting import advice
 
 
 def train(config: Config, platform: str) -> None:
@@ -42,7 +47,7 @@ def train(config: Config, platform: str) -> None:
     """
     if config.bn_statistics == "sync" and platform != "Ascend":
         raise UserError(f"bn_statistics: sync needs Ascend, MindSpore's {platform} has none; pass master or mean")
-    group = communication.join(config, platform)
+    group = communication.join(config)
     config = config.model_copy(update={"rank": group.rank, "group_size": group.size})
     check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long
     with owning(Path(config.ckpt_path), "ckpt_path") if group.rank == 0 else contextlib.nullcontext():
@@ -52,16 +57,15 @@ def train(config: Config, platform: str) -> None:
 def _train(config: Config, platform: str, group: Group) -> None:
     """The run of one rank, in a folder that is this run's alone."""
     saved = resume.find_checkpoint(config)
-
     workers = worker_count(config.num_parallel_workers)
     with communication.master_first(group):  # it checks the files; the others read what it noted
         train_index, eval_index = open_training_data(config, workers)
     for index in filter(None, (train_index, eval_index)):
         communication.check_same_images(len(index), index.fingerprint, group)
-    geometry = divide(config, len(train_index), group)
+    geometry = divide(config, len(train_index), group, platform)
     if saved:
         resume.check_same_run(saved, config, train_index.fingerprint, workers)
-        if resume.is_finished(saved, config, geometry.steps_per_epoch, evaluates=eval_index is not None):
+        if resume.is_finished(saved, config, geometry.steps_per_epoch, evaluates=_evaluates(config, eval_index)):
             log.info("%s is the end of its run: nothing is left to do. To train longer, raise max_epoch and pass "
                      "--resume_allow max_epoch", saved.path)  # fmt: skip
             communication.barrier(group)
@@ -69,33 +73,51 @@ def _train(config: Config, platform: str, group: Group) -> None:
 
     rates = learning_rates(config, geometry.steps_per_epoch, geometry.images_per_step)
     network = create_network(config, saved, group)
-    step = create_step(network, rates, config, platform, group)
+    step = create_step(network, rates, config, platform, group, class_weights(config, train_index.labels))
     if saved:
         resume.restore(network, step, saved)
     communication.check_same_parameters(network, group, trained_only=False)
 
     folder = open_folder(config, group, saved, **_mark(train_index))
+    _write_split(config, folder, train_index, eval_index)
     _log_start(config, platform, group, train_index, eval_index, geometry, workers)
     folder.metrics.write("start", **_start_facts(config, platform, group, train_index, eval_index, geometry))
-    steps = StepLog(rates, geometry, config.log_interval, folder.metrics, saved.resumable.step if saved else 0)
+    steps = StepLog(
+        rates, geometry, config.log_interval, folder.metrics, saved.resumable.step if saved else 0,
+        advice(workers, available_cores(), train_index.images.kind),
+    )  # fmt: skip
     try:
-        if config.performance:
-            _measure(config, group, folder, train_index, workers, step, steps)
+        graphs = GraphCache(Path(config.cache_dir), graph_name(step, config, group, platform))
+        epochs = Epochs(step, steps, graphs if config.compile_cache else None)
+        if config.performance or config.profile:
+            _measure(config, group, folder, train_index, workers, epochs, platform)
         else:
             preprocessing = preprocessing_from(config)
             validation = None
-            if eval_index is not None:
+            if eval_index is not None and _evaluates(config, eval_index):
                 validation = Validation(config, eval_index, preprocessing, workers, group, network.padding)
-            info = _description(config, network, train_index, preprocessing)
-            start = _start_of(config, train_index, workers)
-            Loop(config, group, folder, train_index, workers, network, step, steps, validation, info, start).run(saved)
+            info, start = _description(config, network, train_index, preprocessing), _start_of(config, train_index, workers)
+            Loop(
+                config, group, folder, train_index, workers, network, step, steps, epochs, validation, info, start,
+            ).run(saved)  # fmt: skip
         communication.check_same_parameters(network, group)
         communication.barrier(group)
     finally:
         steps.close()
 
 
-def divide(config: Config, images: int, group: Group = ALONE) -> Geometry:
+def _write_split(config: Config, folder: RunFolder, train_index: ImageIndex, eval_index: Optional[ImageIndex]) -> None:
+    """Notes which images train and which are held out, where it was chosen here."""
+    if config.val_split or config.images_per_class or config.label_file:
+        held_out = {"val": eval_index} if eval_index is not None and eval_index.images is train_index.images else {}
+        folder.write_split(train=train_index, **held_out)
+
+
+def _evaluates(config: Config, eval_index: Optional[ImageIndex]) -> bool:
+    return eval_index is not None and config.eval_interval > 0
+
+
+def divide(config: Config, images: int, group: Group = ALONE, platform: str = "CPU") -> Geometry:
     """Epochs and steps of a run. Raises UserError where the images do not fill one step."""
     on_one_process = config.per_batch_size * config.accumulate_steps
     steps = steps_per_epoch(images, on_one_process, group)
@@ -103,7 +125,14 @@ def divide(config: Config, images: int, group: Group = ALONE) -> Geometry:
         factors = {"accumulate_steps": config.accumulate_steps, "processes": group.size}
         times = "".join(f" x {value} {key}" for key, value in factors.items() if value > 1)
         raise UserError(f"per_batch_size: {config.per_batch_size}{times} is more than the {images} training images")
-    return Geometry(config.max_epoch, steps, config.accumulate_steps, on_one_process * group.size)
+    batches, sink_size = steps * config.accumulate_steps, config.sink_size
+    if batches % sink_size:
+        fitting = max(size for size in range(1, sink_size) if batches % size == 0)
+        raise UserError(f"sink_size: {sink_size} does not divide the {batches} batches of an epoch; {fitting} does")
+    if sink_size > 1 and platform == "CPU":
+        log.warning("sink_size: has no effect on the CPU, which takes its batches one by one")
+        sink_size = 1
+    return Geometry(config.max_epoch, steps, config.accumulate_steps, on_one_process * group.size, sink_size)
 
 
 def _description(config: Config, network: nn.Cell, index: ImageIndex, preprocessing: Preprocessing) -> ModelInfo:
@@ -157,11 +186,16 @@ def _log_start(
 
 
 def _measure(
-    config: Config, group: Group, folder: RunFolder, index: ImageIndex, workers: int, step: TrainStep, steps: StepLog
-) -> None:
-    """Times some steps; nothing is evaluated or saved."""
+    config: Config, group: Group, folder: RunFolder, index: ImageIndex, workers: int, epochs: Epochs,
+    platform: str,
+) -> None:  # fmt: skip
+    """Times or traces some steps; nothing is evaluated or saved."""
+
+    def pipelines(epoch: int) -> ds.Dataset:
+        return train_pipeline(index, config, epoch, workers, group=group)
+
     with naming_bad_images(index):
-        measure(
-            step, steps, lambda epoch: train_pipeline(index, config, epoch, workers, group=group),
-            config.performance_steps, folder,
-        )  # fmt: skip
+        if config.profile:
+            trace(epochs, pipelines, config.profile, Path(config.ckpt_path) / "profile" / f"rank_{group.rank}", platform)
+        else:
+            measure(epochs, pipelines, config.performance_steps, folder)

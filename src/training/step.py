@@ -6,6 +6,7 @@ import mindspore as ms
 from mindspore import nn, ops
 
 from ..checkpoint import AVERAGED, parameters_of
+from .tally import NOTES, Tally
 
 GRADIENT_MEANS = "gradient_means"  # prefix of the names of the gradients collected so far
 
@@ -18,7 +19,8 @@ class TrainStep(nn.Cell):
     Under a dynamic scale gradients with Inf or NaN leave weights, momentum, averages and running statistics as they
     were and halve the scale; `scale_window` updates in a row without one double it.
 
-    Inputs: images float32 (N, 3, H, W), labels int32 (N,) or class probabilities float32 (N, classes).
+    Inputs: what `prepare` takes; without it images float32 (N, 3, H, W), labels int32 (N,) or class probabilities float32
+        (N, classes).
     Outputs: the unscaled loss, float32 (); whether no update was skipped, bool (); the scale used, float32 ().
 
     Args:
@@ -30,7 +32,9 @@ class TrainStep(nn.Cell):
         accumulate_steps: batches per update; the gradient is their mean.
         clip_norm: largest norm of all gradients together (Pascanu et al. 2012, arXiv 1211.5063, algorithm 1); 0: any.
         average: keeps moving averages of weights and running statistics, or None.
-        reduce_gradients: mean over the processes of a data-parallel run, or None.
+        reduce_gradients: mean over the processes of a data-parallel run (`GradientMean`), or None.
+        tally: keeps on the device what every batch told, or None.
+        prepare: a batch -> images and labels for network and loss (`PreparedBatch`), or None.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class TrainStep(nn.Cell):
         clip_norm: float = 0.0,
         average: Optional["MovingAverage"] = None,
         reduce_gradients: Optional[nn.Cell] = None,
+        tally: Optional[Tally] = None,
+        prepare: Optional[nn.Cell] = None,
     ):
         super().__init__(auto_prefix=False)  # otherwise MindSpore renames the weights
         self.network = network
@@ -66,6 +72,9 @@ class TrainStep(nn.Cell):
         self.clip_norm = clip_norm
         self.average = average
         self.reduce_gradients = reduce_gradients
+        self.tally = tally
+        self.silence = ms.Tensor([0.0] * len(NOTES), ms.float32)
+        self.prepare = prepare
         self.value_and_grad = ms.value_and_grad(self.scaled_loss, None, optimizer.parameters, has_aux=True)
 
     def scaled_loss(self, images, labels):
@@ -73,30 +82,42 @@ class TrainStep(nn.Cell):
         loss = self.loss(ops.cast(self.network(images), ms.float32), labels)
         return self.scaler.scale(loss), loss
 
-    def construct(self, images, labels):
+    def construct(self, images, labels, *drawn):
+        if self.prepare is not None:
+            images, labels = self.prepare(images, labels, *drawn)
         scale = self.scale * 1.0  # as it is before the update
         (_, loss), gradients = self.value_and_grad(images, labels)
+        finite, notes = self.collect(gradients)
+        if self.tally is not None:
+            self.tally(loss, finite, scale, notes)
+        return loss, finite, scale
+
+    def collect(self, gradients):
+        """Updates after the last batch of a step; returns whether no update was skipped, and what all ranks noted."""
         if self.accumulate_steps == 1:
-            return loss, self.update(gradients), scale
+            return self.update(gradients)
         for mean, gradient in zip(self.means, gradients):
             ops.assign_add(mean, gradient / self.accumulate_steps)
         self.batches += 1
-        finite = ms.Tensor(True)
+        finite, notes = ms.Tensor(True), self.silence
         if self.batches == self.accumulate_steps:
-            finite = self.update(self.means)
+            finite, notes = self.update(self.means)
             for mean in self.means:
                 ops.assign(mean, ops.zeros_like(mean))
             self.batches = ms.Tensor(0, ms.int32)
-        return loss, finite, scale
+        return finite, notes
 
     def update(self, gradients):
-        """Changes the weights unless a dynamic scale finds an overflow; returns whether it did, bool ()."""
+        """Changes the weights unless a dynamic scale finds an overflow; returns whether it did, bool (), and the notes."""
+        notes = self.silence
+        if self.tally is not None:
+            notes = self.tally.notes * 1.0
         if self.reduce_gradients is not None:
-            gradients = self.reduce_gradients(gradients)
+            gradients, notes = self.reduce_gradients(gradients, notes)
         gradients = self.scaler.unscale(gradients)
         if not self.is_dynamic:
             self.apply(gradients)
-            return ms.Tensor(True)
+            return ms.Tensor(True), notes
         finite = ms.amp.all_finite(gradients)
         if finite:
             self.apply(gradients)
@@ -106,7 +127,7 @@ class TrainStep(nn.Cell):
             ops.assign_add(self.optimizer.global_step, self.optimizer.global_step_increase_tensor)
             self.statistics.restore()
         self.scaler.adjust(finite)
-        return finite
+        return finite, notes
 
     def apply(self, gradients):
         """Clips, updates and averages."""

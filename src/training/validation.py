@@ -13,6 +13,7 @@ from ..data.index import ImageIndex
 from ..distributed.group import Group
 from ..evaluation.answered import Answered, answers_of
 from ..evaluation.evaluate import evaluate
+from ..formats.classifier import network_classifier
 from ..formats.opening import inside_of
 from ..model_info import Preprocessing
 from ..models.create import create_model
@@ -29,7 +30,12 @@ class Validation:
     def __init__(
         self, config: Config, index: ImageIndex, preprocessing: Preprocessing, workers: int, group: Group, padding: str
     ):  # fmt: skip
-        self.network = create_model(config.backbone, config.num_classes, config.group_conv, padding=padding).set_train(False)
+        network = create_model(
+            config.backbone, config.num_classes, config.group_conv, padding=padding, in_channels=config.in_channels
+        )
+        self.network = network.set_train(False)
+        self.classify = network_classifier(self.network, preprocessing)
+        self.takes_bytes = config.device_normalization
         self.index = index
         self.preprocessing = preprocessing
         self.batch_size = config.eval_batch_size
@@ -49,12 +55,14 @@ class Validation:
         for parameter in self.network.get_parameters():
             parameter.set_data(ms.Tensor(np.array(weights[parameter.name])))
 
-        def classify(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        def classify(images: NDArray[Any]) -> NDArray[Any]:
             between_batches()
-            return self.network(ms.Tensor(images)).asnumpy()
+            return self.classify(images)
 
         answered = Answered() if self.is_asked_for_answers else None
-        result = evaluate(classify, self.index, self.preprocessing, self.batch_size, self.workers, self.group, answered)
+        result = evaluate(
+            classify, self.index, self.preprocessing, self.batch_size, self.workers, self.group, self.takes_bytes, answered
+        )
         if answered is not None:
             self._answered = answered.gathered(len(self.index), self.group), result
         return result

@@ -1,6 +1,7 @@
 """Brings weights from PyTorch, MindCV and MindSpore's models repository here, and weights from here to PyTorch.
 
-    python -m src.weights --backbone NAME --source FILE --output X.ckpt [--ema] [--verify]
+    python -m src.weights --backbone NAME --source FILE --output X.ckpt [--ema] [--class_names FILE] [--in_channels 1]
+        [--verify]
     python -m src.weights --backbone NAME --source X.ckpt --output Y.safetensors
 
 FILE is what torch.save wrote (.pth, .pt, .bin, .pth.tar; read without PyTorch, and nothing in it is run), .safetensors or a
@@ -28,6 +29,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--source", type=Path, required=True, help="file to read: PyTorch's, safetensors or .ckpt")
     parser.add_argument("--output", type=Path, required=True, help="file to write: .ckpt, or .safetensors for PyTorch")
     parser.add_argument("--ema", action="store_true", help="take the averaged weights (EMA) that the file has beside others")
+    parser.add_argument("--class_names", default="", help="names of the classes, one a line (1,000 classes: ImageNet's)")
+    parser.add_argument("--in_channels", type=int, choices=(1, 3), help="of the images; default: as the file's network")
     parser.add_argument("--verify", action="store_true", help="compare the logits with torchvision's or timm's network")
     options = parser.parse_args(arguments)
     find_model(options.backbone)
@@ -37,12 +40,16 @@ def main(arguments: list[str]) -> int:
     start_log()
     device.prepare(build_config({"platform": "CPU"}))
 
+    from ..data.class_names import class_names_from
     from . import verification, writing  # import MindSpore, which `prepare` must precede
     from .importing import read_weights
 
     if options.verify:
         verification.check_installed(backbone)
-    values, info = read_weights(backbone, options.source, options.ema)
+    if options.verify and options.in_channels:
+        raise UserError("verify: compares with a network of the file's channels; leave --in_channels or --verify away")
+    class_names = class_names_from(options.class_names)
+    values, info = read_weights(backbone, options.source, options.ema, class_names, options.in_channels)
     if options.verify:
         verification.verify(values, info, options.source, options.ema)
     write = writing.write_checkpoint if options.output.suffix == ".ckpt" else writing.write_safetensors

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import build_config
+from ..config.types import per_channel
 from ..data.preprocessing import preprocessing_from
 from ..errors import UserError, first_of
 from ..model_info import ModelInfo, Source, file_digest
 from ..models.create import create_model
+from ..networks.imagenet import imagenet_classes
 from ..networks.registry import canonical_name, find_model
+from .channels import first_convolution, fit_channels
 from .parameter_names import (
     EPSILON_DIFFERENCE,
     find_padding,
@@ -48,11 +51,19 @@ class _Entry:
         return (sum(part.shape[0] for part in self.parts), *first[1:]) if len(self.parts) > 1 and first else first
 
 
-def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple[dict[str, NDArray[Any]], ModelInfo]:
+def read_weights(
+    backbone: str,
+    source: Path,
+    averaged: bool = False,
+    class_names: tuple[str, ...] = (),
+    in_channels: Optional[int] = None,
+) -> tuple[dict[str, NDArray[Any]], ModelInfo]:
     """Reads a file for a network.
 
     Args:
         averaged: take the averaged weights (EMA), which some training programs keep beside those of the last step.
+        class_names: names of the classes; empty: those that the file tells, of 1,000 classes else ImageNet's.
+        in_channels: of the images, 3 or 1, whatever the file's network takes; None: as that one.
 
     Returns:
         Name of each parameter -> float32 array; what a checkpoint of them says of itself.
@@ -72,11 +83,10 @@ def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple[d
     _log_choice(source, file.format, place, other, averaged)
 
     entries = _collect(source, tensors)
-    network = create_model(backbone, 1)
-    expected = {parameter.name: tuple(parameter.shape) for parameter in network.get_parameters()}
+    first = first_convolution(entries)
+    stored_channels = 1 if first in entries and entries[first].shape[1:2] == (1,) else 3
     num_classes = (entries["fc.weight"].shape or (1,))[0] if "fc.weight" in entries else 1
-    for name in ("fc.weight", "fc.bias"):
-        expected[name] = (num_classes, *expected[name][1:])
+    expected = _shapes(backbone, num_classes, stored_channels)
     names = {without_wrappers(name) for name in tensors}
     _check_fit(source, backbone, entries, expected, names)
     if is_cadene_senet(names) and find_model(backbone).groups == 1:
@@ -86,7 +96,19 @@ def read_weights(backbone: str, source: Path, averaged: bool = False) -> tuple[d
         )
     values = {name: _values(source, name, shape, entries, names) for name, shape in expected.items()}
     _log_conversions(entries, names)
-    return values, _describe(backbone, num_classes, file, find_padding(names), source)
+    in_channels = in_channels or stored_channels
+    values[first] = fit_channels(values[first], in_channels)
+    info = _describe(backbone, num_classes, file, find_padding(names), source, in_channels)
+    return values, info.model_copy(update={"class_names": _class_names(info, class_names)})
+
+
+def _shapes(backbone: str, num_classes: int, in_channels: int) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every weight. The classifier is not built: a file may claim any number of classes."""
+    network = create_model(backbone, 1, in_channels=in_channels)
+    shapes = {parameter.name: tuple(parameter.shape) for parameter in network.get_parameters()}
+    for name in ("fc.weight", "fc.bias"):
+        shapes[name] = (num_classes, *shapes[name][1:])
+    return shapes
 
 
 def _log_choice(source: Path, file_format: str, place: str, other: str, averaged: bool) -> None:
@@ -189,18 +211,20 @@ def _log_conversions(entries: dict[str, _Entry], names: Collection[str]) -> None
         log.info("biases of split attention set to zero: the file's network has none")
 
 
-def _describe(backbone: str, num_classes: int, file: WeightFile, padding: str, source: Path) -> ModelInfo:
+def _describe(backbone: str, num_classes: int, file: WeightFile, padding: str, source: Path, in_channels: int) -> ModelInfo:
     """What the checkpoint says of itself: what a file of ours said, else `padding` and ImageNet's usual preprocessing."""
     size = find_model(backbone).image_size
     # PyTorch's programs evaluated their weights on images that Pillow resized, MindSpore's on images resized by MindSpore
     antialias = file.format != "MindSpore"
-    preprocessing = preprocessing_from(build_config({"image_size": (size, size), "eval_antialias": antialias}))
+    keys = {"image_size": (size, size), "eval_antialias": antialias, "in_channels": in_channels}
+    preprocessing = preprocessing_from(build_config(keys))
     stored = file.info
     padding = stored.padding if "padding" in stored.model_fields_set else padding
     if padding != "symmetric":
         log.info("padding '%s' kept: the file's network places strided windows unlike torchvision's", padding)
     if stored.preprocessing:
-        preprocessing = stored.preprocessing
+        channels = {key: per_channel(getattr(stored.preprocessing, key), in_channels) for key in ("mean", "std")}
+        preprocessing = stored.preprocessing.model_copy(update=channels)
     else:
         log.info(
             "preprocessing taken to be the usual one: shorter side %d with %s's filter, crop %d, ImageNet's mean and std; "
@@ -215,6 +239,16 @@ def _describe(backbone: str, num_classes: int, file: WeightFile, padding: str, s
         preprocessing=preprocessing,
         source=Source(file=source.name, sha256=file_digest(source), format=file.format),
     )
+
+
+def _class_names(info: ModelInfo, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the classes, as `read_weights` says."""
+    if given and len(given) != info.num_classes:
+        raise UserError(f"class_names: {len(given)} names, but the weights have {info.num_classes} classes")
+    if given or info.class_names or info.num_classes != len(imagenet_classes()):
+        return given or info.class_names
+    log.info("the 1,000 classes are taken to be ImageNet's, in their usual order; --class_names FILE names others")
+    return tuple(imagenet_classes())
 
 
 def _printable(name: str) -> str:

@@ -12,8 +12,9 @@ import safetensors
 from numpy.typing import NDArray
 
 from ..checkpoint_file import STATE_PREFIX
+from ..described import checked, parse_json
 from ..errors import UserError, first_line
-from ..model_info import ModelInfo, checked, describe_checkpoint, parse_json
+from ..model_info import ModelInfo, describe_checkpoint
 from .torch_files import is_torch_file, read_torch
 from .torch_tensors import StoredTensor, widen_bfloat16
 

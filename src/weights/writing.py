@@ -27,7 +27,7 @@ def write_checkpoint(values: dict[str, NDArray[Any]], info: ModelInfo, output: P
 def network_with(values: dict[str, NDArray[Any]], info: ModelInfo) -> nn.Cell:
     """The network that is described, with these weights, in evaluation mode."""
     assert info.backbone and info.num_classes, "weights are read for a network"
-    network = create_model(info.backbone, info.num_classes, padding=info.padding)
+    network = create_model(info.backbone, info.num_classes, padding=info.padding, in_channels=info.in_channels or 3)
     for parameter in network.get_parameters():
         parameter.set_data(ms.Tensor(values[parameter.name]))
     return network.set_train(False)

@@ -23,8 +23,9 @@ EVERYTHING = {
     "per_batch_size": 4, "accumulate_steps": 2, "max_epoch": 3, "lr": 0.02, "ckpt_interval": 1, "ckpt_interval_epochs": 1,
     "keep_checkpoint_max": 100, "log_interval": 1, "eval_batch_size": 4, "is_dynamic_loss_scale": 1, "loss_scale": 1024,
     "loss_scale_window": 2, "ema_decay": 0.9, "drop_rate": 0.1, "mixup_alpha": 0.2, "bn_statistics": "mean",
-    "is_save_on_master": 0,
+    "is_save_on_master": 0, "sampling": "balanced", "class_weights": "1,2,0.5", "images_per_class": 11,
 }  # fmt: skip
+UNEVEN = {"sampling": "balanced", "class_weights": "1,2,0.5", "focal_gamma": 1}
 EXACT = {  # nothing that differs between ranks: no augmentation, no batch statistics
     "per_batch_size": 2, "max_epoch": 2, "lr": 0.05, "freeze": "layer3", "crop_scale": "1.0,1.0", "crop_ratio": "1.0,1.0",
     "hflip_prob": 0, "color_jitter": 0, "eval_interval": 0, "ckpt_interval": 0, "is_save_on_master": 0,
@@ -105,6 +106,7 @@ def test_all_ranks_end_with_the_same_state_whatever_is_on(two_ranks):
     events = [json.loads(line) for line in (two_ranks / "metrics.jsonl").read_text().splitlines()]
     assert {event["loss_scale"] for event in events if event["event"] == "train"} > {1024.0, 2048.0}
     assert [event["images"] for event in events if event["event"] == "eval"] == [33, 33, 33]
+    assert (two_ranks / "split.csv").read_bytes() == (two_ranks / "rank_1/split.csv").read_bytes()
     first, last = tensors(paths[0]), tensors(two_ranks / "last.ckpt")
     for name in ("layer1.0.conv2.weight", "ema.layer1.0.conv2.weight", "layer1.0.bn1.running_mean"):
         assert (first[name] != last[name]).any()
@@ -154,14 +156,13 @@ def test_a_signal_to_one_rank_or_to_the_launcher_stops_all_after_the_same_step(t
 
 @pytest.mark.slow
 def test_four_ranks_by_rank_table_compute_what_one_process_computes(launch, tmp_path, command):
-    for part, count in (("train", 8), ("val", 1)):
-        for color, name in zip((2, 1, 0), CLASSES):
-            for i in range(count):
-                write_image(tmp_path / "data" / part / name / f"{i}.png", color, seed=100 * color + i, size=(16, 16))
+    for color, name in zip((2, 1, 0), CLASSES):
+        for i in range(10):  # of which 2 are held out
+            write_image(tmp_path / "data" / name / f"{i}.png", color, seed=100 * color + i, size=(16, 16))
     table = tmp_path / "table.json"
     write_content(table, make_content("127.0.0.1", list(range(4)), [f"192.0.2.{i}" for i in range(4)]))
     assert command(rank_table, "check", table)[0] == 0
-    values = {"data_dir": tmp_path / "data", **EXACT}
+    values = {"data_dir": tmp_path / "data", "val_split": 0.2, **EXACT, **UNEVEN}
     process = launch("train.py", "--rank_table", table, ckpt_path=tmp_path / "four", **values)
     alone = {**values, "per_batch_size": 8, "ckpt_path": tmp_path / "one", "cache_dir": tmp_path / "cache1"}
     code, _, err = command(train.main, *TINY, *options(alone))
@@ -172,6 +173,9 @@ def test_four_ranks_by_rank_table_compute_what_one_process_computes(launch, tmp_
     assert max(np.abs(four[name] - one[name]).max() for name in one) <= 1e-6
     for rank in (1, 2, 3):
         assert not differing(tmp_path / "four/last.ckpt", tmp_path / f"four/rank_{rank}/last.ckpt")
+    folders = ["one", "four", *(f"four/rank_{rank}" for rank in (1, 2, 3))]
+    splits = {(tmp_path / folder / "split.csv").read_bytes() for folder in folders}
+    assert len(splits) == 1 and splits.pop().count(b'"val"') == 6
 
 
 @pytest.mark.slow

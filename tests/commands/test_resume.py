@@ -25,6 +25,7 @@ FULL = {
     "keep_checkpoint_max": 100, "log_interval": 1, "eval_batch_size": 33, "amp_level": "O2", "is_dynamic_loss_scale": 1,
     "loss_scale_window": 2, "ema_decay": 0.9, "clip_grad_norm": 5, "drop_rate": 0.1, "drop_path_rate": 0.1, "nesterov": 1,
     "mixup_alpha": 0.2, "cutmix_alpha": 1.0, "auto_augment": "randaugment", "random_erase_prob": 0.5, "tensorboard": 1,
+    "sampling": "balanced", "images_per_class": 11, "class_weights": "1,0.5,2", "focal_gamma": 1.5,
 }  # fmt: skip
 
 
@@ -241,3 +242,23 @@ def test_a_key_that_the_checkpoint_does_not_know_yet_counts_as_its_default():
     other = build_config({"resume": "auto", "loss": "binary_cross_entropy"})
     with pytest.raises(UserError, match="loss .'cross_entropy' then, 'binary_cross_entropy' now"):
         resume.check_same_run(saved, other, "f", 1)
+
+
+def test_a_checkpoint_that_still_holds_the_key_momentum_is_taken_and_nothing_else_is(trained):
+    import mindspore as ms
+    import numpy as np
+
+    from src.training.build import create_network, create_step
+
+    config = build_config({"backbone": "resnext11_8x16d", "num_classes": 3})
+    network = create_network(config)
+    step = create_step(network, np.zeros(32, np.float32), config, "CPU")
+    saved = checkpoint.load(trained["ckpt"])
+    for name in ("momentum", "other"):
+        saved.resumable.tensors[name] = ms.Parameter(ms.Tensor(0.9, ms.float32), name=name)
+        if name == "momentum":
+            resume.restore(network, step, saved)
+            assert (network.fc.weight.asnumpy() == saved.weights["fc.weight"].asnumpy()).all()
+        else:
+            with pytest.raises(UserError, match="another kind of run .other"):
+                resume.restore(network, step, saved)

@@ -26,8 +26,8 @@ def test_a_run_learns_and_leaves_what_it_promises(trained):
     # 36 images in batches of 8: 4 steps an epoch, 8 epochs; checkpoints every 3 steps and every epoch, the newest 2 kept
     names = sorted(path.name for path in run.iterdir())
     assert names == [
-        "best.ckpt", "config.yaml", "last.ckpt", "metrics.jsonl", "resnext11_8x16d-8_30.ckpt", "resnext11_8x16d-8_32.ckpt",
-        "resnext11_8x16d_bs8_1p_acc.log", "resolved.yaml", "train_0.log",
+        "answers.npz", "best.ckpt", "config.yaml", "last.ckpt", "metrics.jsonl", "report.html", "resnext11_8x16d-8_30.ckpt",
+        "resnext11_8x16d-8_32.ckpt", "resnext11_8x16d_bs8_1p_acc.log", "resolved.yaml", "train_0.log",
     ]  # fmt: skip
     written = [(event["epoch"], event["step"]) for event in events(run) if event["event"] == "checkpoint"]
     assert written[:6] == [(1, 3), (1, 4), (2, 6), (2, 8), (3, 9), (3, 12)] and written[-2:] == [(8, 30), (8, 32)]

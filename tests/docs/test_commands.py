@@ -17,6 +17,7 @@ from pages import ENGLISH, OTHERS, Command, commands, read
 
 from conftest import ROOT
 from src.config import load_config
+from src.doctor import __main__ as doctor
 from src.errors import UserError
 from src.launch import command as launcher
 from src.serving import serve
@@ -24,9 +25,9 @@ from src.serving import serve
 COMMANDS = sorted({(line, page) for path in [*ENGLISH, *OTHERS] for page, line in commands(path)})
 CONFIGURED = ("train.py", "eval.py", "export.py", "preprocess.py", "postprocess.py")
 # Programs that are not ours: their command lines are split into words, no more.
-OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "umask", "curl"}
+OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "umask", "curl", "docker"}
 OTHER_MODULES = {"ais_bench", "pytest"}
-A_RUNS_CONFIGURATION = "outputs/quickstart/run/config.yaml"  # of the recipe, there after a quickstart only
+RUNS_CONFIGURATIONS = ("outputs/quickstart/run/config.yaml", "outputs/table/config.yaml")  # there after those runs only
 WRITTEN_BY_EXPORT = {"best.atc.sh"}
 INSTALLING = {
     "quickstart.sh",
@@ -120,8 +121,10 @@ def check_python(arguments: list[str]) -> None:
     if module == "src.serving.serve" and rest != ["--help"]:
         _, rest = serve._parser().parse_known_args(rest)
         module = "eval.py"
+    if module == "src.doctor":
+        module, rest = "train.py", doctor._parser().parse_known_args(rest)[1]  # the keys that are left are train.py's
     if module in CONFIGURED:
-        rest = ["configs/quickstart.yaml" if word == A_RUNS_CONFIGURATION else word for word in rest]
+        rest = ["configs/quickstart.yaml" if word in RUNS_CONFIGURATIONS else word for word in rest]
         with pytest.raises(SystemExit) as stopped:
             load_config([*rest, "--dry_run"], module.removesuffix(".py"))
         assert stopped.value.code == 0
@@ -143,6 +146,8 @@ def module_of(arguments: list[str]) -> tuple[str, list[str]]:
     assert command in COMMANDS
     if command == "predict":
         return "eval.py", ["--predict", *rest]
+    if command == "compare":
+        return "eval.py", rest[next(i for i, word in enumerate(rest) if word.startswith("--")) :]  # without the files
     if f"{command}.py" in CONFIGURED:
         return f"{command}.py", rest
     if command == "labels":

@@ -22,7 +22,7 @@ from report_readers import run_answers, run_findings, run_metrics, run_settings
 from conftest import ROOT
 from src import checkpoint
 from src.config import load_config
-from src.data.sources.label_files import read_labels
+from src.data.sources.label_files import read_labels, read_list
 from src.formats.check_mindir import check_mindir
 from src.formats.graph_file import check_file
 from src.formats.onnx import open_onnx
@@ -178,11 +178,21 @@ def labels(folder: Path) -> Reader:
     return Reader(path, as_bytes(seeds), lambda: read_labels(path))
 
 
+def lists(folder: Path) -> Reader:
+    path = folder / "lists.csv"
+    seeds = [
+        b'image,label,split\r\n"a,b.jpg",cat,train\r\nc.jpg,dog,val\r\n',
+        b"id;filename;width;class\n1;a.jpg;30;cat\n2;b.jpg;20;dog\n",
+        b"a.jpg\t0\ttest\nb/c.jpg\t12\ttraining\n",
+    ]
+    return Reader(path, as_bytes(seeds), lambda: read_list(path))
+
+
 READERS: dict[str, Callable[[Path], Reader]] = {
     function.__name__: function
     for function in (
         checkpoints, torch_zip, torch_legacy, torch_tar, pickles, safetensors, descriptions, onnx_files, mindir_files,
-        rank_tables, recipes, labels, mindrecord_manifests, mindrecord_indices, folder_caches, scan_caches, embeddings,
-        images, run_answers, run_metrics, run_settings, run_findings,
+        rank_tables, recipes, labels, lists, mindrecord_manifests, mindrecord_indices, folder_caches, scan_caches,
+        embeddings, images, run_answers, run_metrics, run_settings, run_findings,
     )
 }  # fmt: skip

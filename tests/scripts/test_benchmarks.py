@@ -10,9 +10,14 @@ from conftest import ROOT
 
 SMALLEST = {
     "allreduce": ["--networks", "resnext11_8x16d", "--step_network", "resnet18", "--rounds", 1],
+    "first_step": ["--network", "resnext11_8x16d", "--image_size", 16, "--rounds", 1],
+    "imbalance": ["--seeds", 1, "--epochs", 1, "--ways", "sampling balanced"],
     "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32"],
+    "input": ["--images", 70, "--rounds", 1, "--delays", "0,1", "--readers", 2],
     "kills": ["--kills", 1, "--epochs", 1, "--per_batch_size", 64],
     "report": ["--classes", 30, "--images", 300, "--lines", 20],
+    "scaling": ["--network", "resnext11_8x16d", "--image_size", 16, "--ranks", "1,2", "--rounds", 1],
+    "memory": ["--cases", "resnext11_8x16d:4", "--image_size", 32],
     "scan": ["--files", 20, "--copies", 1, "--repeats", 1],
     "serve": [
         "--backbone", "resnext11_8x16d", "--format", "ckpt", "--clients", "4", "--seconds", 0.2, "--rounds", 1, "--bad", 20,

@@ -12,7 +12,7 @@ from src.data.pipeline import eval_pipeline, pixel_pipeline, read_batches
 from src.data.preprocessing import preprocessing_from
 from src.data.sources.lists import index_unlabeled
 from src.errors import UserError
-from src.formats.aipp import aipp_config, pixel_shape, to_yuv420sp
+from src.formats.aipp import aipp_config, input_of, pixel_shape, to_yuv420sp
 
 CONFIG = {"image_size": "32,48", "mean": "0.5,0.4,0.3", "std": "0.2,0.25,0.3"}
 
@@ -90,3 +90,20 @@ def test_the_yuv_of_an_image_comes_back_as_the_image(batches):
 def test_yuv_of_an_odd_size_is_refused():
     with pytest.raises(UserError, match="yuv420sp needs an even height and width"):
         aipp_config(preprocessing_from(build_config({"image_size": "33,48"})), "yuv420sp")
+
+
+def test_gray_bytes_are_normalized_as_in_python(tmp_path):
+    preprocessing = preprocessing_from(build_config({**CONFIG, "in_channels": 1}))
+    index = index_unlabeled(write_image(tmp_path / "a.png", 1, 3, size=(90, 70)))
+    (pixels, _), (images, _) = (
+        next(iter(read_batches(pipeline(index, preprocessing, 1, 1)))) for pipeline in (pixel_pipeline, eval_pipeline)
+    )
+    values = parse(aipp_config(preprocessing, "rgb"))
+    assert values["input_format"] == "YUV400_U8" and not any(key.endswith(("_1", "_2")) for key in values)
+    assert pixels[0].shape == pixel_shape("rgb", (32, 48), 1) == (32, 48, 1)
+    computed = (pixels[0] - float(values["mean_chn_0"]) - float(values["min_chn_0"])) * float(values["var_reci_chn_0"])
+    assert in_gray_levels(computed.transpose(2, 0, 1) - images[0], preprocessing).max() < 0.01
+    described = input_of("rgb", (32, 48), 1)
+    assert described.shape == ("N", 32, 48, 1) and described.format == "YUV400_U8"
+    with pytest.raises(UserError, match="aipp: yuv420sp holds colors, but in_channels is 1"):
+        aipp_config(preprocessing, "yuv420sp")

@@ -1,15 +1,16 @@
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import write_image
+from conftest import prepared_epoch, write_image
 from src.config import build_config
-from src.data.augmentation import BatchAugmentation, cutmix, erase, mixing_parameters, mixup
-from src.data.pipeline import read_batches, train_pipeline
+from src.data.augmentation import BatchDraws, box_to_erase, mixing_of, mixing_parameters
 from src.data.sources.folder import index_folder
 from src.errors import UserError
+from src.training.batches import Erase, Mix
 
 REFERENCE = Path(__file__).resolve().parents[1] / "parity" / "mixing_reference.npz"
 PLAIN = {  # pixels 0..255 as they are, whole images, no randomness
@@ -28,21 +29,21 @@ def index(tmp_path_factory):
 
 def epoch(index, workers=2, number=0, **values) -> tuple:
     config = build_config({**PLAIN, **values})
-    return tuple(map(np.concatenate, zip(*read_batches(train_pipeline(index, config, number, workers)))))
+    return tuple(map(np.concatenate, zip(*prepared_epoch(index, config, number, workers))))
 
 
 def test_mixing_equals_timms():
     reference = np.load(REFERENCE)
-    targets = np.eye(5, dtype=np.float32)[reference["labels"]]
+    images, labels = reference["images"], reference["labels"].astype(np.int32)
+    size = images.shape[2:]
+    mix = Mix(len(images), size, 5)
     kinds = set()
     for i in range(12):
         box = tuple(reference[f"{i}.box"])
         kinds.add(bool(box))
-        if box:
-            mixed = cutmix(reference["images"], targets, box)
-        else:
-            mixed = mixup(reference["images"], targets, float(reference[f"{i}.share"]))
-        for ours, name in zip(mixed, ("images", "targets")):
+        mixing = mixing_of(float(reference[f"{i}.share"]), box or None, size)
+        for tensor, name in zip(mix(*map(ms.Tensor, (images, labels, mixing))), ("images", "targets")):
+            ours = tensor.asnumpy()
             assert ours.dtype == np.float32
             np.testing.assert_allclose(ours, reference[f"{i}.{name}"], atol=1e-6)
     assert kinds == {True, False}
@@ -108,11 +109,11 @@ def test_without_mixing_labels_are_numbers(index):
 
 
 def test_erased_rectangles_have_the_papers_sizes():
-    generator = np.random.default_rng(0)
+    generator, config = np.random.default_rng(0), build_config({"image_size": "64,64", "random_erase_prob": 0.6})
     areas, erased = [], 0
-    for _ in range(2000):
-        image = np.ones((3, 64, 64), np.float32)
-        erase(image, generator, 0.6)
+    boxes = np.array([box_to_erase(generator, config) or (0, 0, 0, 0) for _ in range(2000)], np.int32)
+    ones = ms.Tensor(np.ones((2000, 3, 64, 64), np.float32))
+    for image in Erase((64, 64))(ones, ms.Tensor(boxes)).asnumpy():
         hole = np.argwhere(image[0] == 0)
         if len(hole):
             erased += 1
@@ -129,10 +130,10 @@ def test_what_happens_to_a_batch_does_not_depend_on_the_number_of_threads(index)
     one, two, later = epoch(index, 1, **values), epoch(index, 2, **values), epoch(index, 2, 1, **values)
     assert all((a == b).all() for a, b in zip(one, two))
     assert (one[0] != later[0]).any()
-    other_seed = BatchAugmentation(build_config({**PLAIN, **values, "seed": 2}), 0)
-    first = BatchAugmentation(build_config({**PLAIN, **values}), 0)
-    batch = (np.ones((2, 3, 16, 16), np.float32), np.array([0, 1]), np.array([0, 1]))
-    assert (first(*batch)[1] != other_seed(*batch)[1]).any()
+    other_seed = BatchDraws(build_config({**PLAIN, **values, "seed": 2}), 0)
+    first = BatchDraws(build_config({**PLAIN, **values}), 0)
+    places = np.array([0, 1])
+    assert (first(places)[1] != other_seed(places)[1]).any()
 
 
 @pytest.mark.parametrize("policy", ["randaugment", "autoaugment", "autoaugment_cifar10", "trivialaugment"])

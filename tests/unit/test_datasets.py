@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from conftest import prepared_epoch
 from src.config import build_config
 from src.data.datasets import open_evaluation_data, open_training_data
-from src.data.pipeline import eval_pipeline, read_batches, train_pipeline
+from src.data.pipeline import eval_pipeline, read_batches
 from src.data.preprocessing import preprocessing_from
 from src.data.sources.cifar import index_cifar
 from src.errors import UserError
@@ -52,7 +53,7 @@ def test_cifar_files_give_their_pixels_and_labels(tmp_path, kind, classes):
         assert (images == pixels.transpose(0, 3, 1, 2)).all()  # 32 x 32 is neither resized nor cropped
         assert (index.labels == labels).all() and (read_labels == labels).all()
     assert train.name(0) == list(content)[0] + ":0" and train.name(len(train) - 1).endswith(":5")
-    images, _ = next(read_batches(train_pipeline(train, config, 0, 2)))
+    images, _ = prepared_epoch(train, config)[0]
     assert images.shape == (3, 3, 32, 32)
     assert open_evaluation_data(config, 1).fingerprint == index_cifar(tmp_path, kind, "val").fingerprint
 
@@ -92,7 +93,7 @@ def test_synthetic_images(caplog):
     config = build_config({**AUGMENTED, "dataset": "synthetic", "synthetic_images": 100, "seed": 3})
     train, val = open_training_data(config, 1)
     assert len(train) == len(val) == 100 and train.images.kind == "synthetic" and set(train.labels) == {0, 1, 2}
-    images, labels = next(read_batches(train_pipeline(train, config, 0, 2)))
+    images, labels = prepared_epoch(train, config)[0]
     assert images.shape == (4, 3, 16, 16) and labels.shape == (4, 3)
     assert train.fingerprint == open_training_data(config, 1)[0].fingerprint
     other = build_config({**AUGMENTED, "dataset": "synthetic", "synthetic_images": 100, "seed": 4})

@@ -1,6 +1,7 @@
 """What the source keeps to: small files and functions, imports that only go down, annotations that say what is inside."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -10,11 +11,23 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 # From the bottom up; a room imports from its own level and those below.
 LEVELS = (
-    ("errors", "files", "log", "progress", "device", "protobuf", "checkpoint_file", "config", "networks", "version"),
-    ("model_info", "checkpoint", "distributed"),
+    (
+        "errors",
+        "files",
+        "log",
+        "progress",
+        "device",
+        "compat",
+        "protobuf",
+        "checkpoint_file",
+        "config",
+        "networks",
+        "version",
+    ),
+    ("described", "model_info", "checkpoint", "distributed"),
     ("models", "data", "weights", "launch"),
     ("formats", "report"),
-    ("training", "evaluation", "exporting", "offline"),
+    ("training", "evaluation", "exporting", "offline", "comparing", "doctor"),
     ("library", "serving", "commands", "__init__", "__main__"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -126,3 +139,19 @@ def test_annotations_say_what_is_inside():
 def test_one_progress_bar():
     users = [path for path, tree in TREES.items() if "tqdm" in {getattr(n, "module", None) for n in ast.walk(tree)}]
     assert {path.name for path in users} == {"progress.py", "log.py"}  # the log writes its lines above the bar
+
+
+def test_one_file_touches_the_frameworks_parallel_interface():
+    names = re.compile(
+        r"AllReduce|AllGather|ReduceScatter|mindspore[. ](import )?communication|DistributedGradReducer"
+        r"|auto_parallel|ParallelMode"
+    )
+    found = {place(path).split(":")[0] for path in TREES if names.search(path.read_text(encoding="utf-8"))}
+    assert found == {"src/distributed/collectives.py"}
+
+
+def test_optimizers_are_our_own():  # the framework's momentum is announced to go
+    used = {
+        name for path in TREES for name in re.findall(r"nn\.(Momentum|SGD|Adam\w*|LARS|Lamb)\b", path.read_text("utf-8"))
+    }
+    assert not used

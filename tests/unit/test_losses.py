@@ -2,9 +2,10 @@ import mindspore as ms
 import numpy as np
 import pytest
 
+from conftest import ROOT
 from src.config import build_config
 from src.errors import UserError
-from src.training.losses import create_loss
+from src.training.losses import WeightedLoss, class_weights, create_loss
 
 LOGITS = np.random.default_rng(0).normal(0, 3, (6, 5)).astype(np.float32)
 LABELS = np.array([0, 4, 2, 2, 1, 3], np.int32)
@@ -47,3 +48,67 @@ def test_shares_above_the_threshold_count_in_full(threshold, counted):
 def test_a_threshold_belongs_to_binary_cross_entropy():
     with pytest.raises(UserError, match="loss_threshold: 0.2 needs --loss binary_cross_entropy"):
         build_config({"loss_threshold": 0.2})
+
+
+REFERENCE = np.load(ROOT / "tests/parity/loss_reference.npz")  # written by make_loss_reference.py there
+WRITTEN = ",".join(map(repr, REFERENCE["weights"].tolist()))
+
+
+@pytest.mark.parametrize("name", [name for name in REFERENCE.files if f"{name}.gradient" in REFERENCE.files])
+def test_weighted_and_focal_losses_are_those_of_pytorch_torchvision_and_kornia(name):
+    values = {"num_classes": 5, "label_smooth": 0, "focal_gamma": name.lstrip("abcdefghijklmnopqrstuvwxyz_") or 0}
+    values |= {"loss": "binary_cross_entropy"} if "binary" in name else {}
+    values |= {"class_weights": WRITTEN} if "weighted" in name else {}
+    config = build_config(values)
+    loss = create_loss(config, class_weights(config, REFERENCE["labels"]))
+    labels = REFERENCE["mixed"].astype(np.float32) if "mixed" in name else REFERENCE["labels"].astype(np.int32)
+    logits = ms.Tensor(REFERENCE["logits"].astype(np.float32))
+    value, gradient = ms.value_and_grad(loss)(logits, ms.Tensor(labels))
+    assert float(value) == pytest.approx(float(REFERENCE[name]), rel=1e-6)
+    np.testing.assert_allclose(gradient.asnumpy(), REFERENCE[f"{name}.gradient"], atol=1e-6)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("labels", [LABELS, MIXED], ids=["numbers", "mixed"])
+def test_without_weights_and_exponent_the_loss_is_the_plain_one(binary, labels):
+    plain = create_loss(build_config({"loss": "binary_cross_entropy" if binary else "cross_entropy"}))
+    weighted = WeightedLoss(binary, 0.1, 0.0, 0.0, np.ones(5, np.float32))
+    expected_loss, actual = (float(loss(ms.Tensor(LOGITS), ms.Tensor(labels))) for loss in (plain, weighted))
+    assert actual == pytest.approx(expected_loss, rel=1e-6)
+
+
+def test_a_sure_network_has_a_finite_gradient_below_exponent_1():
+    loss = WeightedLoss(False, 0.0, 0.0, 0.5, None)
+    sure = ms.Tensor(np.array([[200.0, 0.0]], np.float32))
+    value, gradient = ms.value_and_grad(loss)(sure, ms.Tensor(np.array([0], np.int32)))
+    assert float(value) == 0 and np.isfinite(gradient.asnumpy()).all()
+
+
+def test_rules_of_class_weights():
+    labels = np.array([0] * 90 + [1] * 9 + [2], np.int32)
+
+    def weights(rule):
+        return class_weights(build_config({"num_classes": 3, "class_weights": rule}), labels)
+
+    assert weights("none") is None
+    sklearn = pytest.importorskip("sklearn.utils.class_weight")
+    expected_weights = sklearn.compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(weights("balanced"), expected_weights, rtol=1e-6)
+    raw = (1 - 0.99) / (1 - 0.99 ** np.array([90, 9, 1]))  # Cui et al. 2019, equation 10
+    np.testing.assert_allclose(weights("effective:0.99"), raw / raw[labels].mean(), rtol=1e-6)
+    for rule in ("balanced", "effective", "effective:0.9999"):
+        assert weights(rule)[labels].mean() == pytest.approx(1)
+    assert (weights("1,0,2.5") == [1, 0, 2.5]).all()
+    with pytest.raises(UserError, match="class_weights: 2 weights for 3 classes"):
+        weights("1,2")
+
+
+@pytest.mark.parametrize("rule", ["equal", "effective:1", "effective:x", "balanced:0.9", "1,-1", "1,nan", "0,0", "1,inf"])
+def test_what_is_no_rule_of_class_weights_is_one_line(rule):
+    with pytest.raises(UserError, match="class_weights: .*expected none, balanced, effective, effective:0.99 or one number"):
+        build_config({"class_weights": rule})
+
+
+def test_balanced_sampling_and_balanced_weights_are_one_too_many():
+    with pytest.raises(UserError, match="class_weights: balanced evens out what sampling balanced has already"):
+        build_config({"class_weights": "balanced", "sampling": "balanced"})

@@ -10,10 +10,10 @@ from odd_images import odd_images
 from PIL import Image
 
 import preprocess as preprocess_command
-from conftest import CLASSES
+from conftest import CLASSES, prepared_epoch
 from src.config import build_config
 from src.data import image_formats
-from src.data.pipeline import eval_pipeline, read_batches, train_pipeline
+from src.data.pipeline import eval_pipeline, read_batches
 from src.data.scan import check_image, find_problems, usable_images
 from src.data.sources.folder import index_folder
 from src.errors import UserError
@@ -96,7 +96,7 @@ def test_evaluation_and_training_read_all_of_them(usable):
         images = pixels_of(usable, antialias)
         assert len(images) == len(USABLE) and images.dtype == np.float32
     config = build_config({"image_size": "16,16", "per_batch_size": len(USABLE), "num_classes": 3})
-    (images, labels), *_ = read_batches(train_pipeline(usable, config, 0, 2))
+    (images, labels), *_ = prepared_epoch(usable, config)
     assert images.shape == (len(USABLE), 3, 16, 16) and set(labels) == {0}
 
 

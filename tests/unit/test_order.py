@@ -33,3 +33,34 @@ def test_repeated_images_follow_each_other_and_go_to_different_ranks():
     for rank in range(3):
         part = order[shard_places(steps, 4, Group(rank, 3))]
         assert len(set(part)) == len(part)
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_a_balanced_order_shows_every_class_equally_often_and_every_image_of_a_class_too(repeats):
+    labels = np.array([0] * 70 + [1] * 20 + [4] * 9 + [7], np.int32)  # classes without images do not count
+    orders = [epoch_order(100, 1, epoch, repeats, labels) for epoch in (0, 1)]
+    for order in orders:
+        different = order[::repeats]
+        counts = np.bincount(labels[different])
+        assert len(order) == 100 and (counts[counts > 0].max() - counts[counts > 0].min() <= 1) and (counts > 0).sum() == 4
+        for label in (0, 1, 4, 7):
+            shown = np.bincount(different, minlength=100)[labels == label]
+            assert shown.max() - shown.min() <= 1
+    assert (orders[0] == epoch_order(100, 1, 0, repeats, labels)).all() and (orders[0] != orders[1]).any()
+    seen = {image for epoch in range(40 * repeats) for image in epoch_order(100, 1, epoch, repeats, labels)}
+    assert len(seen) == 100  # a large class is shown in parts, other parts in other epochs
+
+
+def test_a_balanced_order_of_fewer_places_than_classes():
+    labels = np.arange(10, dtype=np.int32).repeat(2)
+    order = epoch_order(20, 1, 0, 5, labels)
+    assert len(set(labels[order])) == 4 and len(order) == 20
+
+
+def test_ranks_share_a_balanced_order():
+    labels = np.array([0] * 30 + [1] * 3, np.int32)
+    order = epoch_order(33, 1, 0, 1, labels)
+    alone = order[shard_places(4, 8)].reshape(4, 8)
+    for ranks in (2, 4):
+        parts = [order[shard_places(4, 8 // ranks, Group(rank, ranks))].reshape(4, -1) for rank in range(ranks)]
+        assert (np.sort(np.concatenate(parts, 1)) == np.sort(alone)).all()

@@ -1,11 +1,12 @@
 import json
 
+import mindspore as ms
 import numpy as np
 import pytest
 from mindspore.dataset import vision
 from PIL import Image
 
-from conftest import write_image
+from conftest import prepared_epoch, write_image
 from src.config import build_config
 from src.data.image_formats import decode
 from src.data.pipeline import PillowCrop, eval_pipeline, read_batches, train_pipeline
@@ -13,7 +14,10 @@ from src.data.preprocessing import covering_size, preprocessing_for, preprocessi
 from src.data.sources.folder import index_folder
 from src.distributed.group import Group
 from src.errors import UserError
+from src.formats.classifier import network_classifier
 from src.model_info import Preprocessing
+from src.models.create import create_model
+from src.training.build import create_network, create_step
 
 NEUTRAL = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # pixel values as they are
 
@@ -44,7 +48,7 @@ def test_an_epoch_can_be_repeated_and_differs_from_the_next(data_set):
     config = build_config({"image_size": "16,16", "per_batch_size": 4})
 
     def epoch(number):
-        images, labels = (np.concatenate(parts) for parts in zip(*read_batches(train_pipeline(index, config, number, 2))))
+        images, labels = (np.concatenate(parts) for parts in zip(*prepared_epoch(index, config, number)))
         return images, labels
 
     first, again, second = epoch(0), epoch(0), epoch(1)
@@ -60,7 +64,7 @@ EVERYTHING = {
 
 
 def read_epoch(index, config, **arguments) -> list:
-    return list(read_batches(train_pipeline(index, config, epoch=1, workers=2, **arguments)))
+    return prepared_epoch(index, config, epoch=1, **arguments)
 
 
 @pytest.mark.parametrize("group", [Group(0, 1), Group(1, 2)])
@@ -92,7 +96,7 @@ def test_ranks_share_each_batch_and_augment_each_in_its_own_way(tmp_path):
     one = index_folder(write_image(tmp_path / "e" / "c" / "a.png", 0, 1, (64, 64)).parent.parent)
     one = one.select(np.zeros(2, int))
     config = build_config({**plain, "per_batch_size": 1})
-    views = [next(read_batches(train_pipeline(one, config, 0, 1, group=Group(rank, 2))))[0] for rank in range(2)]
+    views = [prepared_epoch(one, config, workers=1, group=Group(rank, 2))[0][0] for rank in range(2)]
     assert (views[0] != views[1]).any()
 
 
@@ -110,6 +114,46 @@ def test_normalization(tmp_path):
     Image.new("RGB", (50, 50), (255, 0, 51)).save(path)
     pixels = evaluation_pixels(path, mean=(0.5, 0.5, 0.5), std=(0.25, 0.5, 0.1))
     np.testing.assert_allclose(pixels[0, 0], [2, -1, -3], rtol=1e-5)
+
+
+ERASED_AND_CUT = {"random_erase_prob": 1, "cutmix_alpha": 1, "color_jitter": 0}
+
+
+@pytest.mark.parametrize("changes", [{}, {**EVERYTHING, "per_batch_size": 6}, ERASED_AND_CUT], ids=["plain", "all", "cut"])
+def test_the_device_normalizes_as_the_host_does_bit_for_bit(data_set, changes):
+    index = index_folder(data_set / "train")
+    values = {"image_size": "24,16", "per_batch_size": 6, "num_classes": 3, **changes}
+    on_host, on_device = (build_config({**values, "device_normalization": where}) for where in (0, 1))
+    for config, kind in ((on_host, np.float32), (on_device, np.uint8)):
+        assert next(read_batches(train_pipeline(index, config, 0, 2)))[0].dtype == kind
+    batches = [prepared_epoch(index, config) for config in (on_host, on_device)]
+    assert len(batches[0]) == len(batches[1]) > 1
+    assert all(np.array_equal(a, b) for pair in zip(*batches) for a, b in zip(*pair))
+
+
+def test_a_network_gives_the_same_logits_of_bytes_and_of_normalized_images_bit_for_bit(data_set):
+    index, preprocessing = index_folder(data_set / "val"), preprocessing_from(build_config({"image_size": "32,32"}))
+    network = create_model("resnext11_8x16d", 3).set_train(False)
+    names = list(network.parameters_dict())
+    classify = network_classifier(network, preprocessing)
+    assert names == list(network.parameters_dict())
+    ((normalized, _),) = read_batches(eval_pipeline(index, preprocessing, 100, 2))
+    ((pixels, _),) = read_batches(eval_pipeline(index, preprocessing, 100, 2, as_bytes=True))
+    assert pixels.dtype == np.uint8 and np.array_equal(classify(pixels), classify(normalized))
+
+
+def test_training_on_bytes_gives_the_weights_of_training_on_floats_bit_for_bit(data_set):
+    index, weights = index_folder(data_set / "train"), []
+    for where in (0, 1):
+        values = {"backbone": "resnext11_8x16d", "image_size": "16,16", "per_batch_size": 6, "num_classes": 3}
+        config = build_config({**values, "device_normalization": where})
+        ms.set_seed(1)
+        network = create_network(config)
+        step = create_step(network, np.full(9, 0.1, np.float32), config, "CPU").set_train()
+        losses = [float(step(*map(ms.Tensor, batch))[0]) for batch in read_batches(train_pipeline(index, config, 0, 2))]
+        assert len(losses) == 3
+        weights.append([losses, *[parameter.asnumpy() for parameter in network.get_parameters()]])
+    assert all(np.array_equal(a, b) for a, b in zip(*weights))
 
 
 @pytest.mark.parametrize("size", [(60, 90), (100, 44), (200, 50)])
@@ -203,3 +247,14 @@ def test_the_size_before_a_crop_that_is_not_square():
     assert preprocessing_for(build_config(), older).resize == 64
     with pytest.raises(UserError, match="eval_resize: 50 is smaller than the crop, image_size 24,56"):
         preprocessing_for(build_config({"eval_resize": 50, "image_size": "24,56"}), None)
+
+
+def test_gray_images_are_pillows_luma_in_training_and_evaluation(tmp_path):
+    path = write_image(tmp_path / "data/x/a.png", 1, seed=1, size=(20, 20))
+    values = {"in_channels": 1, "image_size": "20,20", "eval_resize": 20, "mean": 0, "std": 1 / 255, "per_batch_size": 1}
+    values |= {"crop_scale": "1,1", "crop_ratio": "1,1", "hflip_prob": 0, "color_jitter": 0}
+    index, config = index_folder(tmp_path / "data"), build_config(values)
+    luma = np.asarray(Image.open(path).convert("L"))
+    for pipeline in (train_pipeline(index, config, 0, 1), eval_pipeline(index, preprocessing_from(config), 1, 1)):
+        images, _ = next(read_batches(pipeline))
+        assert images.shape == (1, 1, 20, 20) and (images[0, 0].round() == luma).all()

@@ -29,4 +29,19 @@ TEST_CASE("a crop that is not square gets its share of both directions") {
   CHECK(crop.back() >= 129);
 }
 
+TEST_CASE("gray is the luma that Pillow computes, normalized as one channel") {
+  std::vector<uint8_t> pixels{255, 0, 0, 0, 255, 0, 0, 0, 255, 7, 7, 7};
+  ToGray(pixels.data(), 4);
+  CHECK((std::vector<uint8_t>(pixels.begin(), pixels.begin() + 4) == std::vector<uint8_t>{76, 150, 29, 7}));
+  Preprocessing preprocessing;
+  preprocessing.height = preprocessing.width = 2;
+  preprocessing.channels = 1;
+  preprocessing.mean[0] = 0.2F;
+  preprocessing.std[0] = 0.1F;
+  std::vector<float> numbers(4);
+  Normalize(pixels.data(), preprocessing, numbers.data());
+  CHECK(numbers[0] == doctest::Approx((76 - 51) / 25.5));
+  CHECK(numbers[3] == doctest::Approx((7 - 51) / 25.5));
+}
+
 }  // namespace resnet_zoo

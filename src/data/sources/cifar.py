@@ -6,6 +6,7 @@ and blue.
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,15 @@ _FORMATS: dict[str, dict[str, Any]] = {
 
 
 class CifarImages(Images):
-    """Pixels (32, 32, 3) in record files, which are mapped into memory.
+    """Pixels (32, 32, 3) in record files.
 
     Attributes:
         files: paths of the record files.
-        records: their content, uint8 (records, label bytes + 3072) each.
+        records: their content, mapped into memory, uint8 (records, label bytes + 3072) each.
     """
 
     encoded = False
+    block = 16
 
     def __init__(self, root: Path, kind: str, files: list[Path], label_bytes: int):
         self.root = root
@@ -48,6 +50,7 @@ class CifarImages(Images):
         self.files = files
         self.label_bytes = label_bytes
         self.records = [_read_records(path, label_bytes + 3 * _SIDE * _SIDE) for path in files]
+        self.streams = [open(path, "rb", buffering=0) for path in files]  # noqa: SIM115 - open as long as the images
         self.starts = np.cumsum([0] + [len(records) for records in self.records])
 
     def __len__(self) -> int:
@@ -64,8 +67,11 @@ class CifarImages(Images):
 
     def read(self, image: int) -> NDArray[np.uint8]:
         file, record = self._find(image)
-        planes = self.records[file][record, self.label_bytes :].reshape(3, _SIDE, _SIDE)
-        return np.ascontiguousarray(planes.transpose(1, 2, 0))
+        size, start = 3 * _SIDE * _SIDE, record * self.records[file].shape[1] + self.label_bytes
+        content = os.pread(self.streams[file].fileno(), size, start)  # a map would stop all readers while one waits
+        if len(content) < size:
+            raise UserError(f"{self.files[file]}: ends within record {record}; truncated since the run began")
+        return np.ascontiguousarray(np.frombuffer(content, np.uint8).reshape(3, _SIDE, _SIDE).transpose(1, 2, 0))
 
     def digest(self) -> bytes:
         digest = hashlib.sha256(self.kind.encode())

@@ -69,7 +69,9 @@ class FolderImages(Images):
         return digest.digest()
 
 
-def index_folder(root: Path, cache_dir: Optional[Path] = None, check_files: bool = True) -> ImageIndex:
+def index_folder(
+    root: Path, cache_dir: Optional[Path] = None, check_files: bool = True, class_folders: str = "top"
+) -> ImageIndex:
     """Reads a folder of class folders; classes are numbered in the order of their names.
 
     Images are found at any depth below their class folder. Hidden files and folders and class folders without images
@@ -78,6 +80,8 @@ def index_folder(root: Path, cache_dir: Optional[Path] = None, check_files: bool
     Args:
         cache_dir: where the list of files is kept between runs.
         check_files: looks at every file's size and time even where the list of an earlier run still holds.
+        class_folders: which folder names an image's class: "top" the one directly in `root`; "name" the one that the image
+            lies in; "path" the same, called by its path below `root`.
 
     Raises:
         UserError: no such folder, not a folder, or no images in it.
@@ -89,7 +93,12 @@ def index_folder(root: Path, cache_dir: Optional[Path] = None, check_files: bool
     if found.empty:
         log.info("%s: %d folders without images are no classes: %s", root, len(found.empty), some_of(found.empty))
     say_passed_over(root, found.others)
-    return index_of(found.images, found.labels, found.class_names)
+    if class_folders == "top":
+        return index_of(found.images, found.labels, found.class_names)
+    folders = [os.path.dirname(name) for name in found.images.names]
+    classes = folders if class_folders == "path" else [os.path.basename(folder) for folder in folders]
+    number = {name: i for i, name in enumerate(sorted(set(classes)))}
+    return index_of(found.images, [number[name] for name in classes], number)
 
 
 def has_parts(root: Path) -> bool:

@@ -8,6 +8,8 @@ from typing import Optional, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import UserError
+
 
 class Images:
     """A fixed list of images, numbered from 0; the base of every format.
@@ -15,12 +17,18 @@ class Images:
     Attributes:
         root: the folder or file that holds them, for messages.
         encoded: whether `read` gives the bytes of an image file; otherwise it gives pixels.
+        in_memory: whether reading an image is nothing to wait for.
+        block: how many images a reader takes at once; more than 1 where they are small.
         kind: the name of the format, a value of the key `dataset`.
+        failure: why a pipeline could not read an image, or None.
     """
 
     root: Path
     encoded = True
+    in_memory = False
+    block = 1
     kind: str
+    failure: Optional[UserError] = None
 
     def __len__(self) -> int:
         raise NotImplementedError

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Union
+from typing import NamedTuple, Optional, Union
 
 from ...errors import UserError
 from .folder import EXTENSIONS, is_image
@@ -17,9 +17,30 @@ _ENDINGS = "|".join(ending[1:] for ending in EXTENSIONS)
 _IMAGE_AND_WORD = re.compile(rf'\.({_ENDINGS})"? +[^\s;,]+$', re.IGNORECASE)
 _NAME_HEADERS = ("image", "images", "image_name", "image_id", "img", "file", "filename", "file_name", "name", "path", "id")
 _LABEL_HEADERS = ("label", "labels", "class", "class_name", "class_id", "target", "category")
+_PART_HEADERS = ("split", "part", "set", "subset", "partition")
+_PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+Labels = dict[str, Union[int, str]]
+_Row = tuple[str, str, str]  # where it stands (" line <n>"), name, label
 
 
-def read_labels(label_file: Path, class_names: tuple[str, ...] = ()) -> dict[str, Union[int, str]]:
+class Listed(NamedTuple):
+    """What a list of images says.
+
+    Attributes:
+        labels: image name -> label, as `read_labels` gives them.
+        parts: image name -> "train", "val" or "test"; empty where the list does not say.
+    """
+
+    labels: Labels
+    parts: dict[str, str]
+
+
+def read_labels(label_file: Path, class_names: tuple[str, ...] = ()) -> Labels:
     """Reads a label file as people have them: lines of an image's name and its label, or a JSON object of the two.
 
     Text is UTF-8 with or without a byte order mark, names of files that are no text in their own bytes. Name and label
@@ -38,12 +59,55 @@ def read_labels(label_file: Path, class_names: tuple[str, ...] = ()) -> dict[str
             out of the folder of images.
     """
     text = read_text(label_file, "label_file")
-    is_json = re.match(r'\s*\{\s*["}]', text)
-    rows = _json_rows(label_file, text) if is_json else _text_rows(label_file, text, class_names)
+    return _labels_of(
+        label_file, _json_rows(label_file, text) if _is_json(text) else _text_rows(label_file, text, class_names)
+    )
+
+
+def read_list(label_file: Path) -> Listed:
+    """Reads a label file that may have further columns, one of which may say what an image is for.
+
+    A header names the columns: image, label and split, or other usual words for them; others are passed over. Without a
+    header they are image, label and, where there is a third, split: train, val or test, or usual words for those. Text
+    without tabs, semicolons or commas, and JSON, have no such column.
+
+    Raises:
+        UserError: as `read_labels`, and for a split that is none of these.
+    """
+    text = read_text(label_file, "label_file")
+    table = [] if _is_json(text) else _table(label_file, text)
+    columns = _columns(table[0][1]) if table else None
+    if not columns:
+        return Listed(read_labels(label_file), {})
+    if _has_header(table[0][1], columns):
+        del table[0]
+    rows, places = [], [column for column in columns if column is not None]
+    for place, fields in table:
+        if len(fields) <= max(places) or not all(fields[column] for column in places):
+            problem = f"expected {max(places) + 1} columns, none of them empty"
+            raise UserError(f"label_file: '{label_file}'{place}: {problem}")
+        rows.append((place, fields[columns[0]], fields[columns[1]]))
+    labels = _labels_of(label_file, rows)
+    if columns[2] is None:
+        return Listed(labels, {})
+    parts = [_PARTS.get(fields[columns[2]].lower(), "") for _, fields in table]
+    if "" in parts:
+        place, fields = table[parts.index("")]
+        problem = f"the split must be train, val or test, got '{fields[columns[2]][:50]}'"
+        raise UserError(f"label_file: '{label_file}'{place}: {problem}")
+    return Listed(labels, dict(zip(labels, parts)))
+
+
+def _is_json(text: str) -> bool:
+    return bool(re.match(r'\s*\{\s*["}]', text))
+
+
+def _labels_of(label_file: Path, rows: list[_Row]) -> Labels:
+    """The labels of rows, checked."""
     if not rows:
         raise UserError(f"label_file: '{label_file}' holds no labels")
     are_numbers = all(_NUMBER.fullmatch(label) for *_, label in rows)
-    labels: dict[str, Union[int, str]] = {}
+    labels: Labels = {}
     for place, given, label in rows:
         name, problem = os.path.normpath(given), ""
         if name.startswith("/") or ".." in given.split("/"):
@@ -103,7 +167,7 @@ def read_text(path: Path, key: str) -> str:
     return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape").replace("\r\n", "\n")
 
 
-def _json_rows(path: Path, text: str) -> list[tuple[str, str, str]]:
+def _json_rows(path: Path, text: str) -> list[_Row]:
     """Rows ("", name, label) of {"name": label, ...}."""
     try:
         pairs = json.loads(text, object_pairs_hook=list)  # a dict would hide names that stand twice
@@ -117,9 +181,50 @@ def _json_rows(path: Path, text: str) -> list[tuple[str, str, str]]:
     return [("", name, str(label)) for name, label in pairs]
 
 
-def _text_rows(path: Path, text: str, class_names: tuple[str, ...]) -> list[tuple[str, str, str]]:
+def _table(path: Path, text: str) -> list[tuple[str, list[str]]]:
+    """Rows (" line <n>", fields) of a text whose fields are separated by tabs, semicolons or commas; else []."""
+    lines = _lines(text)
+    separator = _separator([line for _, line in lines])
+    if separator == " ":
+        return []
+    table = []
+    for number, line in lines:
+        try:
+            fields = next(csv.reader([line], strict=True, delimiter=separator, skipinitialspace=True))
+        except csv.Error:
+            raise UserError(f"label_file: '{path}' line {number}: cannot be read: '{line[:200]}'") from None
+        is_quoted = line.startswith('"')
+        table.append(
+            (f" line {number}", [field if is_quoted and not i else field.strip() for i, field in enumerate(fields)])
+        )
+    return table
+
+
+def _columns(first: list[str]) -> Optional[tuple[int, int, Optional[int]]]:
+    """The columns of name, label and split; None for a table of two columns in this order."""
+    words = [field.lower() for field in first]
+    named = [
+        next((words.index(word) for word in headers if word in words), None)
+        for headers in (_NAME_HEADERS, _LABEL_HEADERS, _PART_HEADERS)
+    ]
+    if named[0] is not None and named[1] is not None:
+        return None if named == [0, 1, None] and len(first) == 2 else (named[0], named[1], named[2])
+    return (0, 1, 2) if len(first) == 3 else None
+
+
+def _has_header(first: list[str], columns: tuple[int, int, Optional[int]]) -> bool:
+    words = [field.lower() for field in first]
+    named = words[columns[0]] in _NAME_HEADERS and words[columns[1]] in _LABEL_HEADERS
+    return named or (columns[2] is not None and words[columns[2]] in _PART_HEADERS)
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    return [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def _text_rows(path: Path, text: str, class_names: tuple[str, ...]) -> list[_Row]:
     """Rows (" line <n>", name, label)."""
-    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines = _lines(text)
     separator = _separator([line for _, line in lines])
     rows = []
     for number, line in lines:
@@ -160,7 +265,7 @@ def _unquoted(field: str) -> str:
     return field[1:-1].replace('""', '"') if len(field) > 1 and field[0] == field[-1] == '"' else field
 
 
-def _is_header(rows: list[tuple[str, str, str]], class_names: tuple[str, ...]) -> bool:
+def _is_header(rows: list[_Row], class_names: tuple[str, ...]) -> bool:
     (_, name, label), others = rows[0], rows[1:]
     if is_image(name) or _NUMBER.fullmatch(label) or label in class_names:
         return False

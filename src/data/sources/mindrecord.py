@@ -7,6 +7,7 @@ A record has `image` (bytes of the file), `label` (int32) and `name` (string), f
 
 import hashlib
 import json
+import threading
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -19,8 +20,10 @@ from ...files import is_utf8, write_text
 from ...model_info import file_digest
 from ...progress import bar, beat
 from ..cache import Arrays, cache_path, load_arrays, pack_json, save_arrays, unpack_json, write_arrays
+from ..image_formats import ImageError, for_mindspore
 from ..index import ImageIndex, index_of
 from .images import Images, Names
+from .records import Records
 
 MANIFEST = "manifest.json"
 _FORMAT = "image classification, MindRecord, 1"
@@ -53,8 +56,7 @@ class MindRecordImages(Images):
     """Encoded images in MindRecord files.
 
     Attributes:
-        files: the MindRecord files, in the order in which MindSpore must be given them.
-        places: where MindSpore finds each image, int64.
+        places: numbers of the records of the images, from file to file, int64.
         sizes: bytes of each image, int64.
         manifest: content of `manifest.json`.
     """
@@ -64,10 +66,11 @@ class MindRecordImages(Images):
     def __init__(self, root: Path, manifest: _Manifest, arrays: Arrays):
         self.root = root
         self.manifest = manifest
-        self.files = [str(root / name) for name in manifest.records]
         self.names = Names(arrays["names_buffer"], arrays["names_ends"])
         self.sizes = arrays["sizes"]
         self.places = arrays["places"]
+        self._opening = threading.Lock()
+        self._records: Optional[Records] = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -80,12 +83,17 @@ class MindRecordImages(Images):
         digest.update(json.dumps([file.sha256 for file in self.manifest.files]).encode())
         return digest.digest()
 
-    def dataset(self, images: NDArray[np.float32], workers: int):
-        """A MindSpore data set with the column "image", of these images in this order."""
-        from mindspore import dataset as ds
-
-        sampler = ds.SubsetSampler(self.places[images].tolist())
-        return ds.MindDataset(self.files, ["image"], num_parallel_workers=workers, sampler=sampler)
+    def read(self, image: int) -> NDArray[np.uint8]:
+        with self._opening:
+            if self._records is None:
+                sizes = np.empty_like(self.sizes)
+                sizes[self.places] = self.sizes
+                self._records = Records([self.root / name for name in self.manifest.records], sizes)
+        try:
+            content = self._records.read(int(self.places[image]))
+            return np.frombuffer(for_mindspore(content), np.uint8)
+        except ImageError as error:
+            raise UserError(f"{self.root / self.name(image)}: {error}") from None
 
     def check(self, cache_dir: Optional[Path] = None) -> None:
         """Compares every file's checksum; files that did not change since the last time are skipped.
@@ -113,8 +121,7 @@ _REMEDY = "write it again with python -m src.data.tools.prepare to_mindrecord"
 def index_mindrecord(root: Path) -> ImageIndex:
     """The images of a folder that `write_mindrecord` wrote; sizes of the files are compared, checksums are not.
 
-    What manifest and index say is checked before it is used. The records themselves are read by MindSpore, which does not
-    check them: take such files from people you trust.
+    What manifest and index say is checked before it is used.
 
     Raises:
         UserError: a file is missing, truncated or of another format, or says what cannot be.

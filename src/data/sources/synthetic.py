@@ -21,6 +21,7 @@ class SyntheticImages(Images):
 
     kind = "synthetic"
     encoded = False
+    in_memory = True
     root = Path("synthetic")
 
     def __init__(self, count: int, size: tuple[int, int], seed: int):

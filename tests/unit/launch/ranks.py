@@ -3,12 +3,14 @@
 The results go to a JSON file.
 """
 
+import hashlib
 import json
 import os
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Optional
 
 from src import device
 from src.config import build_config
@@ -21,17 +23,19 @@ import numpy as np  # noqa: E402
 from mindspore import Tensor, nn  # noqa: E402
 
 from src.distributed import communication  # noqa: E402
+from src.distributed.collectives import GradientMean  # noqa: E402
 from src.distributed.communication import join  # noqa: E402
 from src.distributed.group import Group  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.models.regularization import Dropout, number_random_layers  # noqa: E402
 from src.progress import beat  # noqa: E402
+from src.training.optimizers import create_optimizer  # noqa: E402
 from src.training.step import TrainStep  # noqa: E402
 
 
 def main(folder: Path, at_the_end: str) -> None:
     """Exchanges numbers and parameters with the other ranks; then trains and leaves well, or is killed at work."""
-    group = join(CONFIG, "CPU")
+    group = join(CONFIG)
     rank, size = group.rank, group.size
     big = np.array([2**62 // size + rank, -(2**40) * rank, 2**24 + 1], np.int64)
     real = np.array([[0.1 * (rank + 1), 1e-300, -1e300 * rank]], np.float64)
@@ -72,6 +76,7 @@ def main(folder: Path, at_the_end: str) -> None:
     if at_the_end == "leave":
         found["masks"] = distinct_masks(group)
         found["training"] = trained(group)
+        found["averaged"] = [averaged(group, bucket_mb) for bucket_mb in (0, 1, 32)]
     (folder / f"{rank}.json").write_text(json.dumps(found))
     if at_the_end == "be killed":
         for step in range(10**6):
@@ -109,7 +114,7 @@ def trained(group: Group) -> dict:
     images = random.standard_normal((3, 2, 4, group.size, 3, 8, 8)).astype(np.float32)  # step, batch, image, rank
     labels = random.integers(0, 3, images.shape[:4]).astype(np.int32)
     images[1, 0, :, -1] *= 1e38
-    steps = {True: new_step(distributed=True), False: new_step(distributed=False)}
+    steps = {True: new_step(group), False: new_step()}
     found: dict = {"finite": [], "scale": [], "moved": []}
     for number in range(len(images)):
         before = [p.asnumpy().copy() for p in steps[True].optimizer.parameters]
@@ -128,16 +133,29 @@ def trained(group: Group) -> dict:
     return found
 
 
-def new_step(distributed: bool) -> TrainStep:
+def new_step(group: Optional[Group] = None) -> TrainStep:
     """Dynamic scale, two batches per update, a network without batch norm; the same weights at every call."""
     ms.set_seed(1)
     network = nn.SequentialCell(nn.Conv2d(3, 4, 3, has_bias=True), nn.ReLU(), nn.Flatten(), nn.Dense(256, 3))
-    optimizer = nn.Momentum(network.trainable_params(), 0.1, 0.9)
-    reducer = nn.DistributedGradReducer(optimizer.parameters) if distributed else None
+    optimizer = create_optimizer(network, np.full(9, 0.1, np.float32), build_config({"momentum": 0.9}))
+    reducer = GradientMean(optimizer.parameters, group.size, bucket_mb=0) if group else None
     return TrainStep(
         network, optimizer, nn.CrossEntropyLoss(), loss_scale=1024, scale_window=100, accumulate_steps=2,
         reduce_gradients=reducer,
     ).set_train()  # fmt: skip
+
+
+def averaged(group: Group, bucket_mb: int) -> dict:
+    """Means of three gradients, the last two of which fit into 1 MiB: largest error, notes, a checksum of the bits."""
+    shapes = ((250, 1000), (1000, 250), (7,))
+    parameters = [ms.Parameter(Tensor(np.zeros(shape, np.float32)), name=f"p{i}") for i, shape in enumerate(shapes)]
+    by_rank = [[np.random.default_rng([rank, i]).normal(size=s) for i, s in enumerate(shapes)] for rank in range(group.size)]
+    own = tuple(Tensor(values.astype(np.float32)) for values in by_rank[group.rank])
+    mean = GradientMean(parameters, group.size, bucket_mb)
+    means, notes = mean(own, Tensor(np.array([group.rank, 1], np.float32)))
+    errors = [np.abs(m.asnumpy() - np.mean(values, axis=0)).max() for m, values in zip(means, zip(*by_rank))]
+    checksum = hashlib.sha256(b"".join(m.asnumpy().tobytes() for m in means)).hexdigest()
+    return {"buckets": len(mean.buckets), "error": float(max(errors)), "notes": notes.asnumpy().tolist(), "bits": checksum}
 
 
 def refusal(network: nn.Cell, group: Group, trained_only: bool = True) -> str:

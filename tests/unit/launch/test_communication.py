@@ -66,6 +66,10 @@ def test_two_launchers_with_one_rank_each(tmp_path):
         assert training["finite"] == training["moved"] == [True, False, True]  # all skip the overflow of one
         assert training["scale"] == [1024, 1024, 512]
         assert training["difference"] <= 1e-6
+        assert [buckets["buckets"] for buckets in result["averaged"]] == [3, 2, 1]
+        for buckets in result["averaged"]:  # of two numbers the sum has no order: the same bits in any bucket
+            assert buckets["error"] <= 1e-6 and buckets["notes"] == [1, 2]
+            assert buckets["bits"] == result["averaged"][0]["bits"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Several files of one network side by side on one data set."""
