@@ -66,6 +66,14 @@ def test_what_was_kept_comes_back_and_what_is_damaged_or_hostile_does_not(tmp_pa
     second.open()
     assert second.private is None
 
+    whole = second.file.read_bytes()
+    for damaged in (whole[:-100], whole.replace(b"compiled", b"compilex")):
+        second.file.write_bytes(damaged)
+        cache = GraphCache(tmp_path, "a")
+        cache.open()
+        assert not cache.is_known
+        cache.close(compiled=False)
+
     for sizes in ({"../outside": 3}, {"graph": "3"}, {}):
         write_arrays(tmp_path / "graph-b.npz", {"sizes": pack_json(sizes), "contents": np.zeros(3, np.uint8)})
         cache = GraphCache(tmp_path, "b")
