@@ -41,6 +41,15 @@ def test_whatever_may_change_the_graph_changes_the_name(name, values):
     assert name_of(**values) != name
 
 
+def test_weights_of_classes_which_the_data_decide_change_the_name():
+    config, names = build_config(BASE), []
+    for weights in ([1, 2, 3], [1, 2, 3], [1, 2, 4]):
+        rates, by_class = np.full(4, 0.1, np.float32), np.array(weights, np.float32)
+        step = create_step(create_network(config), rates, config, "CPU", class_weights=by_class)
+        names.append(graph_name(step, config, ALONE, "CPU"))
+    assert names[0] == names[1] != names[2]
+
+
 def test_another_source_or_release_has_another_name(name, monkeypatch):
     monkeypatch.setattr(graph_cache.ms, "__version__", "2.99")
     assert name_of() != name
