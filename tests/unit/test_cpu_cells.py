@@ -109,6 +109,7 @@ def compare(stock, ours, inputs, output_shape, image_in=False, training=True, dw
         (32, 64, 9, 1, 2, 1, False), (32, 32, 9, 3, 1, 1, False), (32, 32, 10, 3, 2, 1, False), (32, 32, 10, 3, 2, 1, True),
         (64, 64, 9, 3, 2, 16, False), (128, 128, 8, 3, 1, 32, False), (128, 128, 7, 3, 2, 16, True),
         (80, 160, 6, 3, 1, 4, False), (32, 64, 6, 3, 1, 2, False), (96, 96, 7, 3, 1, 4, False),
+        (1, 64, 17, 7, 2, 1, False), (1, 16, 8, 3, 1, 1, False),
     ],
 )  # fmt: skip
 def test_convolution(channels, out, size, kernel, stride, groups, same):
@@ -116,7 +117,7 @@ def test_convolution(channels, out, size, kernel, stride, groups, same):
     stock = Layers(spec).conv(channels, out, kernel, stride, groups)
     ours = blocked.BlockedLayers(spec).conv(channels, out, kernel, stride, groups)
     side = -(-size // stride)
-    compare(stock, ours, [image(2, channels, size, size + 1)], (2, out, side, -(-(size + 1) // stride)), channels == 3)
+    compare(stock, ours, [image(2, channels, size, size + 1)], (2, out, side, -(-(size + 1) // stride)), channels < 8)
 
 
 class Ended(nn.Cell):
