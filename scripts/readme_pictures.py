@@ -19,26 +19,27 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs/images"
 SECTIONS = ("cards", "curves", "confusion", "mistakes")
+MARGIN = 20  # pixels around the sections
 PIECE = 128  # pixels of the photographs, 427 x 640
 NETWORK = ("--backbone", "resnet20", "--num_classes", "2", "--platform", "CPU")
 TRAINING = ("--image_size", "64,64", "--per_batch_size", "16", "--max_epoch", "12", "--lr", "0.05", "--eval_interval", "4")
 
 
 def picture_of_report(report: Path) -> Image.Image:
-    """Some sections of a report one below the other, as a window of 1,000 pixels shows them."""
+    """Some sections of a report one below the other, as a wide window shows them."""
     sys.path.insert(0, str(ROOT / "tests"))
     from browser import chromium
 
     with tempfile.TemporaryDirectory() as profile, chromium(Path(profile)) as driver:
-        driver.set_window_size(1000, 800)
+        driver.set_window_size(1240, 800)
         driver.get(report.as_uri())
         elements = [driver.find_element("css selector", f".{name}, #{name}") for name in SECTIONS]
         parts = [Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB") for element in elements]
-    whole = Image.new("RGB", (max(part.width for part in parts), sum(part.height + 16 for part in parts)), "white")
-    top = 0
+    size = (max(part.width for part in parts) + 2 * MARGIN, sum(part.height + MARGIN for part in parts) + MARGIN)
+    whole, top = Image.new("RGB", size, "white"), MARGIN
     for part in parts:
-        whole.paste(part, (0, top))
-        top += part.height + 16
+        whole.paste(part, (MARGIN, top))
+        top += part.height + MARGIN
     return whole
 
 
@@ -77,7 +78,7 @@ def main() -> int:
     """Writes both."""
     report = ROOT / "outputs/quickstart/run/report.html"
     picture = picture_of_report(report)
-    picture.quantize(96, dither=Image.Dither.NONE).save(IMAGES / "report.png", optimize=True)
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(IMAGES / "report.png", optimize=True)
     with tempfile.TemporaryDirectory() as folder:
         picture_of_heat(Path(folder)).resize((960, 312)).save(IMAGES / "heat.jpg", quality=80, optimize=True)
     for name in ("report.png", "heat.jpg"):

@@ -80,7 +80,7 @@ class Optimization(Section):
     amp_level: Literal["O0", "O1", "O2", "O3", "auto"] = key(
         "O0", "O0 | O1 | O2 | O3 | auto: float32; products in 16 bits; all but batch norm; all; MindSpore's lists"
     )
-    amp_dtype: Literal["float16", "bfloat16"] = key("float16", "float16 | bfloat16 (not on the CPU)")
+    amp_dtype: Literal["float16", "bfloat16"] = key("float16", "float16 | bfloat16 (on a CPU that has it: amp_level O2)")
     loss_scale: Positive = key(1024, "factor on the loss while gradients are computed, divided out before the update")
     is_dynamic_loss_scale: bool = key(
         False, "0 | 1; 1: steps whose gradients overflow are skipped and halve loss_scale, good ones double it"

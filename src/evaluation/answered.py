@@ -82,9 +82,10 @@ def _heats(
 
 
 def pixels_of(images: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Normalized float32 (N, 3, H, W) -> RGB uint8 (N, H, W, 3)."""
+    """Normalized float32 (N, 3, H, W), or gray ones (N, 1, H, W) -> RGB uint8 (N, H, W, 3)."""
     values = images.transpose(0, 2, 3, 1) * np.array(preprocessing.std) + np.array(preprocessing.mean)
-    return (255 * values).round().clip(0, 255).astype(np.uint8)
+    pixels = (255 * values).round().clip(0, 255).astype(np.uint8)
+    return np.broadcast_to(pixels, (*pixels.shape[:3], 3))
 
 
 def _image(index: ImageIndex, position: int) -> Optional[Image.Image]:

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..config import Config
+from ..cpu.choice import choose_kernels
 from ..data.class_names import class_names_of
 from ..data.preprocessing import preprocessing_for
 from ..errors import UserError
 from ..log import log
 from ..model_info import ModelInfo, Preprocessing, describe, meta_path
-from ..models.create import create_model
+from ..models.blocked import plain
+from ..models.create import create_model, folded_copy
 from ..models.resnet import LastStageAndLogits
 from ..weights.importing import read_weights
 from ..weights.writing import network_with
@@ -100,8 +102,8 @@ def inside_of(network: nn.Cell) -> Inside:
     both = LastStageAndLogits(network).set_train(False)
 
     def last_stage(images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        stage, logits = both(ms.Tensor(images))
-        return stage.asnumpy(), logits.asnumpy()
+        stage, logits = (output.asnumpy() for output in both(ms.Tensor(images)))
+        return plain(stage), logits
 
     return Inside(last_stage, network.fc.weight.asnumpy())
 
@@ -109,13 +111,15 @@ def inside_of(network: nn.Cell) -> Inside:
 _Loaded = tuple[Classifier, ModelInfo, Callable[[], Inside]]
 
 
-def _of_network(network: nn.Cell, info: ModelInfo, config: Config) -> _Loaded:
+def _of_network(network: nn.Cell, name: str, info: ModelInfo, config: Config) -> _Loaded:
+    if choose_kernels(config, ms.get_context("device_target")) == "blocked":
+        network = folded_copy(network, name)
     return network_classifier(network, preprocessing_for(config, info.preprocessing)), info, lambda: inside_of(network)
 
 
 def _load_checkpoint(path: Path, config: Config) -> _Loaded:
     network, saved = restore_network(path, config)
-    return _of_network(network, saved.info, config)
+    return _of_network(network, saved.info.backbone or config.backbone, saved.info, config)
 
 
 def _load_weights(path: Path, config: Config) -> _Loaded:
@@ -124,7 +128,8 @@ def _load_weights(path: Path, config: Config) -> _Loaded:
     in_channels = config.in_channels if "in_channels" in config.given else None
     values, info = read_weights(config.backbone, path, config.use_ema, in_channels=in_channels)
     _check_as_asked(path, config, info)
-    return _of_network(network_with(values, info), info, config)
+    assert info.backbone, "weights are read for a network"
+    return _of_network(network_with(values, info), info.backbone, info, config)
 
 
 def _load_mindir(path: Path, config: Config) -> _Loaded:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..data.cache import load_arrays, pack_json, unpack_json, write_arrays
+from ..described import AnyText, Classes, Count, Described, checked
 from ..errors import UserError
-from ..model_info import AnyText, Classes, Count, Described, checked
 
 NAME = "answers.npz"
 _COLUMNS = {"labels": np.int32, "guesses": np.int32, "ranks": np.int32, "confidences": np.float32}

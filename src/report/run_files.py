@@ -9,10 +9,11 @@ from typing import Any, Optional
 from ..config import KEYS, build_config
 from ..config.recipes import read_recipe
 from ..config.types import as_written
+from ..described import checked, parse_json
 from ..errors import UserError, printable
 from ..files import read_bounded
 from ..log import log
-from ..model_info import ModelInfo, Origin, checked, describe, meta_path, parse_json
+from ..model_info import ModelInfo, Origin, describe, meta_path
 from . import answers as answer_file
 from .answers import Answers
 from .label_errors import Finding, read_findings

@@ -21,6 +21,7 @@ from PIL import Image
 
 import export
 from conftest import TINY
+from src.data.preprocessing import to_gray
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def run(program, *arguments, **variables):
     )
 
 
-def write_model(path: Path, kind: str, batch: str) -> Path:
+def write_model(path: Path, kind: str, batch: str, channels: int = 3) -> Path:
     """A linear model for the stand-ins, kind such as "uint8-float16", with its .meta.json."""
     data_type, output = kind.split("-")
     path.parent.mkdir(exist_ok=True)
@@ -53,7 +54,7 @@ def write_model(path: Path, kind: str, batch: str) -> Path:
     preprocessing = {"image_size": [SIDE, SIDE], "resize": 18, "resize_mode": "shorter", "antialias": False}
     meta = {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "num_classes": CLASSES, "class_names": [],
-        "preprocessing": {**preprocessing, "mean": MEAN, "std": STD},
+        "preprocessing": {**preprocessing, "mean": MEAN[:channels], "std": STD[:channels]},
     }  # fmt: skip
     Path(f"{path}.meta.json").write_text(json.dumps(meta))
     return path
@@ -94,6 +95,18 @@ def check_results(folder: Path, names: list, expected: np.ndarray, kind: str) ->
 
 KINDS = ["float32-float32", "uint8-float32", "float32-float16", "uint8-float16"]
 BATCHES = [("batch=1", []), ("batch=4", []), ("gears=1,2,8", []), ("gears=2,8", ["--batch", 3])]
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+@pytest.mark.parametrize("ending", ["om", "mindir"])
+def test_gray_images_are_one_channel(sanitized_programs, images, crops, tmp_path, ending, kind):
+    gray = to_gray(crops)
+    numbers = ((gray / 255 - MEAN[0]) / STD[0]).transpose(0, 3, 1, 2).astype(np.float32)
+    expected = linear_logits(gray if kind.startswith("uint8") else numbers)
+    model = write_model(tmp_path / f"model/gray.{ending}", kind, "batch=4 channels=1", channels=1)
+    result = run(sanitized_programs / "infer_images", "--model_path", model, "--dataset_path", images, "--output", tmp_path)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    check_results(tmp_path / "result_Files", [f"{i:02}" for i in range(IMAGES)], expected, kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)

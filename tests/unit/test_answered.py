@@ -40,3 +40,12 @@ def test_pixels_come_back_from_what_the_network_gets():
     normalized = (pixels / 255 - preprocessing.mean) / preprocessing.std
     images = normalized.transpose(0, 3, 1, 2).astype(np.float32)
     assert np.array_equal(pixels_of(images, preprocessing), pixels)
+
+
+def test_gray_pixels_come_back_as_rgb():
+    preprocessing = Preprocessing(
+        image_size=(2, 3), resize=3, resize_mode="square", antialias=False, mean=(0.5,), std=(0.25,)
+    )
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 2, 3, 1), np.uint8)
+    images = ((pixels / 255 - 0.5) / 0.25).transpose(0, 3, 1, 2).astype(np.float32)
+    assert np.array_equal(pixels_of(images, preprocessing), np.repeat(pixels, 3, axis=3))

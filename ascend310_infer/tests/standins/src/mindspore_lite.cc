@@ -90,8 +90,8 @@ class ModelImpl {
     const size_t images = size < 0 ? 0 : static_cast<size_t>(size);
     input = std::make_shared<MSTensor::Impl>();
     input->type = model.pixels ? DataType::kNumberTypeUInt8 : DataType::kNumberTypeFloat32;
-    input->shape = model.pixels ? std::vector<int64_t>{size, model.height, model.width, 3}
-                                : std::vector<int64_t>{size, 3, model.height, model.width};
+    input->shape = model.pixels ? std::vector<int64_t>{size, model.height, model.width, model.channels}
+                                : std::vector<int64_t>{size, model.channels, model.height, model.width};
     input->bytes.resize(images * model.InputSize());
     output = std::make_shared<MSTensor::Impl>();
     output->type = model.half_output ? DataType::kNumberTypeFloat16 : DataType::kNumberTypeFloat32;
