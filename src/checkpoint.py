@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PlainValidator
 
 from .checkpoint_file import STATE_PREFIX, digest_of, tensor_of
+from .compat import as_tensor_takes_it
 from .described import Count, Described, Text, checked
 from .errors import UserError, first_of
 from .files import replacing
@@ -149,7 +150,9 @@ def load(path: Path) -> Checkpoint:
         command = f"python -m src.weights --backbone NAME --source {path} --output {path.with_suffix('.ckpt')}"
         raise UserError(f"{path}: weights of a PyTorch program; import them first: {command}")
     tensors, info, described = describe_checkpoint(path)
-    weights = {name: ms.Parameter(ms.Tensor(tensor.values()), name=name) for name, tensor in tensors.items()}
+    weights = {
+        name: ms.Parameter(ms.Tensor(as_tensor_takes_it(tensor.values())), name=name) for name, tensor in tensors.items()
+    }
     if not described:
         log.info("%s: written by another program, no checksum to verify", path)
         return Checkpoint(path, weights, info)

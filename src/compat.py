@@ -2,6 +2,10 @@
 
 import importlib.metadata
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def mindspore_version() -> tuple[int, int]:
@@ -22,3 +26,8 @@ def sends_convolutions_to_reference_kernels() -> bool:
 def onednn_library(mindspore: Path) -> Path:
     """The file of oneDNN in the folder of the package: version 3 from 2.9 on."""
     return mindspore / "lib" / ("libdnnl.so.3" if mindspore_version() >= (2, 9) else "libdnnl.so.2")
+
+
+def as_tensor_takes_it(array: NDArray[Any]) -> NDArray[Any]:
+    """An array for `mindspore.Tensor`: 2.7 refuses those whose numbers lie anywhere in memory, as those of a file do."""
+    return array if mindspore_version() >= (2, 8) else np.require(array, requirements="A")

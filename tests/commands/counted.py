@@ -20,9 +20,9 @@ import mindspore as ms  # noqa: E402
 from src.config import load_config  # noqa: E402
 from src.distributed import collectives, communication  # noqa: E402
 from src.log import start_log  # noqa: E402
-from src.training import epochs, start  # noqa: E402
+from src.training import epochs, start, stopping  # noqa: E402
 
-COUNTED = {"steps": 0, "fetches": 0, "collectives": 0}
+COUNTED: dict = {"steps": 0, "fetches": [], "collectives": []}  # the last two: where they came from
 counting = False
 
 
@@ -31,7 +31,9 @@ def count(owner, method: str, name: str) -> None:
     original = getattr(owner, method)
 
     def counted(*arguments, **options):
-        COUNTED[name] += counting
+        caller = sys._getframe(1).f_code.co_name
+        if counting and not caller.startswith("infer_value"):  # the compiler, which folds constants in the first step
+            COUNTED[name].append(caller)
         return original(*arguments, **options)
 
     setattr(owner, method, counted)
@@ -42,6 +44,7 @@ def main(output: str, arguments: list) -> None:
     for method in ("asnumpy", "item", "_item", "tolist"):  # float() and bool() call one of them
         count(ms.Tensor, method, "fetches")
     count(collectives.Gather, "__call__", "collectives")
+    stopping.READ_SECONDS = 1e9  # on a busy machine log lines can be more than 10 seconds apart, and ranks read between them
     run = epochs.Epochs.run
 
     def counted_run(self, *parts):
@@ -67,7 +70,7 @@ def main(output: str, arguments: list) -> None:
         ms.set_seed(config.seed)  # the weights of the second network are the same on both ranks too
         start.train(config, "CPU")
         found.append(dict(COUNTED))
-        COUNTED.update(dict.fromkeys(COUNTED, 0))
+        COUNTED.update(steps=0, fetches=[], collectives=[])
         group = communication.Group(int(os.environ["RANK_ID"]), int(os.environ["MS_WORKER_NUM"]))
         communication.start = lambda group=group: group  # the ranks are joined already
     Path(output.replace("RANK", os.environ["RANK_ID"])).write_text(json.dumps(found), encoding="ascii")

@@ -65,7 +65,8 @@ def test_a_hundred_steps_of_two_ranks_fetch_twice_and_add_no_collective(tmp_path
     for rank in (0, 1):
         assert not announced((tmp_path / f"logs/rank_{rank}.log").read_text())
         for counted, steps in zip(json.loads((tmp_path / str(rank)).read_text()), (100, 50)):
-            assert counted == {"steps": steps, "fetches": steps // 50, "collectives": 0}
+            assert counted["steps"] == steps and len(counted["fetches"]) == steps // 50, counted
+            assert not counted["collectives"]
 
 
 @pytest.mark.slow
