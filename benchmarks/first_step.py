@@ -54,7 +54,9 @@ def first_step(arguments, folder: Path, compile_cache: bool) -> float:
     }  # fmt: skip
     options = [text for key, value in values.items() for text in (f"--{key}", str(value))]
     command = [sys.executable, ROOT / "train.py", *options]
-    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+    outcome = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if outcome.returncode:
+        sys.exit(outcome.stderr)
     events = map(json.loads, (folder / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return next(event["step_seconds"] for event in events if event["event"] == "end")
 

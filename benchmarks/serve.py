@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,7 +120,8 @@ def load(port: int, pictures: list[bytes], clients: int, seconds: float) -> dict
 
 def bad_uploads(port: int, process: psutil.Process, picture: bytes, count: int) -> dict[str, Any]:
     """Uploads that are no pictures, half ones, too large ones; the memory before and after."""
-    huge = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60_000).to_bytes(4, "big") * 2 + bytes(100)
+    header = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    huge = b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + zlib.crc32(header).to_bytes(4, "big") + bytes(100)
     kinds = [
         b"no picture",
         picture[: len(picture) // 2],

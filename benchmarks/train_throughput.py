@@ -1,9 +1,10 @@
-"""Training throughput on the CPU: MindSpore with and without src/device.py's fast path, and PyTorch.
+"""Training throughput on the CPU, or `--evaluate`: of the forward pass; this package's kernels, MindSpore's and PyTorch.
 
-A step is forward, backward and momentum update in float32 on one batch that stays in memory. MindSpore runs the step and
-the optimizer of train.py, PyTorch (eager) the network of the same name that the parity tests compare with. Every contender
-runs in a process of its own, which compiles and warms up first. Then all of them take turns, so that a disturbance from
-outside hits each one alike, and a turn during which other processes kept more than a tenth of a core busy is repeated.
+A step is forward, backward and momentum update on one batch that stays in memory. MindSpore runs the step and the
+optimizer of train.py (or what eval.py makes of a checkpoint), PyTorch (eager) the network of the same name that the parity
+tests compare with. Every contender runs in a process of its own, which compiles and warms up first. Then all of them take
+turns, so that a disturbance from outside hits each one alike, and a turn during which other processes kept more than a
+tenth of a core busy is repeated.
 
 Usage: python benchmarks/train_throughput.py [--models resnet50,resnext50_32x4d] [--output FILE]; --help lists the rest.
 """
@@ -11,6 +12,7 @@ Usage: python benchmarks/train_throughput.py [--models resnet50,resnext50_32x4d]
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import time
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,9 +28,38 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from src.config import build_config  # noqa: E402
+from src.cpu.choice import obstacle  # noqa: E402
 from src.device import available_cores, prepare  # noqa: E402
 
-FAST, SLOW, NCHW, CHANNELS_LAST = "MindSpore", "MindSpore, no fast path", "PyTorch", "PyTorch, channels_last"
+
+class Contender(NamedTuple):
+    """What runs a network, and how.
+
+    Attributes:
+        kernels: `cpu_kernels` of MindSpore, or None for PyTorch.
+        bfloat16: products in bfloat16 (amp_level O2; PyTorch's autocast).
+        instructions: ONEDNN_MAX_CPU_ISA, or None to leave it unset.
+        channels_last: PyTorch's memory layout.
+    """
+
+    name: str
+    kernels: str = ""
+    bfloat16: bool = False
+    instructions: str = ""
+    channels_last: bool = False
+
+
+CONTENDERS = {
+    "blocked": Contender("blocked kernels", "blocked"),
+    "blocked_avx2": Contender("blocked kernels, AVX2", "blocked", instructions="AVX2"),
+    "blocked_bf16": Contender("blocked kernels, bfloat16", "blocked", bfloat16=True),
+    "stock": Contender("MindSpore", "stock"),
+    "slow": Contender("MindSpore, no fast path", "stock", instructions="DEFAULT"),
+    "torch": Contender("PyTorch"),
+    "torch_cl": Contender("PyTorch, channels_last", channels_last=True),
+    "torch_bf16": Contender("PyTorch, channels_last, bfloat16", bfloat16=True, channels_last=True),
+}
+DEFAULT = "blocked,stock,slow,torch,torch_cl"
 QUIET = 0.1  # cores
 LEARNING_RATE = 0.01  # small enough for a loss that stays finite on one batch
 
@@ -36,22 +68,30 @@ def main() -> None:
     """Measures every network and prints and writes the results."""
     arguments = parse_arguments()
     if arguments.worker:
-        work(arguments.worker, arguments.models, arguments.batch_size, arguments.image_size)
+        work(arguments.worker, arguments)
         return
-    contenders = [FAST, SLOW, NCHW, CHANNELS_LAST]
-    if not arguments.slow_rounds:
-        contenders.remove(SLOW)
+    contenders = [
+        key for key in arguments.contenders.split(",") if key != "slow" or arguments.slow_rounds and not arguments.evaluate
+    ]
+    if unknown := set(contenders) - set(CONTENDERS):
+        sys.exit(f"--contenders: {unknown.pop()} is none of {', '.join(CONTENDERS)}")
     missing = [module for module in ("torch", "torchvision") if not find_spec(module)]
     if missing:
-        contenders = [contender for contender in contenders if contender in (FAST, SLOW)]
+        contenders = [key for key in contenders if CONTENDERS[key].kernels]
         print(f"PyTorch is left out: {' and '.join(missing)} not installed (benchmarks/requirements.txt)")
+    if reason := obstacle(build_config()):
+        contenders = [key for key in contenders if CONTENDERS[key].kernels != "blocked"]
+        print(f"the blocked kernels are left out: {reason}")
     settings = {key: value for key, value in vars(arguments).items() if key not in ("worker", "output")}
     report = {"cores": available_cores(), "load_before": os.getloadavg()[0], **settings, "results": {}}
     print(f"{report['cores']} cores, load {report['load_before']:.2f}, batch {arguments.batch_size}, "
-          f"{arguments.image_size}x{arguments.image_size}, float32")  # fmt: skip
+          f"{arguments.image_size}x{arguments.image_size}, {'forward' if arguments.evaluate else 'training'}")  # fmt: skip
+    report["gflops_of_matrix_products"] = limit = matrix_products()
+    print(f"matrix products in float32: {limit:.0f} GFLOP/s")
     for name in arguments.models.split(","):
         report["results"][name] = results = measure(name, contenders, arguments)
-        print_results(name, results)
+        gflop = gflop_per_image(name, arguments.image_size, arguments.evaluate)
+        print_results(name, results, gflop / limit)
     if arguments.output:
         Path(arguments.output).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
@@ -64,6 +104,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--image_size", type=int, default=224, help="height and width in pixels")
     parser.add_argument("--steps", type=int, default=4, help="steps per contender and round")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--contenders", default=DEFAULT, help=f"of {','.join(CONTENDERS)}; default {DEFAULT}")
+    parser.add_argument(
+        "--evaluate", action="store_true", help="the forward pass in evaluation mode instead of a training step"
+    )
     parser.add_argument("--slow_rounds", type=int, default=1,
                         help="rounds, of one step each, of MindSpore without the fast path; 0 leaves it out")  # fmt: skip
     parser.add_argument("--retries", type=int, default=5, help="how often a disturbed turn is repeated at most")
@@ -73,25 +117,27 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def measure(name: str, contenders: list, arguments: argparse.Namespace) -> dict:
-    """Contender -> its version and one entry per round in `img_per_s`, `cpu_seconds_per_step` and `cores_of_others`."""
+    """Contender -> what it said of itself, and per round `img_per_s`, `cpu_seconds_per_step` and `cores_of_others`."""
     # One after the other, because compiling takes all cores.
     workers = {contender: Worker(contender, name, arguments) for contender in contenders}
     results = {
-        contender: {"version": worker.version, "img_per_s": [], "cpu_seconds_per_step": [], "cores_of_others": []}
+        contender: {**worker.start, "img_per_s": [], "cpu_seconds_per_step": [], "cores_of_others": []}
         for contender, worker in workers.items()
     }
     for number in range(arguments.rounds):
         order = contenders[number % len(contenders) :] + contenders[: number % len(contenders)]
         for contender in order:
-            if contender == SLOW and number >= arguments.slow_rounds:
+            if contender == "slow" and number >= arguments.slow_rounds:
                 continue
-            steps, retries = (1, 0) if contender == SLOW else (arguments.steps, arguments.retries)  # SLOW: a minute per step
+            steps, retries = (
+                (1, 0) if contender == "slow" else (arguments.steps, arguments.retries)
+            )  # slow: a minute per step
             turn = quietest_turn(workers[contender], steps, 1 + retries)
             results[contender]["img_per_s"].append(steps * arguments.batch_size / turn["seconds"])
             results[contender]["cpu_seconds_per_step"].append(turn["cpu_seconds"] / steps)
             results[contender]["cores_of_others"].append(turn["cores_of_others"])
-    for worker in workers.values():
-        worker.end()
+    for contender, worker in workers.items():
+        results[contender]["peak_mib"] = worker.end()
     return results
 
 
@@ -105,23 +151,43 @@ def quietest_turn(worker: "Worker", steps: int, tries: int) -> dict:
     return min(turns, key=lambda turn: turn["cores_of_others"])
 
 
-def print_results(name: str, results: dict) -> None:
-    """A table of the contenders and how many times MindSpore's throughput is that of each other one."""
-    print(f"\n{name:<38}{'img/s':>8}{'lowest - highest':>20}{'CPU s/step':>12}{'rounds':>8}{'disturbed':>11}")
+def print_results(name: str, results: dict, limit_seconds: float) -> None:
+    """A table of the contenders, and how many times the first one's throughput is that of each other one.
+
+    Args:
+        limit_seconds: what one image's products take at the rate of `matrix_products`.
+    """
+    print(
+        f"\n{name:<34}{'img/s':>8}{'lowest - highest':>18}{'of limit':>9}{'CPU s/step':>11}{'first s':>8}"
+        f"{'MiB':>7}{'rounds':>7}{'disturbed':>10}"
+    )
     for contender, result in results.items():
         rates, cpu_seconds = result["img_per_s"], result["cpu_seconds_per_step"]
+        rate = statistics.median(rates)
         disturbed = sum(cores > QUIET for cores in result["cores_of_others"])
         print(
-            f"  {contender + ' ' + result['version']:<36}{statistics.median(rates):>8.3g}"
-            f"{f'{min(rates):.3g} - {max(rates):.3g}':>20}{statistics.median(cpu_seconds):>12.3g}"
-            f"{len(rates):>8}{disturbed:>11}"
+            f"  {CONTENDERS[contender].name:<32}{rate:>8.3g}{f'{min(rates):.3g} - {max(rates):.3g}':>18}"
+            f"{rate * limit_seconds:>9.2f}{statistics.median(cpu_seconds):>11.3g}"
+            f"{result['first_seconds']:>8.1f}{result['peak_mib']:>7.0f}{len(rates):>7}{disturbed:>10}"
         )
-    fast = results[FAST]
-    for contender, result in results.items():
-        if contender != FAST:
-            speed = statistics.median(fast["img_per_s"]) / statistics.median(result["img_per_s"])
-            cpu = statistics.median(result["cpu_seconds_per_step"]) / statistics.median(fast["cpu_seconds_per_step"])
-            print(f"  {FAST} / {contender}: {speed:.2f} by img/s, {cpu:.2f} by CPU seconds per image")
+    first, *others = results
+    for other in others:
+        speed = statistics.median(results[first]["img_per_s"]) / statistics.median(results[other]["img_per_s"])
+        cpu = statistics.median(results[other]["cpu_seconds_per_step"]) / statistics.median(
+            results[first]["cpu_seconds_per_step"]
+        )
+        print(f"  {first} / {other}: {speed:.2f} by img/s, {cpu:.2f} by CPU seconds per image")
+
+
+def matrix_products() -> float:
+    """What this machine multiplies and adds in float32 at best, in GFLOP/s: NumPy's products of matrices, on all cores."""
+    a = np.random.default_rng(0).standard_normal((2048, 2048), np.float32)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ a
+        seconds.append(time.perf_counter() - start)
+    return 2 * 2048**3 / min(seconds) / 1e9
 
 
 class Worker:
@@ -129,14 +195,15 @@ class Worker:
 
     def __init__(self, contender: str, name: str, arguments: argparse.Namespace):
         environment = {key: value for key, value in os.environ.items() if key != "ONEDNN_MAX_CPU_ISA"}
-        if contender == SLOW:
-            environment["ONEDNN_MAX_CPU_ISA"] = "DEFAULT"
+        if CONTENDERS[contender].instructions:
+            environment["ONEDNN_MAX_CPU_ISA"] = CONTENDERS[contender].instructions
         command = [
             sys.executable, __file__, "--worker", contender, "--models", name,
             "--batch_size", str(arguments.batch_size), "--image_size", str(arguments.image_size),
+            *["--evaluate"] * arguments.evaluate,
         ]  # fmt: skip
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        self.version = self._answer()["version"]
+        self.start = self._answer()
 
     def run(self, steps: int) -> dict:
         """What `steps` steps took: `seconds`, `cpu_seconds`; `cores_of_others`, the cores that other processes used."""
@@ -147,10 +214,12 @@ class Worker:
             raise RuntimeError(f"loss {answer['loss']}: numbers that are not finite may be faster or slower than others")
         return answer
 
-    def end(self) -> None:
-        """Lets the process end by itself."""
+    def end(self) -> float:
+        """Lets the process end by itself; the most memory that it had, in MiB."""
         self.process.stdin.close()
+        peak = self._answer()["peak_mib"]
         self.process.wait()
+        return peak
 
     def _answer(self) -> dict:
         for line in self.process.stdout:
@@ -159,16 +228,20 @@ class Worker:
         raise RuntimeError(f"a worker ended with exit code {self.process.wait()}; its message stands above")
 
 
-def work(contender: str, name: str, batch_size: int, image_size: int) -> None:
+def work(key: str, arguments: argparse.Namespace) -> None:
     """What a worker process does: warms up, then reads a number of steps per line until there are no more lines."""
+    contender, name, size = CONTENDERS[key], arguments.models, arguments.image_size
     generator = np.random.default_rng(0)
-    images = generator.standard_normal((batch_size, 3, image_size, image_size), np.float32)
-    labels = generator.integers(0, 1000, batch_size)
-    prepare_step = torch_step if contender in (NCHW, CHANNELS_LAST) else mindspore_step
-    step, framework = prepare_step(name, images, labels, contender == CHANNELS_LAST)
-    for _ in range(1 if contender == SLOW else 3):
+    images = generator.standard_normal((arguments.batch_size, 3, size, size), np.float32)
+    labels = generator.integers(0, 1000, arguments.batch_size)
+    prepare_step = mindspore_step if contender.kernels else torch_step
+    step, framework = prepare_step(name, images, labels, contender, arguments.evaluate)
+    start = time.perf_counter()
+    step()
+    first = time.perf_counter() - start
+    for _ in range(0 if key == "slow" else 2):
         step()
-    print(json.dumps({"version": version(framework)}), flush=True)
+    print(json.dumps({"version": version(framework), "first_seconds": first}), flush=True)
     for line in sys.stdin:
         before = clocks()
         for _ in range(int(line)):
@@ -176,6 +249,21 @@ def work(contender: str, name: str, batch_size: int, image_size: int) -> None:
         seconds, own, machine = clocks() - before
         answer = {"seconds": seconds, "cpu_seconds": own, "cores_of_others": (machine - own) / seconds, "loss": loss}
         print(json.dumps(answer), flush=True)
+    print(json.dumps({"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), flush=True)
+
+
+def gflop_per_image(name: str, size: int, evaluate: bool) -> float:
+    """Floating-point operations of the products of one step, counted in a process of its own."""
+    code = f"""
+from src import device
+from src.config import build_config
+device.prepare(build_config({{"platform": "CPU"}}))
+from src.models.complexity import count_multiply_adds
+from src.models.create import create_model
+print(count_multiply_adds(create_model({name!r}), ({size}, {size})))
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return (2 if evaluate else 6) * int(run.stdout.split()[-1]) / 1e9  # forward, gradient by data, by weights
 
 
 def clocks() -> np.ndarray:
@@ -186,20 +274,28 @@ def clocks() -> np.ndarray:
     return np.array([time.perf_counter(), times.user + times.system, machine])
 
 
-def mindspore_step(name: str, images: np.ndarray, labels: np.ndarray, _: bool) -> tuple:
-    """A function that does one step of train.py's kind and returns the loss, and the package's name."""
-    config = build_config({"backbone": name, "platform": "CPU", "device_normalization": 0})
-    prepare(config)
+def mindspore_step(name: str, images: np.ndarray, labels: np.ndarray, contender: Contender, evaluate: bool) -> tuple:
+    """A function that does one step of train.py's kind (or eval.py's) and returns the loss, and the package's name."""
+    precision = {"amp_level": "O2", "amp_dtype": "bfloat16"} if contender.bfloat16 else {}
+    precision["device_normalization"] = 0
+    config = build_config({"backbone": name, "platform": "CPU", "cpu_kernels": contender.kernels, **precision})
+    prepare(config, own_convolutions=contender.kernels == "blocked")
     import mindspore as ms
 
+    from src.models.create import create_model, folded_copy
     from src.training.build import create_network, create_step
 
-    step = create_step(create_network(config), np.full(10_000, LEARNING_RATE, np.float32), config, "CPU").set_train()
     inputs = ms.Tensor(images), ms.Tensor(labels.astype(np.int32))
+    if evaluate:
+        network = create_model(name).set_train(False)
+        if contender.kernels == "blocked":
+            network = folded_copy(network, name)
+        return lambda: float(network(inputs[0]).asnumpy().sum()), "mindspore"
+    step = create_step(create_network(config), np.full(10_000, LEARNING_RATE, np.float32), config, "CPU").set_train()
     return lambda: float(step(*inputs)[0].asnumpy()), "mindspore"
 
 
-def torch_step(name: str, images: np.ndarray, labels: np.ndarray, channels_last: bool) -> tuple:
+def torch_step(name: str, images: np.ndarray, labels: np.ndarray, contender: Contender, evaluate: bool) -> tuple:
     """The same step in PyTorch."""
     import torch
 
@@ -208,8 +304,8 @@ def torch_step(name: str, images: np.ndarray, labels: np.ndarray, channels_last:
 
     torch.set_num_threads(available_cores())
     config = build_config({"backbone": name})
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    network = reference_network(name).train().to(memory_format=layout)
+    layout = torch.channels_last if contender.channels_last else torch.contiguous_format
+    network = reference_network(name).train(not evaluate).to(memory_format=layout)
     inputs, targets = torch.from_numpy(images).to(memory_format=layout), torch.from_numpy(labels)
     parameters = list(network.parameters())
     decayed, kept = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim == 1]
@@ -217,9 +313,20 @@ def torch_step(name: str, images: np.ndarray, labels: np.ndarray, channels_last:
     optimizer = torch.optim.SGD(groups, lr=LEARNING_RATE, momentum=config.momentum)
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=config.label_smooth_factor)
 
+    def forward() -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=contender.bfloat16):
+            return network(inputs)
+
+    def evaluation() -> float:
+        with torch.inference_mode():
+            return float(forward().sum())
+
+    if evaluate:
+        return evaluation, "torch"
+
     def step() -> float:
         optimizer.zero_grad()
-        loss = criterion(network(inputs), targets)
+        loss = criterion(forward().float(), targets)
         loss.backward()
         optimizer.step()
         return loss.item()

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv in the repository root with exactly the packages of a lock file; returns at once when it has them.
+# Makes .venv in the repository root with exactly the packages of a lock file, and builds the CPU kernels where a compiler is;
+# returns at once when it has the packages.
 #
 # Usage: bash scripts/setup_env.sh [lock file, from the repository root; default requirements.txt]
 #   PYTHON=/path/to/python   take this interpreter instead of searching for CPython 3.9 - 3.12
@@ -125,7 +126,7 @@ attempt "uv pip sync" "$uv" pip sync "${uv_options[@]}" --python "$venv/bin/pyth
 link=$(echo "$venv"/lib/python3.*)/site-packages/installed_mindspore.pth
 rm -f "$link" "$venv/mindspore"
 case $mindspore in
-  locked) exit 0 ;;
+  locked) ;;
   /*) echo "$mindspore" >"$link" ;; # behind .venv's own packages in Python's search
   *)
     attempt "uv pip install mindspore==$mindspore" "$uv" pip install "${uv_options[@]}" --python "$venv/bin/python" \
@@ -133,3 +134,6 @@ case $mindspore in
     ;;
 esac
 echo "$mindspore" >"$venv/mindspore"
+
+# 5. The kernels for training and evaluation on a CPU; without a compiler MindSpore's own serve.
+[[ ! -f src/cpu/__main__.py ]] || "$venv/bin/python" -m src.cpu || true

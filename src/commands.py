@@ -4,6 +4,7 @@ Each reads its configuration, prepares the device and hands on to the room that 
 when they run: MindSpore after `device.prepare`, and the rest where `run_command` explains a package that is missing.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .errors import CommandParser, UserError
@@ -47,7 +48,7 @@ def predict(arguments: list[str]) -> int:
 def compare(arguments: list[str]) -> int:
     """Puts files of one network, which come first, side by side on a data set: FILE FILE ... --data_dir FOLDER."""
     count = next((i for i, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
-    config, _ = _start(arguments[count:], "eval")
+    config, _ = _start(arguments[count:], "eval", arguments[:count])
 
     from pathlib import Path
 
@@ -114,12 +115,18 @@ def labels(arguments: list[str]) -> int:
     return 0
 
 
-def _start(arguments: list[str], command: str) -> "tuple[Config, str]":
-    """The configuration and the platform that is in use; from here on MindSpore may be imported."""
+def _start(arguments: list[str], command: str, files: Sequence[str] = ()) -> "tuple[Config, str]":
+    """The configuration and the platform that is in use; from here on MindSpore may be imported.
+
+    Args:
+        files: that the command opens, if not `pretrained`; what MINDIR files compute is MindSpore's own.
+    """
     from . import device
     from .config import load_config
+    from .cpu.choice import obstacle
     from .log import start_log
 
     config = load_config(arguments, command)
     start_log(stdout_is_data=config.predict_json)
-    return config, device.prepare(config)
+    ours = command in ("train", "eval") and not any(file.endswith(".mindir") for file in files or [config.pretrained])
+    return config, device.prepare(config, own_convolutions=ours and not obstacle(config))

@@ -55,8 +55,17 @@ def worker_count(requested: int) -> int:
     return min(requested, available_cores())
 
 
-def prepare(config: Config) -> str:
+def kernel_threads() -> int:
+    """Threads for computing: all cores of this process, or what the launcher left to this rank of several."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return min(available_cores(), int(given)) if given.isdecimal() and int(given) else available_cores()
+
+
+def prepare(config: Config, own_convolutions: bool = False) -> str:
     """Chooses the platform, seeds everything and sets MindSpore to graph mode.
+
+    Args:
+        own_convolutions: no convolution of this process will be MindSpore's own, so that on the CPU they need no fast path.
 
     Returns:
         The platform in use: "Ascend", "GPU" or "CPU".
@@ -64,7 +73,7 @@ def prepare(config: Config) -> str:
     Raises:
         UserError: the platform asked for is not there.
     """
-    platform = choose(config)
+    platform = choose(config, own_convolutions)
     import mindspore as ms
     from mindspore import dataset
 
@@ -76,9 +85,9 @@ def prepare(config: Config) -> str:
     return platform
 
 
-def choose(config: Config) -> str:
+def choose(config: Config, own_convolutions: bool = False) -> str:
     """As `prepare`, but seeds nothing: for a program that has random numbers of its own."""
-    set_environment(config.platform)
+    set_environment(config.platform, own_convolutions)
     import mindspore as ms
 
     platform = _choose_platform(config.platform)
@@ -92,13 +101,15 @@ def choose(config: Config) -> str:
     return platform
 
 
-def set_environment(platform: str = "auto") -> None:
+def set_environment(platform: str = "auto", own_convolutions: bool = False) -> None:
     """Sets what MindSpore reads at its import and oneDNN at its first use; the user's own settings win.
 
     Where it comes too late it says so: a program may have used MindSpore before this package.
     """
     os.environ.setdefault("GLOG_v", "3")  # errors only
-    if platform in ("auto", "CPU") and "ONEDNN_MAX_CPU_ISA" not in os.environ and _has_slow_convolutions():
+    if own_convolutions or platform not in ("auto", "CPU") or "ONEDNN_MAX_CPU_ISA" in os.environ:
+        return
+    if _has_slow_convolutions():
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
         if "mindspore" in sys.modules and _instructions_in_use() > _AVX2:
             log.warning(

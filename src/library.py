@@ -60,7 +60,7 @@ class Accuracy(NamedTuple):
 
 
 def load(path: Union[str, os.PathLike[str]], **keys: Any) -> "Model":
-    """Opens a checkpoint (.ckpt), an export (.onnx, .mindir) or weights of a PyTorch program (.safetensors, .pth).
+    """Opens a checkpoint (.ckpt), an export (.onnx, .mindir, .om) or weights of a PyTorch program (.safetensors, .pth).
 
     Chooses the device for this process and sets MindSpore to graph mode.
 

@@ -1,5 +1,7 @@
 """Shared set-up: MindSpore prepared as the commands do it, a small data set, a trained network."""
 
+import contextlib
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,7 +12,9 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/cpp")]
+
+from lite_package import lite_home  # noqa: E402
 
 from src import device  # noqa: E402
 from src.config import build_config  # noqa: E402
@@ -91,6 +95,15 @@ def trained(tmp_path_factory) -> dict:
     return {"root": root, "data": data, "run": root / "run", "ckpt": root / "run" / "last.ckpt", "arguments": arguments}
 
 
+@contextlib.contextmanager
+def building(folder: Path):
+    """Keeps a build folder for this process: test files that use it may run at the same time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".tests.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def prepared_epoch(index, config, epoch=0, workers=2, **arguments) -> list:
     """Batches (images, labels) of an epoch as network and loss get them: what `train_pipeline` gives, prepared."""
     import mindspore as ms
@@ -124,7 +137,8 @@ def infer_programs() -> Path:
     build = ["bash", ROOT / "scripts/build_infer.sh", folder, "-DWERROR=ON"]
     configure = ["cmake", "-DWERROR=ON", folder]  # of an earlier build, which a user may have made
     build_tests = ["cmake", "--build", folder, "--target", "all", "tests", "--parallel", "2"]
-    run_all([setup, build, configure, build_tests])
+    with building(folder):
+        run_all([setup, build, configure, build_tests])
     return folder
 
 
@@ -136,10 +150,12 @@ def sanitized_programs() -> Path:
     for name in ("ACL_INCLUDE_DIR", "LITE_INCLUDE_DIR"):
         options.append(f"-D{name}={os.environ.get(name) or source / 'tests/standins'}")
     options += [f"-DPython3_EXECUTABLE={ROOT / '.venv/bin/python'}"] * (ROOT / ".venv/bin/python").exists()
-    targets = ["infer_images", "infer_bin", "misuse", "tests"]
+    options.append(f"-DLITE_HOME={lite_home()}")  # for the programs lite_*, which tests/cpp/test_mindspore_lite.py builds
+    targets = ["infer_images", "infer_bin", "infer_stream", "misuse", "tests"]
     configure = ["cmake", "-S", source, "-B", folder, *options]
     build = ["cmake", "--build", folder, "--target", *targets, "--parallel", "2"]
-    run_all([["bash", ROOT / "scripts/setup_cpp.sh", "--tests"], configure, build])
+    with building(folder):
+        run_all([["bash", ROOT / "scripts/setup_cpp.sh", "--tests"], configure, build])
     return folder
 
 

@@ -36,8 +36,11 @@ inline bool IsColor(int64_t channels) { return channels == 3 || channels == 1; }
 
 constexpr int kLargestBatch = 2048;  // the largest gear that ATC accepts
 
+enum class DeviceType { kAuto, kAscend, kCpu };
+
 struct BackendOptions {
   std::filesystem::path model;
+  DeviceType device = DeviceType::kAuto;  // auto: an Ascend where there is one and the model can run on it
   int device_id = 0;
   int batch = 0;  // 0: the model's own, 1 where it takes any
   int threads = 1;
@@ -50,7 +53,7 @@ struct BackendOptions {
 class ModelError : public AppError {
  public:
   // What of BackendOptions has to change. Each program has its own flags for them.
-  enum Option { kModel, kBatch, kPrecision };
+  enum Option { kModel, kBatch, kPrecision, kDevice };
   explicit ModelError(const std::string& message, Option option = kModel) : AppError(message), option_(option) {}
   Option Which() const { return option_; }
 
@@ -73,6 +76,9 @@ class InferenceBackend {
 // Chooses by the model's ending. Throws ModelError when the ending is unknown, its backend is not built in, or the model
 // cannot be used; AppError (kExitFailure) when the device or the SDK fails.
 std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options);
+
+// "auto", "ascend" or "cpu", as flags name them.
+DeviceType DeviceNamed(const std::string& name);
 
 // Runs every slot once, on zeros: the first calls take longer.
 void WarmUp(InferenceBackend* backend);

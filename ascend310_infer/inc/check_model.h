@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace resnet_zoo {
 
@@ -10,7 +11,13 @@ namespace resnet_zoo {
 // address of the process) or do not have the size that they say, or it has operators beyond ONNX's own.
 void CheckOnnx(const uint8_t* data, size_t size);
 
+// What a MINDIR file says of who wrote it: printable, and "unknown" where it says nothing.
+struct MindirOrigin {
+  uint64_t version = 0;
+  std::string producer;
+};
+
 // The same for a MINDIR file: damaged, tensors outside its folder, or an operator `Custom` whose code is in a library.
-void CheckMindir(const uint8_t* data, size_t size);
+MindirOrigin CheckMindir(const uint8_t* data, size_t size);
 
 }  // namespace resnet_zoo

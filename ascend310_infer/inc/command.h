@@ -25,7 +25,7 @@ auto ForFlag(const char* flag, Call call) -> decltype(call()) {
 
 // A program's flags for the members of BackendOptions that a model may not take.
 struct BackendFlags {
-  const char *model, *batch, *precision;
+  const char *model, *batch, *precision, *device;
 };
 
 // OpenBackend, with errors that name the flags.

@@ -11,25 +11,26 @@ namespace {
 
 struct Entry {
   const char *ending, *sdk, *how;
+  bool on_ascend, on_cpu;
   std::unique_ptr<InferenceBackend> (*open)(const BackendOptions&);
 };
 
 const Entry kBackends[] = {
-    {".onnx", "OpenVINO", "-DOpenVINO_DIR=<its cmake folder>",
+    {".onnx", "OpenVINO", "-DOpenVINO_DIR=<its cmake folder>", false, true,
 #ifdef WITH_OPENVINO
      OpenOpenVino
 #else
      nullptr
 #endif
     },
-    {".om", "AscendCL", "-DASCEND_HOME=<CANN toolkit>",
+    {".om", "AscendCL", "-DASCEND_HOME=<CANN toolkit>", true, false,
 #ifdef WITH_ASCENDCL
      OpenAscendCl
 #else
      nullptr
 #endif
     },
-    {".mindir", "MindSpore Lite", "-DLITE_HOME=<MindSpore Lite package>",
+    {".mindir", "MindSpore Lite", "-DLITE_HOME=<MindSpore Lite package>", true, true,
 #ifdef WITH_MINDSPORE_LITE
      OpenMindSporeLite
 #else
@@ -38,7 +39,24 @@ const Entry kBackends[] = {
     },
 };
 
+// The device for a model, of those that its backend runs on. The driver's node tells whether there is an Ascend.
+DeviceType DeviceFor(const Entry& entry, DeviceType asked) {
+  if (asked == DeviceType::kAuto) {
+    std::error_code error;
+    const bool is_there = entry.on_ascend && std::filesystem::exists("/dev/davinci_manager", error);
+    return is_there || !entry.on_cpu ? DeviceType::kAscend : DeviceType::kCpu;
+  }
+  if (asked == DeviceType::kAscend ? entry.on_ascend : entry.on_cpu) return asked;
+  throw ModelError(std::string("an ") + entry.ending + " model runs on " +
+                       (entry.on_cpu ? "a CPU only; export an .om for Ascend" : "Ascend only; export an .onnx for a CPU"),
+                   ModelError::kDevice);
+}
+
 }  // namespace
+
+DeviceType DeviceNamed(const std::string& name) {
+  return name == "ascend" ? DeviceType::kAscend : name == "cpu" ? DeviceType::kCpu : DeviceType::kAuto;
+}
 
 std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options) {
   const std::string ending = options.model.extension().string();
@@ -53,7 +71,9 @@ std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options) {
                            " model was chosen when it was converted",
                        ModelError::kPrecision);
     }
-    auto backend = entry.open(options);
+    BackendOptions chosen = options;
+    chosen.device = DeviceFor(entry, options.device);
+    auto backend = entry.open(chosen);
     const ModelSpec& spec = backend->Spec();
     if (spec.batch < 1 || spec.height < 1 || spec.width < 1 || spec.num_classes < 1) {
       throw ModelError("'" + options.model.string() + "' has a dimension of 0");

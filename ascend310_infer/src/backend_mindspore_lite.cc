@@ -1,4 +1,6 @@
-// .mindir by MindSpore Lite, on Ascend. Order of calls: MindSpore Lite's C++ interface, include/api/model.h and context.h.
+// .mindir by MindSpore Lite, on Ascend or a CPU. Order of calls: MindSpore Lite's C++ interface, include/api/model.h and
+// context.h.
+#include <cstdlib>
 #include <cstring>
 
 #include <include/api/context.h>
@@ -6,6 +8,7 @@
 
 #include "app_error.h"
 #include "backends.h"
+#include "captured_log.h"
 #include "check_model.h"
 #include "files.h"
 #include "half.h"
@@ -19,44 +22,61 @@ namespace ms = mindspore;
 
 constexpr size_t kLargestModel = size_t{2} << 30;  // bytes, protobuf's own limit
 
-void Check(const ms::Status& status, const char* call) {
-  if (!status.IsOk()) {
-    throw AppError(std::string("MindSpore Lite: ") + call + ": " + Reason(status.ToString()), kExitFailure);
+// Makes a call of MindSpore Lite, whose Status often says "Common error code." only: its log has the reason then.
+template <typename Call>
+void Checked(const char* name, Call call) {
+  CapturedLog log;
+  const ms::Status status = call();
+  if (status.IsOk()) return;
+  std::string reason = log.Reason();
+  const bool lacks_library =
+      reason.find("shared object") != std::string::npos || reason.find("DLSoOpen") != std::string::npos;
+  if (lacks_library) reason += "; source CANN's set_env.sh first";
+  throw AppError(std::string("MindSpore Lite: ") + name + ": " + Reason(reason.empty() ? status.ToString() : reason),
+                 kExitFailure);
+}
+
+std::shared_ptr<ms::Context> MakeContext(const BackendOptions& options) {
+  auto context = std::make_shared<ms::Context>();
+  if (options.device == DeviceType::kAscend) {
+    const auto device = std::make_shared<ms::AscendDeviceInfo>();
+    device->SetDeviceID(static_cast<uint32_t>(options.device_id));
+    context->MutableDeviceInfo().push_back(device);
+  } else {
+    context->SetThreadNum(options.threads);
+    context->MutableDeviceInfo().push_back(std::make_shared<ms::CPUDeviceInfo>());
   }
+  return context;
 }
 
 class MindSporeLiteBackend : public InferenceBackend {
  public:
   explicit MindSporeLiteBackend(const BackendOptions& options) : name_(options.model.string()) {
-    CheckFile();
-    const auto context = std::make_shared<ms::Context>();
-    const auto device = std::make_shared<ms::AscendDeviceInfo>();
-    device->SetDeviceID(static_cast<uint32_t>(options.device_id));
-    context->MutableDeviceInfo().push_back(device);
-    Check(model_.Build(name_, ms::kMindIR, context), "Model::Build");
+    Build(options);
     inputs_ = model_.GetInputs();
     if (inputs_.size() != 1 || model_.GetOutputs().size() != 1) Refuse("must have one input and one output");
     SetBatch(options.batch);
     ReadInput();
     ReadOutput();
-    spec_.description = "MindSpore Lite, Ascend " + std::to_string(options.device_id);
+    spec_.description = options.device == DeviceType::kAscend
+                            ? "MindSpore Lite, Ascend " + std::to_string(options.device_id)
+                            : "MindSpore Lite, CPU, threads " + std::to_string(options.threads);
   }
 
   const ModelSpec& Spec() const override { return spec_; }
   int NumSlots() const override { return 1; }  // a Model serves one call at a time
 
   float Run(int, const uint8_t* input, int count, float* logits) override {
-    auto* memory = static_cast<uint8_t*>(inputs_[0].MutableData());
-    const size_t used = spec_.SampleBytes() * static_cast<size_t>(count);
-    if (!memory || inputs_[0].DataSize() < used) throw AppError("MindSpore Lite: the input has no memory", kExitFailure);
+    uint8_t* memory = InputMemory();
+    const size_t used = spec_.SampleBytes() * static_cast<size_t>(count);  // ReadInput: the input has room for a whole batch
     std::memcpy(memory, input, used);
     std::memset(memory + used, 0, inputs_[0].DataSize() - used);  // the rest of a batch that is not full
-    std::vector<ms::MSTensor> outputs;
-    const float milliseconds = Milliseconds([&] { Check(model_.Predict(inputs_, &outputs), "Model::Predict"); });
+    ms::MSTensor output;
+    const float milliseconds = Milliseconds([&] { output = Predict(); });
     const size_t values = static_cast<size_t>(count) * static_cast<size_t>(spec_.num_classes);
-    const bool half = !outputs.empty() && outputs[0].DataType() == ms::DataType::kNumberTypeFloat16;
-    const auto data = outputs.empty() ? nullptr : outputs[0].Data();
-    if (!data || outputs[0].DataSize() < values * (half ? 2 : 4)) {
+    const bool half = output.DataType() == ms::DataType::kNumberTypeFloat16;
+    const auto data = output.Data();
+    if (!data || output.DataSize() < values * (half ? 2 : 4)) {
       throw AppError("MindSpore Lite: Model::Predict gave fewer values than " + std::to_string(values), kExitFailure);
     }
     CopyLogits(data.get(), half, values, logits);
@@ -66,11 +86,41 @@ class MindSporeLiteBackend : public InferenceBackend {
  private:
   [[noreturn]] void Refuse(const std::string& reason) const { throw ModelError("'" + name_ + "' " + reason); }
 
+  uint8_t* InputMemory() {
+    auto* memory = static_cast<uint8_t*>(inputs_[0].MutableData());
+    if (!memory) throw AppError("MindSpore Lite: the input has no memory", kExitFailure);
+    return memory;
+  }
+
+  ms::MSTensor Predict() {
+    std::vector<ms::MSTensor> outputs;
+    Checked("Model::Predict", [&] { return model_.Predict(inputs_, &outputs); });
+    if (outputs.size() != 1) throw AppError("MindSpore Lite: Model::Predict gave no output", kExitFailure);
+    return outputs[0];
+  }
+
+  void Build(const BackendOptions& options) {
+    const MindirOrigin origin = CheckFile();
+    try {
+      Checked("Model::Build", [&] { return model_.Build(name_, ms::kMindIR, MakeContext(options)); });
+    } catch (const AppError& error) {
+      // "... only support the maximum mind ir version: 1 ...", in the words of release 2.0.
+      const std::string reason = error.what(), before = "maximum mind ir version: ";
+      const size_t at = reason.find(before);
+      if (at == std::string::npos) throw;
+      const std::string newest = std::to_string(std::atoi(reason.c_str() + at + before.size()));
+      const std::string release = ms::Version().empty() ? "this MindSpore Lite" : ms::Version();
+      Refuse("has MINDIR version " + std::to_string(origin.version) + ", written by " + origin.producer + "; " + release +
+             " takes up to version " + newest +
+             ". Use MindSpore Lite of the release that wrote it, or export with --file_format MINDIR --converter_lite run");
+    }
+  }
+
   // Before MindSpore Lite sees the file: it would load libraries that a graph names.
-  void CheckFile() const {
+  MindirOrigin CheckFile() const {
     const std::vector<uint8_t> bytes = ReadFile(name_, kLargestModel);
     try {
-      CheckMindir(bytes.data(), bytes.size());
+      return CheckMindir(bytes.data(), bytes.size());
     } catch (const AppError& problem) {
       Refuse(problem.what());
     }
@@ -84,7 +134,7 @@ class MindSporeLiteBackend : public InferenceBackend {
     spec_.batch = asked ? asked : dynamic ? 1 : static_cast<int>(shape[0]);
     if (dynamic) {
       shape[0] = spec_.batch;
-      Check(model_.Resize(inputs_, {shape}), "Model::Resize");
+      Checked("Model::Resize", [&] { return model_.Resize(inputs_, {shape}); });
       inputs_ = model_.GetInputs();  // the tensors from before are no longer the model's
     } else if (spec_.batch != shape[0]) {
       throw ModelError(
@@ -113,7 +163,11 @@ class MindSporeLiteBackend : public InferenceBackend {
   }
 
   void ReadOutput() {
-    const auto output = model_.GetOutputs()[0];
+    ms::MSTensor output = model_.GetOutputs()[0];
+    if (output.Shape() == std::vector<int64_t>{-1}) {  // on a CPU known after the first call only
+      std::memset(InputMemory(), 0, inputs_[0].DataSize());
+      output = Predict();
+    }
     const auto& shape = output.Shape();
     const auto type = output.DataType();
     if (shape.size() != 2 || shape[1] < 1) Refuse("must give logits, (N, classes)");

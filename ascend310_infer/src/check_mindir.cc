@@ -97,6 +97,16 @@ void Visit(int message, const ProtoFields& fields) {
 
 }  // namespace
 
-void CheckMindir(const uint8_t* data, size_t size) { WalkProto(data, size, kModel, Inner, Visit); }
+MindirOrigin CheckMindir(const uint8_t* data, size_t size) {
+  MindirOrigin origin{0, "unknown"};
+  WalkProto(data, size, kModel, Inner, [&](int message, const ProtoFields& fields) {
+    Visit(message, fields);
+    if (message != kModel) return;
+    if (const ProtoField* version = LastField(fields, 13)) origin.version = version->value;
+    const ProtoField *name = LastField(fields, 2), *release = LastField(fields, 5);
+    if (name && release) origin.producer = (name->Text() + " " + release->Text()).substr(0, 60);
+  });
+  return origin;
+}
 
 }  // namespace resnet_zoo

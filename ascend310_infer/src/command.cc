@@ -23,6 +23,7 @@ std::unique_ptr<InferenceBackend> OpenBackend(const BackendOptions& options, con
   } catch (const ModelError& error) {
     const char* flag = error.Which() == ModelError::kBatch       ? flags.batch
                        : error.Which() == ModelError::kPrecision ? flags.precision
+                       : error.Which() == ModelError::kDevice    ? flags.device
                                                                  : flags.model;
     const std::string other_way = error.Which() == ModelError::kPrecision ? std::string("; or leave ") + flag + " out" : "";
     throw AppError(std::string(flag) + ": " + error.what() + other_way, error.Code());

@@ -61,7 +61,8 @@ std::string Flattened(std::string path) {
 void CheckWhole(const fs::path& folder) {
   std::error_code error;
   if (fs::exists(folder / ".prepare.json", error)) {  // as src/data/sources/folder.py does
-    throw AppError("'" + folder.string() + "' is filled in part; repeat the command of src.data.tools.prepare that was at it");
+    throw AppError("'" + folder.string() +
+                   "' is filled in part; repeat the command of src.data.tools.prepare that was at it");
   }
 }
 

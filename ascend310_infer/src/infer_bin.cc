@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Flags {
-  std::string model, input, output, folder, format = "BIN";
+  std::string model, input, output, folder, format = "BIN", device_type = "auto";
   int device = 0, batch = 0, threads = AvailableCores();
 };
 
@@ -34,6 +34,8 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
   parser.AddText("--output", "folder for the folder of results", &flags->output);
   parser.AddText("--output_dirname", "name of that folder [date and time]", &flags->folder);
   parser.AddChoice("--outfmt", "results as float32 values or as text [BIN]", {"BIN", "TXT"}, &flags->format);
+  parser.AddChoice("--device_type", "what a .mindir runs on; auto takes an Ascend where there is one [auto]",
+                   {"auto", "ascend", "cpu"}, &flags->device_type);
   parser.AddNumber("--device", "which Ascend device [0]", 0, 1023, &flags->device);
   parser.AddNumber("--batchsize", "images per inference [the model's own, of an .om the largest; 1 where it takes any]", 1,
                    kLargestBatch, &flags->batch);
@@ -60,13 +62,14 @@ int Run(int argc, char** argv) {
   if (!ParseFlags(argc, argv, &flags)) return kExitOk;
   BackendOptions options;
   options.model = flags.model;
+  options.device = DeviceNamed(flags.device_type);
   options.device_id = flags.device;
   options.batch = flags.batch;
   options.threads = flags.threads;
   std::error_code error;
   if (!fs::is_regular_file(options.model, error)) throw AppError("--model: no such file '" + flags.model + "'");
   // The flag --precision is infer_images's alone.
-  const auto backend = OpenBackend(options, {"--model", "--batchsize", "--precision"});
+  const auto backend = OpenBackend(options, {"--model", "--batchsize", "--precision", "--device_type"});
   const ModelSpec& spec = backend->Spec();
   const auto inputs = ForFlag("--input", [&] { return FindBinInputs(flags.input, spec.SampleBytes(), spec.batch); });
   const std::string name = flags.folder.empty() ? DateAndTime() : flags.folder;

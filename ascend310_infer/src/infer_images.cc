@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Flags {
-  std::string model, dataset, label_file, output = ".", format = "BIN", precision = "f32";
+  std::string model, dataset, label_file, output = ".", format = "BIN", precision = "f32", device = "auto";
   int device_id = 0, top_k = 5, batch = 0, threads = AvailableCores();
 };
 
@@ -38,6 +38,8 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
   parser.AddChoice("--outfmt", "results as float32 logits, as text, or as the likeliest classes [BIN]",
                    {"BIN", "TXT", "JSON"}, &flags->format);
   parser.AddNumber("--topk", "classes per image with --outfmt JSON [5]", 1, 1 << 24, &flags->top_k);
+  parser.AddChoice("--device", "what a .mindir runs on; auto takes an Ascend where there is one [auto]",
+                   {"auto", "ascend", "cpu"}, &flags->device);
   parser.AddNumber("--device_id", "which Ascend device [0]", 0, 1023, &flags->device_id);
   parser.AddNumber("--batch", "images per inference [the model's own, of an .om the largest; 1 where it takes any]", 1,
                    kLargestBatch, &flags->batch);
@@ -122,9 +124,9 @@ int Run(int argc, char** argv) {
   const Labels labels = ForFlag("--label_file", [&] { return FindLabels(index, flags.label_file, meta); });
   if (!index.passed_over.empty()) std::printf("%s\n", Escaped(PassedOver(index)).c_str());
 
-  const BackendOptions options{flags.model,   flags.device_id,           flags.batch,
+  const BackendOptions options{flags.model,   DeviceNamed(flags.device), flags.device_id,   flags.batch,
                                flags.threads, flags.precision == "bf16", meta.preprocessing};
-  const auto backend = OpenBackend(options, {"--model_path", "--batch", "--precision"});
+  const auto backend = OpenBackend(options, {"--model_path", "--batch", "--precision", "--device"});
   const ModelSpec& spec = backend->Spec();
   CheckFit(spec, meta, flags.model);
   std::printf("%s: %s\n", Escaped(flags.model).c_str(), spec.description.c_str());

@@ -15,7 +15,11 @@ int Run(int argc, char** argv) {
     const std::filesystem::path path = argv[i];
     const auto bytes = ReadFile(path, size_t{1} << 30);
     try {
-      (path.extension() == ".onnx" ? CheckOnnx : CheckMindir)(bytes.data(), bytes.size());
+      if (path.extension() == ".onnx") {
+        CheckOnnx(bytes.data(), bytes.size());
+      } else {
+        CheckMindir(bytes.data(), bytes.size());
+      }
       std::cout << "good\n";
     } catch (const AppError& error) {
       std::cout << Escaped(error.what()) << "\n";

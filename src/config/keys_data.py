@@ -44,6 +44,12 @@ class Device(Section):
     platform: Literal["auto", "Ascend", "GPU", "CPU"] = key(
         "auto", "auto | Ascend | GPU | CPU; auto takes the first of these that is there (alias: device_target)"
     )
+    cpu_kernels: Literal["auto", "blocked", "stock"] = key(
+        "auto",
+        "auto | blocked | stock: on a CPU, this package's kernels where they are built (python -m src.cpu), or MindSpore's",
+        commands=ON_RANKS,
+        decides=True,
+    )
     device_id: Count = key(0, "which Ascend or GPU of this server, from 0")
     seed: Annotated[Count, Field(lt=2**31)] = key(1, "seed of weights, data order and augmentation, 0 or more", decides=True)
     num_parallel_workers: PositiveCount = key(

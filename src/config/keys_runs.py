@@ -80,7 +80,7 @@ class Optimization(Section):
     amp_level: Literal["O0", "O1", "O2", "O3", "auto"] = key(
         "O0", "O0 | O1 | O2 | O3 | auto: float32; products in 16 bits; all but batch norm; all; MindSpore's lists"
     )
-    amp_dtype: Literal["float16", "bfloat16"] = key("float16", "float16 | bfloat16 (not on the CPU)")
+    amp_dtype: Literal["float16", "bfloat16"] = key("float16", "float16 | bfloat16 (on a CPU that has it: amp_level O2)")
     loss_scale: Positive = key(1024, "factor on the loss while gradients are computed, divided out before the update")
     is_dynamic_loss_scale: bool = key(
         False, "0 | 1; 1: steps whose gradients overflow are skipped and halve loss_scale, good ones double it"
@@ -176,6 +176,10 @@ class Evaluation(Section):
         "", "eval.py: with predict: folder, or .npz of embeddings, whose images nearest to each predicted one are printed"
     )
     embeddings: str = key("", "eval.py: .npz file to write pooled features, labels and names to instead of evaluating")
+    infer_program: str = key(
+        "",
+        "C++ program for MINDIR files of MindSpore Lite ('': ascend310_infer/build/infer_stream of this package)",
+    )
 
 
 class Export(Section):
@@ -190,23 +194,32 @@ class Export(Section):
         "images per batch that the file takes; 0: any number (AIR and OM: 1); OM also several, '1,8,64'",
         mistaken_for={"train": "per_batch_size", "eval": "eval_batch_size"},
     )
-    quantize: Literal["none", "int8"] = key("none", "none | int8: 8-bit weights and activations (ONNX)")
-    calibration_dir: str = key(
-        "", "int8: images that show the range of the activations; a folder of images or of class folders"
+    quantize: Literal["none", "int8", "amct"] = key(
+        "none", "none | int8 | amct: 8-bit weights and activations; int8 writes ONNX, amct an OM by CANN's AMCT"
     )
-    calibration_images: PositiveCount = key(256, "int8: how many of them are used, spread evenly over the folder")
+    calibration_dir: str = key(
+        "", "int8, amct: images that show the range of the activations; a folder of images or of class folders"
+    )
+    calibration_images: PositiveCount = key(256, "int8, amct: how many of them are used, spread evenly over the folder")
     enc_key_file: str = key(
         "",
         "file of 16, 24 or 32 bytes: the key that encrypts a MINDIR (AES-GCM), and opens it in eval.py",
         commands=("eval", "export"),
     )
+    converter_lite: Literal["none", "run", "script"] = key(
+        "none",
+        "none | run | script: MINDIR for MindSpore Lite: run its converter_lite on the ONNX file, or only write the script",
+    )
     soc_version: str = key(
-        "", "OM: the processor, 'Ascend' and the chip name that npu-smi info shows, for example Ascend310P3"
+        "", "OM, converter_lite: the processor, 'Ascend' and the chip name that npu-smi info shows, for example Ascend310P3"
     )
     aipp: Literal["auto", "none", "rgb", "yuv420sp"] = key(
         "auto",
         "auto | none | rgb | yuv420sp: an OM takes normalized float32, or uint8 that AIPP normalizes; auto: rgb",
         commands=("export", "preprocess"),
+    )
+    precision: Literal["auto", "float16", "mixed", "origin"] = key(
+        "auto", "auto | float16 | mixed | origin: arithmetic of an OM; auto: ATC's own choice, origin: as in the ONNX file"
     )
     atc: Literal["run", "script"] = key("run", "run | script: run ATC on the ONNX file, or only write the script that does")
     atc_options: str = key("", "OM: further options of ATC, for example '--enable_small_channel=1'")

@@ -79,7 +79,7 @@ def _small(gray: NDArray[np.float32]) -> NDArray[np.float32]:
     for axis in (1, 2):
         edges = np.linspace(0, gray.shape[axis], SIDE + 1)
         starts = np.minimum(edges[:-1].astype(int), gray.shape[axis] - 1)
-        counts = np.maximum(np.diff([*starts, gray.shape[axis]]), 1)
+        counts = np.float32(np.maximum(np.diff([*starts, gray.shape[axis]]), 1))
         shape = [1, 1, 1]
         shape[axis] = SIDE
         gray = np.add.reduceat(gray, starts, axis) / counts.reshape(shape)

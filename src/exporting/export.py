@@ -1,5 +1,6 @@
 """Writes a checkpoint as MINDIR, ONNX, AIR or OM and compares the file's answers with the network's."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
@@ -24,8 +25,9 @@ from ..formats.air import write_air
 from ..formats.classifier import Classifier, LoadedClassifier, in_batches_of
 from ..formats.fold import prepare_for_inference
 from ..formats.keyfile import ENCRYPTION, read_key
+from ..formats.lite import check_lite_options, write_lite
 from ..formats.mindir import open_mindir, write_mindir
-from ..formats.om import check_om_options, write_om
+from ..formats.om import AMCT_BATCH, calibration_folder, check_om_options, write_om
 from ..formats.onnx import open_onnx, write_onnx
 from ..formats.opening import restore_network
 from ..formats.quantize import quantize
@@ -41,10 +43,10 @@ NOTICEABLE_LOSS = 0.01  # of top-1 by quantizing
 def export(config: Config, platform: str) -> Path:
     """Exports `config.ckpt_file` in `config.file_format`, beside it `<file>.meta.json`.
 
-    An OM is made from an ONNX file, which stays beside it.
+    An OM, and a MINDIR for MindSpore Lite, is made from an ONNX file, which stays beside it.
 
     Returns:
-        The file written; with `atc: script` the one that the script will write.
+        The file written; with `atc: script` or `converter_lite: script` the one that the script will write.
 
     Raises:
         UserError: the checkpoint cannot be used, the format needs another platform, keys contradict each other, or the
@@ -53,16 +55,17 @@ def export(config: Config, platform: str) -> Path:
     _check(config, platform)
     source = Path(config.ckpt_file)
     key = read_key(Path(config.enc_key_file)) if config.enc_key_file else None
-    calibration = calibration_images(config) if config.quantize == "int8" else None
+    calibration = calibration_images(config) if config.quantize != "none" else None
     network, saved = restore_network(source, config)
     names = class_names_from(config.class_names) or saved.info.class_names
     if odd := next((name for name in names if not is_utf8(name)), None):
         raise UserError(f"ckpt_file: {source}: the class name {ascii(odd)} is not UTF-8; rename its folder and train again")
     preprocessing = preprocessing_for(config, saved.info.preprocessing)
     target = _target(config, source)
-    written = target.with_suffix(".onnx") if config.file_format == "OM" else target
+    convert = _converter(config)
+    written = target.with_suffix(".onnx") if convert else target
     kind = written.suffix[1:].upper()
-    batch_size = {"OM": 0, "AIR": config.batch_size[0] or 1}.get(config.file_format, config.batch_size[0])
+    batch_size = _batch_size(config)
     shape = (preprocessing.channels, *preprocessing.image_size)
     sizes = [batch_size] if batch_size else list(BATCH_SIZES)
     samples = [np.random.default_rng(size).standard_normal((size, *shape), np.float32) for size in sizes]
@@ -73,7 +76,7 @@ def export(config: Config, platform: str) -> Path:
         if classify:
             difference = _verified_difference(classify, samples, expected, target)
             info = info.model_copy(update={"max_abs_diff": difference, "compared_batch_sizes": tuple(sizes)})
-        if calibration:
+        if calibration and kind == config.file_format:
             info = info.model_copy(update={"quantization": _quantize(temporary, config, calibration, info)})
         write_meta(written, info, temporary)  # before the file: it is never without
     if kind == "AIR":
@@ -82,9 +85,25 @@ def export(config: Config, platform: str) -> Path:
         what = "before quantizing, logits" if calibration else "logits"
         batches = " and ".join(map(str, sizes))
         log.info("%s: %s within %.3g of the network's (batches of %s)", written, what, info.max_abs_diff, batches)
-    if config.file_format == "OM":
-        write_om(config, target, written, preprocessing, info)
+    if convert:
+        if calibration:
+            _write_calibration(calibration_folder(target), config, calibration, preprocessing)
+        convert(config, target, written, preprocessing, info)
     return target
+
+
+def _converter(config: Config) -> Optional[Callable[[Config, Path, Path, Preprocessing, ModelInfo], None]]:
+    """What makes the file from an ONNX file; None where MindSpore writes it."""
+    if config.file_format == "OM":
+        return write_om
+    return write_lite if config.file_format == "MINDIR" and config.converter_lite != "none" else None
+
+
+def _batch_size(config: Config) -> int:
+    """Images per batch of what MindSpore writes; 0: any. A converter for a processor sets the batch by itself."""
+    if config.file_format == "OM" or (_converter(config) and config.soc_version):
+        return 0
+    return config.batch_size[0] or (1 if config.file_format == "AIR" else 0)
 
 
 def _check(config: Config, platform: str) -> None:
@@ -94,13 +113,21 @@ def _check(config: Config, platform: str) -> None:
         raise UserError("ckpt_file: no value; pass --ckpt_file CHECKPOINT")
     if kind == "AIR" and platform != "Ascend":
         raise UserError(f"file_format: AIR can be written on Ascend only, this is {platform}; use MINDIR or ONNX")
+    if config.converter_lite != "none":
+        if kind != "MINDIR":
+            raise UserError(f"converter_lite: writes MINDIR only, file_format is {kind}; pass --file_format MINDIR")
+        check_lite_options(config)
     if kind == "OM":
         check_om_options(config)
+    elif _converter(config) and config.soc_version:
+        pass  # for a processor: several sizes are possible
     elif len(config.batch_size) != 1:
         sizes = ",".join(map(str, config.batch_size))
         raise UserError(f"batch_size: {kind} takes one number, or 0 for any, got '{sizes}'; several are for OM")
     if config.quantize == "int8" and kind != "ONNX":
         raise UserError(f"quantize: int8 is written as ONNX only, file_format is {kind}; pass --file_format ONNX")
+    if config.quantize == "amct" and kind != "OM":
+        raise UserError(f"quantize: amct makes an OM, file_format is {kind}; pass --file_format OM, or --quantize int8")
     if config.enc_key_file and kind != "MINDIR":
         raise UserError(f"enc_key_file: only MINDIR can be encrypted, file_format is {kind}")
 
@@ -210,6 +237,18 @@ def _quantize(path: Path, config: Config, calibration: ImageIndex, info: ModelIn
         accuracy=checked,
         same_top1=agreement,
     )
+
+
+def _write_calibration(folder: Path, config: Config, calibration: ImageIndex, preprocessing: Preprocessing) -> None:
+    """The images that AMCT calibrates with, as its `--data_dir` takes them: whole batches, one file each."""
+    used = spread(calibration, config.calibration_images)
+    workers = worker_count(config.num_parallel_workers)
+    folder.mkdir(exist_ok=True)
+    for earlier in folder.glob("batch*.bin"):
+        earlier.unlink()
+    for number, images in enumerate(calibration_batches(used, preprocessing, workers, AMCT_BATCH)):
+        (folder / f"batch{number:05}.bin").write_bytes(images.tobytes())
+    log.info("%s: %d images in batches of %d for AMCT", folder, len(used), AMCT_BATCH)
 
 
 def _with_usable_labels(calibration: ImageIndex, network: LoadedClassifier) -> ImageIndex:

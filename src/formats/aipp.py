@@ -71,6 +71,13 @@ def pixel_shape(kind: str, image_size: tuple[int, int], channels: int = 3) -> tu
     return height * 3 // 2, width
 
 
+def to_pixels(images: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Normalized images, float32 (N, C, H, W) -> the pixels that they were made of, uint8 RGB or gray (N, H, W, C)."""
+    mean, std = (np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
+    pixels = np.rint((images.transpose(0, 2, 3, 1) * std + mean) * 255).clip(0, 255)
+    return np.ascontiguousarray(pixels, np.uint8)
+
+
 def to_yuv420sp(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """RGB images, uint8 (N, H, W, 3), H and W even -> YUV420SP (NV12), uint8 (N, H * 3 / 2, W).
 

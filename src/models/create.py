@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+from ..checkpoint import weights_of
 from ..errors import UserError
 from ..networks.registry import find_model
 from ..networks.spec import PADDINGS
-from .resnet import ResNet
+from .blocked import BLOCKED_BLOCKS, BlockedLayers, fold, take_weights
+from .layers import Layers
+from .resnet import BLOCKS, ResNet
 
 
 def create_model(
@@ -19,6 +22,7 @@ def create_model(
     padding: str = "symmetric",
     sync_batch_norm: bool = False,
     in_channels: int = 3,
+    kernels: str = "stock",
 ):
     """Builds a network with freshly initialized weights.
 
@@ -33,6 +37,8 @@ def create_model(
             checkpoint's metadata tells.
         in_channels: of the images: 3, or 1 for gray ones.
         sync_batch_norm: whether training normalizes over the images of all ranks; needs Ascend and a distributed run.
+        kernels: "stock" (MindSpore's own cells) or "blocked" (those of src/cpu, which must be built, for training and
+            evaluation on a CPU; `group_conv` then makes no difference). Parameters are the same.
 
     Returns:
         A `mindspore.nn.Cell`: float32 images (N, in_channels, H, W) -> float32 logits (N, num_classes).
@@ -50,4 +56,18 @@ def create_model(
     form: dict[str, Any] = {"in_channels": in_channels}
     form |= {"split_groups": group_conv == "split", "padding": padding, "sync_batch_norm": sync_batch_norm}
     rates: dict[str, Any] = {"drop_rate": drop_rate, "drop_block_rate": drop_block_rate, "drop_path_rate": drop_path_rate}
-    return ResNet(replace(spec, **form, **rates), num_classes)
+    spec = replace(spec, **form, **rates)
+    if kernels == "blocked":
+        spec = replace(spec, split_groups=False)
+        return ResNet(spec, num_classes, BlockedLayers(spec), BLOCKED_BLOCKS)
+    return ResNet(spec, num_classes, Layers(spec), BLOCKS)
+
+
+def folded_copy(network, name: str):
+    """The same network in the blocked kernels' fastest form, for evaluation on a CPU; takes weights by `take_weights`."""
+    weights = weights_of(network)
+    first = weights["conv1.weight" if "conv1.weight" in weights else "conv1.0.weight"]
+    form = {"padding": network.padding, "in_channels": first.shape[1], "kernels": "blocked"}
+    folded = fold(create_model(name, len(weights["fc.bias"]), **form))
+    take_weights(folded, weights)
+    return folded

@@ -6,6 +6,9 @@ import mindspore as ms
 from mindspore import nn, ops
 from mindspore.common.initializer import HeNormal, Uniform, initializer
 
+from ..networks.spec import ResNetSpec
+from .regularization import DropBlock, DropPath
+
 
 class SplitConv2d(nn.Conv2d):
     """A grouped convolution without bias, one convolution per group: weight and results of `nn.Conv2d(group=...)`.
@@ -32,33 +35,6 @@ class SplitConv2d(nn.Conv2d):
         return ops.concat(parts, 1)
 
 
-def conv(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int,
-    stride: int = 1,
-    groups: int = 1,
-    split_groups: bool = False,
-    same_padding: bool = False,
-) -> nn.Conv2d:
-    """Convolution without bias that keeps height and width at stride 1.
-
-    Weights are drawn from N(0, 2 / (kernel_size^2 * out_channels / groups)), "fan out" of He et al. 2015, arXiv 1502.01852.
-    """
-    kind = SplitConv2d if split_groups and groups > 1 else nn.Conv2d
-    return kind(
-        in_channels,
-        out_channels,
-        kernel_size=kernel_size,
-        stride=stride,
-        pad_mode="same" if same_padding else "pad",
-        padding=0 if same_padding else kernel_size // 2,
-        group=groups,
-        has_bias=False,
-        weight_init=HeNormal(mode="fan_out", nonlinearity="relu"),
-    )
-
-
 class SyncBatchNorm2d(nn.SyncBatchNorm, nn.BatchNorm2d):
     """Batch norm over the images of all ranks. Ascend only.
 
@@ -66,10 +42,9 @@ class SyncBatchNorm2d(nn.SyncBatchNorm, nn.BatchNorm2d):
     """
 
 
-def batch_norm(channels: int, sync: bool = False) -> nn.BatchNorm2d:
+def batch_norm(channels: int, sync: bool = False, kind: type[nn.BatchNorm2d] = nn.BatchNorm2d) -> nn.BatchNorm2d:
     """Batch normalization, epsilon 1e-5; running statistics move by 0.1 per step (MindSpore's momentum 0.9)."""
-    kind = SyncBatchNorm2d if sync else nn.BatchNorm2d
-    return kind(num_features=channels, eps=1e-5, momentum=0.9)
+    return (SyncBatchNorm2d if sync else kind)(num_features=channels, eps=1e-5, momentum=0.9)
 
 
 def dense(in_features: int, out_features: int) -> nn.Dense:
@@ -102,13 +77,6 @@ class PadShortcut(nn.Cell):
         return self.pad(self.subsample(x))
 
 
-class ConvBatchNorm(nn.SequentialCell):
-    """1x1 convolution and batch norm: the projection shortcut, option B of He et al. 2015."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int, sync: bool):
-        super().__init__(conv(in_channels, out_channels, 1, stride), batch_norm(out_channels, sync))
-
-
 class CeilAveragePool(nn.Cell):
     """2x2 average pool of stride 2; of an odd number of rows or columns the last is averaged by itself."""
 
@@ -125,18 +93,6 @@ class CeilAveragePool(nn.Cell):
         return self.pool(x)
 
 
-def max_pool(same_padding: bool) -> nn.MaxPool2d:
-    """3x3 max-pool of stride 2."""
-    if same_padding:
-        return nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="same")
-    return nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="pad", padding=1)
-
-
-def average_pool(stride: int, same_padding: bool) -> nn.Cell:
-    """3x3 average pool."""
-    return nn.AvgPool2d(kernel_size=3, stride=stride, pad_mode="same") if same_padding else PaddedAveragePool(stride)
-
-
 class PaddedAveragePool(nn.Cell):
     """3x3 average pool with padding 1; padded zeros count. In a form that exports to ONNX."""
 
@@ -147,14 +103,6 @@ class PaddedAveragePool(nn.Cell):
 
     def construct(self, x):
         return self.pool(self.pad(x))
-
-
-class PooledConvBatchNorm(nn.SequentialCell):
-    """Average pool, 1x1 convolution and batch norm: the shortcut of ResNet-D (He et al. 2018, arXiv 1812.01187)."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int, sync: bool):
-        pool = nn.Identity() if stride == 1 else CeilAveragePool()
-        super().__init__(pool, conv(in_channels, out_channels, 1), batch_norm(out_channels, sync))
 
 
 class SqueezeExcitation(nn.Cell):
@@ -184,16 +132,18 @@ class SplitAttention(nn.Cell):
     x: (N, C, H, W) -> (N, C, H, W). Below, R is `radix` and K is `groups`, the cardinality.
     """
 
-    def __init__(self, channels: int, groups: int, radix: int, split_groups: bool, drop_block: nn.Cell, sync: bool):
+    def __init__(self, channels: int, spec: ResNetSpec, layers: "Layers", drop_block_rate: float):
         super().__init__()
+        groups, radix = spec.groups, spec.radix
         self.groups, self.radix, self.channels = groups, radix, channels
         hidden = max(channels * radix // 4, 32)
-        self.conv = conv(channels, channels * radix, 3, groups=groups * radix, split_groups=split_groups)
-        self.bn0 = batch_norm(channels * radix, sync)
-        self.drop_block = drop_block
-        self.relu = nn.ReLU()
+        self.conv = layers.conv(channels, channels * radix, 3, groups=groups * radix)
+        self.bn0 = layers.batch_norm(channels * radix, relu=True)
+        self.drop_block = layers.drop_block(drop_block_rate)
+        self.relu = layers.relu()
         self.fc1 = pointwise(channels, hidden, groups)
-        self.bn1 = batch_norm(hidden, sync)
+        self.bn1 = batch_norm(hidden, spec.sync_batch_norm)
+        self.relu1 = nn.ReLU()
         self.fc2 = pointwise(hidden, channels * radix, groups)
         self.softmax = nn.Softmax(axis=1)
         self.sigmoid = nn.Sigmoid()
@@ -216,7 +166,7 @@ class SplitAttention(nn.Cell):
 
     def _scores(self, x):
         pooled = global_average_pool(x)  # (N, C, 1, 1)
-        return self.fc2(self.relu(self.bn1(self.fc1(pooled))))  # (N, R * C, 1, 1)
+        return self.fc2(self.relu1(self.bn1(self.fc1(pooled))))  # (N, R * C, 1, 1)
 
 
 def global_average_pool(x):
@@ -224,30 +174,113 @@ def global_average_pool(x):
     return ops.cast(ops.mean(ops.cast(x, ms.float32), (2, 3), True), x.dtype)
 
 
+class GlobalAveragePool(nn.Cell):
+    """(N, C, H, W) -> (N, C)."""
+
+    def construct(self, x):
+        return ops.flatten(global_average_pool(x))
+
+
 def pointwise(in_channels: int, out_channels: int, groups: int = 1) -> nn.Conv2d:
     """1x1 convolution with bias."""
     return nn.Conv2d(in_channels, out_channels, kernel_size=1, pad_mode="valid", group=groups, has_bias=True)
 
 
-def deep_stem(in_channels: int, stem_width: int, same_padding: bool, sync: bool) -> nn.SequentialCell:
-    """Three 3x3 convolutions in place of one 7x7, the first of stride 2 (He et al. 2018, arXiv 1812.01187, figure 2b)."""
-    return nn.SequentialCell(
-        conv(in_channels, stem_width, 3, 2, same_padding=same_padding),
-        batch_norm(stem_width, sync),
-        nn.ReLU(),
-        conv(stem_width, stem_width, 3),
-        batch_norm(stem_width, sync),
-        nn.ReLU(),
-        conv(stem_width, 2 * stem_width, 3),
-    )
+class Layers:
+    """What the blocks of a network are made of: MindSpore's own cells. blocked.py has others of the same kinds."""
 
+    convolution: type[nn.Conv2d] = nn.Conv2d
 
-def shortcut(kind: str, in_channels: int, out_channels: int, stride: int, sync: bool) -> Optional[nn.Cell]:
-    """The cell that fits a block's input to its output, None where they have the same shape."""
-    if stride == 1 and in_channels == out_channels:
-        return None
-    if kind == "pad":
-        return PadShortcut(out_channels - in_channels, stride)
-    if kind == "pooled":
-        return PooledConvBatchNorm(in_channels, out_channels, stride, sync)
-    return ConvBatchNorm(in_channels, out_channels, stride, sync)
+    def __init__(self, spec: ResNetSpec):
+        self.spec = spec
+
+    def conv(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+        """Convolution without bias that keeps height and width at stride 1.
+
+        Weights are drawn from N(0, 2 / (kernel_size^2 * out_channels / groups)), "fan out" of He et al. 2015,
+        arXiv 1502.01852.
+        """
+        same = self.spec.padding == "same" and stride > 1 and kernel_size > 1
+        return (SplitConv2d if self.spec.split_groups and groups > 1 else self.convolution)(
+            in_channels,
+            out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            pad_mode="same" if same else "pad",
+            padding=0 if same else kernel_size // 2,
+            group=groups,
+            has_bias=False,
+            weight_init=HeNormal(mode="fan_out", nonlinearity="relu"),
+        )
+
+    def batch_norm(self, channels: int, relu: bool = False) -> nn.BatchNorm2d:
+        """Batch norm. Args: relu: whether `relu()` follows, which then may be a part of it."""
+        return batch_norm(channels, self.spec.sync_batch_norm)
+
+    def relu(self) -> nn.Cell:
+        """What follows a batch norm with ReLU."""
+        return nn.ReLU()
+
+    def max_pool(self) -> nn.Cell:
+        """3x3 max-pool of stride 2."""
+        if self.spec.padding == "symmetric":
+            return nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="pad", padding=1)
+        return nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="same")
+
+    def average_pool(self, stride: int) -> nn.Cell:
+        """3x3 average pool."""
+        if self.spec.padding == "symmetric":
+            return PaddedAveragePool(stride)
+        return nn.AvgPool2d(kernel_size=3, stride=stride, pad_mode="same")
+
+    def halving_pool(self) -> nn.Cell:
+        """2x2 average pool of stride 2, of all pixels."""
+        return CeilAveragePool()
+
+    def global_pool(self) -> nn.Cell:
+        """Average over all pixels, (N, C)."""
+        return GlobalAveragePool()
+
+    def drop_block(self, rate: float) -> nn.Cell:
+        """DropBlock."""
+        return DropBlock(rate)
+
+    def drop_path(self, rate: float) -> nn.Cell:
+        """Stochastic depth of a residual branch."""
+        return DropPath(rate)
+
+    def squeeze_excitation(self, channels: int) -> nn.Cell:
+        """Attention to channels."""
+        return SqueezeExcitation(channels)
+
+    def split_attention(self, channels: int, drop_block_rate: float) -> nn.Cell:
+        """Attention to splits."""
+        return SplitAttention(channels, self.spec, self, drop_block_rate)
+
+    def pad_shortcut(self, added_channels: int, stride: int) -> nn.Cell:
+        """The shortcut without parameters."""
+        return PadShortcut(added_channels, stride)
+
+    def shortcut(self, in_channels: int, out_channels: int, stride: int) -> Optional[nn.Cell]:
+        """The cell that fits a block's input to its output, None where they have the same shape."""
+        if stride == 1 and in_channels == out_channels:
+            return None
+        if self.spec.shortcut == "pad":
+            return self.pad_shortcut(out_channels - in_channels, stride)
+        if self.spec.shortcut == "pooled":  # ResNet-D, He et al. 2018, arXiv 1812.01187
+            pool = nn.Identity() if stride == 1 else self.halving_pool()
+            return nn.SequentialCell(pool, self.conv(in_channels, out_channels, 1), self.batch_norm(out_channels))
+        # the projection, option B of He et al. 2015
+        return nn.SequentialCell(self.conv(in_channels, out_channels, 1, stride), self.batch_norm(out_channels))
+
+    def deep_stem(self, width: int) -> nn.SequentialCell:
+        """Three 3x3 convolutions in place of a 7x7, the first of stride 2 (He et al. 2018, arXiv 1812.01187, figure 2b)."""
+        return nn.SequentialCell(
+            self.conv(self.spec.in_channels, width, 3, 2),
+            self.batch_norm(width, relu=True),
+            self.relu(),
+            self.conv(width, width, 3),
+            self.batch_norm(width, relu=True),
+            self.relu(),
+            self.conv(width, 2 * width, 3),
+        )

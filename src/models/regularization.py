@@ -5,6 +5,8 @@ masks that the uninterrupted one would have drawn. `nn.Dropout` cannot do that: 
 even repeat with the seed.
 """
 
+from typing import Any
+
 import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
@@ -69,7 +71,7 @@ class RandomLayer(nn.Cell):
     def __init__(self, rate: float):
         super().__init__()
         self.rate = rate
-        self.uniform = _Uniform() if rate else None
+        self.uniform: Any = _Uniform() if rate else None
 
     def number(self, number: int) -> None:
         """Tells this layer's masks from those of the network's other ones."""
@@ -120,9 +122,13 @@ class DropBlock(RandomLayer):
     def construct(self, x):
         if not self.training or self.uniform is None:
             return x
-        height, width = x.shape[2], x.shape[3]
+        return x * ops.cast(self.mask(x.shape), x.dtype)
+
+    def mask(self, shape):
+        """Factors for activations (N, C, H, W): 0 or a little more than 1, float32."""
+        height, width = shape[2], shape[3]
         inside = max(height - self.block_size + 1, 1) * max(width - self.block_size + 1, 1)
         gamma = self.rate * height * width / (self.block_size**2 * inside)
-        centers = ops.cast(self.uniform(x.shape) < gamma, ms.float32)
+        centers = ops.cast(self.uniform(shape) < gamma, ms.float32)
         kept = ops.stop_gradient(1 - self.spread(centers))
-        return x * ops.cast(kept / (ops.mean(kept) + 1e-6), x.dtype)
+        return kept / (ops.mean(kept) + 1e-6)

@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> int:
 
     limits = Limits(options.megabytes << 20, options.megapixels * 1_000_000, options.queue, options.timeout)
     network = Network(config, limits, options.largest_batch, Monitor())
+    listener.listen()  # whoever comes from here on waits for the server's start
     address, port = listener.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
     log.info("%s at http://%s:%d/ (SIGTERM or Ctrl-C ends it)", config.pretrained, shown, port)

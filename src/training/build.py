@@ -28,6 +28,7 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
     """The network to train, with fresh weights or those of `pretrained`, frozen up to `freeze`.
 
     Args:
+        config: with the choice of kernels made.
         resumed_from: the checkpoint whose weights it will get instead.
     """
     source = resumed_from
@@ -37,7 +38,7 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
     network = create_model(
         config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate,
         config.drop_path_rate, source.info.padding if source else "symmetric", config.bn_statistics == "sync",
-        config.in_channels,
+        config.in_channels, "blocked" if config.cpu_kernels == "blocked" else "stock",
     )  # fmt: skip
     number_random_layers(network, group.rank)
     if source and source is not resumed_from:
@@ -58,11 +59,14 @@ def create_step(
         class_weights: what `losses.class_weights` gives.
     """
     optimizer = create_optimizer(network, rates, config)
+    # What the blocked kernels compute in, float32 and bfloat16, has exponents enough; dividing a scale out again, which
+    # changes no bit, is a pass over all gradients.
+    needs_scale = config.is_dynamic_loss_scale or config.cpu_kernels != "blocked"
     step = TrainStep(
         mixed_precision(network, config.amp_level, config.amp_dtype, platform),
         optimizer,
         create_loss(config, class_weights),
-        loss_scale=config.loss_scale,
+        loss_scale=config.loss_scale if needs_scale else 1.0,
         scale_window=config.loss_scale_window if config.is_dynamic_loss_scale else 0,
         accumulate_steps=config.accumulate_steps,
         clip_norm=config.clip_grad_norm,

@@ -11,6 +11,7 @@ import platform
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
@@ -18,6 +19,7 @@ import mindspore as ms
 import numpy as np
 
 from ..config import KEYS, Config
+from ..cpu.libraries import find
 from ..data.cache import load_arrays, pack_json, save_arrays, unpack_json
 from ..distributed.group import Group
 from ..log import log
@@ -68,7 +70,7 @@ class GraphCache:
 
 
 def graph_name(step: TrainStep, config: Config, group: Group, device: str) -> str:
-    """A name for the graph of a step: sources of this package, versions, configuration, layers and parameters, rank."""
+    """A name for the graph of a step: sources, versions, configuration, rank, layers with what they hold, parameters."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
     for path in sorted(package.rglob("*.py")):
@@ -79,9 +81,22 @@ def graph_name(step: TrainStep, config: Config, group: Group, device: str) -> st
         ms.__version__, np.__version__, sys.version, platform.machine(), device, os.path.realpath(sys.argv[0]), tuple(group),
         sorted((key, value) for key, value in config.resolved().items() if key not in others),
         re.sub(r" at 0x[0-9a-f]+", "", repr(step)), parameters,
+        str(find().path) if config.cpu_kernels == "blocked" else "",  # the graph names the library
     )  # fmt: skip
     digest.update(repr(parts).encode())
+    for constant in _constants(step):
+        digest.update(constant)
     return digest.hexdigest()[:32]
+
+
+def _constants(step: TrainStep) -> Iterator[bytes]:
+    """What layers hold besides parameters and becomes part of the graph: arrays (such as weights of classes) and numbers."""
+    for cell_name, cell in step.cells_and_names():
+        for name, value in sorted(vars(cell).items()):
+            if isinstance(value, ms.Tensor) and not isinstance(value, ms.Parameter):
+                yield f"{cell_name}.{name} {value.dtype} {value.shape} ".encode() + value.asnumpy().tobytes()
+            elif not name.startswith("_") and isinstance(value, (int, float, str, tuple)):
+                yield re.sub(r" at 0x[0-9a-f]+", "", f"{cell_name}.{name} {value!r} ").encode()
 
 
 def _pack(folder: Path, file: Path) -> None:

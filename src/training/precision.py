@@ -4,6 +4,7 @@ import mindspore as ms
 from mindspore import nn
 
 from ..errors import UserError
+from ..models.blocked import compute_in_bfloat16, is_blocked
 
 DTYPES = {"float16": ms.float16, "bfloat16": ms.bfloat16}
 
@@ -30,7 +31,12 @@ def mixed_precision(network: nn.Cell, level: str, dtype: str, platform: str) -> 
     if level == "O0":
         return network
     if dtype == "bfloat16" and platform == "CPU":
-        raise UserError("amp_dtype: MindSpore's CPU has no bfloat16 kernels; pass --amp_dtype float16, or --amp_level O0")
+        if level == "O2" and is_blocked(network):
+            return compute_in_bfloat16(network)
+        raise UserError(
+            "amp_dtype: MindSpore's CPU has no bfloat16 kernels, and this package's need --amp_level O2 and to be built "
+            "(python -m src.cpu); pass --amp_dtype float16, or --amp_level O0"
+        )
     if level == "O1":
         names = [(parameter, parameter.name) for parameter in network.get_parameters()]
         _wrap_products(network, DTYPES[dtype])

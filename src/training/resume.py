@@ -69,7 +69,8 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
         workers: threads of the input pipeline; the random numbers of augmentation depend on it.
     """
     now = config.resolved()
-    then = {**build_config().resolved(), **saved.resumable.config}  # keys that were not there yet
+    not_there_yet = {**build_config().resolved(), "cpu_kernels": "stock"}
+    then = {**not_there_yet, **saved.resumable.config}
     deciding = [key.name for key in KEYS.values() if key.decides]
     differences = {key: f"{then[key]!r} then, {now[key]!r} now" for key in deciding if then[key] != now[key]}
     if saved.resumable.dataset.fingerprint != fingerprint:

@@ -10,6 +10,7 @@ from mindspore import nn
 
 from ..checkpoint import RunState, TrainingImages
 from ..config import Config
+from ..cpu.choice import choose_kernels
 from ..data.datasets import open_training_data
 from ..data.index import ImageIndex
 from ..data.order import steps_per_epoch
@@ -47,8 +48,9 @@ def train(config: Config, platform: str) -> None:
     """
     if config.bn_statistics == "sync" and platform != "Ascend":
         raise UserError(f"bn_statistics: sync needs Ascend, MindSpore's {platform} has none; pass master or mean")
+    kernels = choose_kernels(config, platform)
     group = communication.join(config)
-    config = config.model_copy(update={"rank": group.rank, "group_size": group.size})
+    config = config.model_copy(update={"rank": group.rank, "group_size": group.size, "cpu_kernels": kernels})
     check_writable(Path(config.ckpt_path))  # before the files are checked, which can take long
     with owning(Path(config.ckpt_path), "ckpt_path") if group.rank == 0 else contextlib.nullcontext():
         _train(config, platform, group)
@@ -179,9 +181,10 @@ def _log_start(
 ) -> None:  # fmt: skip
     processes = f", {group.size} processes" if config.is_distributed else ""
     log.info(
-        "%s on %s: %d classes, %d %straining images, %d for evaluation, %d epochs of %d steps, %d data workers%s",
+        "%s on %s: %d classes, %d %straining images, %d for evaluation, %d epochs of %d steps, %d data workers%s%s",
         config.backbone, platform, config.num_classes, len(train_index), "synthetic " * bool(_mark(train_index)),
         len(eval_index or ()), config.max_epoch, geometry.steps_per_epoch, workers, processes,
+        ", blocked kernels" * (config.cpu_kernels == "blocked"),
     )  # fmt: skip
 
 

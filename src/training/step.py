@@ -56,6 +56,7 @@ class TrainStep(nn.Cell):
         self.optimizer = optimizer
         self.loss = loss
         self.is_dynamic = scale_window > 0
+        self.is_scaled = self.is_dynamic or loss_scale != 1
         if self.is_dynamic:
             self.scaler = ms.amp.DynamicLossScaler(loss_scale, 2, scale_window)
             self.good_updates = self.scaler.counter
@@ -114,7 +115,8 @@ class TrainStep(nn.Cell):
             notes = self.tally.notes * 1.0
         if self.reduce_gradients is not None:
             gradients, notes = self.reduce_gradients(gradients, notes)
-        gradients = self.scaler.unscale(gradients)
+        if self.is_scaled:
+            gradients = self.scaler.unscale(gradients)
         if not self.is_dynamic:
             self.apply(gradients)
             return ms.Tensor(True), notes

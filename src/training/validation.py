@@ -16,7 +16,8 @@ from ..evaluation.evaluate import evaluate
 from ..formats.classifier import network_classifier
 from ..formats.opening import inside_of
 from ..model_info import Preprocessing
-from ..models.create import create_model
+from ..models.blocked import take_weights
+from ..models.create import create_model, folded_copy
 from ..report.answers import Answers
 
 
@@ -34,7 +35,10 @@ class Validation:
             config.backbone, config.num_classes, config.group_conv, padding=padding, in_channels=config.in_channels
         )
         self.network = network.set_train(False)
-        self.classify = network_classifier(self.network, preprocessing)
+        self.running = self.network
+        if config.cpu_kernels == "blocked":
+            self.running = folded_copy(self.network, config.backbone)
+        self.classify = network_classifier(self.running, preprocessing)
         self.takes_bytes = config.device_normalization
         self.index = index
         self.preprocessing = preprocessing
@@ -54,6 +58,8 @@ class Validation:
         """
         for parameter in self.network.get_parameters():
             parameter.set_data(ms.Tensor(np.array(weights[parameter.name])))
+        if self.running is not self.network:
+            take_weights(self.running, weights)
 
         def classify(images: NDArray[Any]) -> NDArray[Any]:
             between_batches()
@@ -73,5 +79,5 @@ class Validation:
             return None
         columns, result = self._answered
         about = {**result, "data_dir": str(self.index.root), "dataset": self.index.images.kind}
-        inside = functools.partial(inside_of, self.network)
+        inside = functools.partial(inside_of, self.running)
         return answers_of(columns, self.index, self.num_classes, self.preprocessing, inside, about)

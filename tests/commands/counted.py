@@ -64,6 +64,7 @@ def main(output: str, arguments: list) -> None:
         if not found:
             start_log()
             device.prepare(config)
+        ms.set_seed(config.seed)  # the weights of the second network are the same on both ranks too
         start.train(config, "CPU")
         found.append(dict(COUNTED))
         COUNTED.update(dict.fromkeys(COUNTED, 0))

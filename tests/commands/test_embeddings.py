@@ -47,7 +47,7 @@ def test_an_onnx_file_gives_the_features_of_its_checkpoint(trained, exported, em
     file = tmp_path / "onnx.npz"
     arguments = ["--pretrained", exported, "--data_dir", trained["data"], "--embeddings", file, "--platform", "CPU"]
     code, out, _ = command(eval_command.main, *arguments, "--cache_dir", tmp_path)
-    assert code == 0 and f"{file}: 33 images, 256 features each" in out
+    assert code == 0 and f"{file}: 33 images, 512 features each" in out
     np.testing.assert_allclose(read_embeddings(file).features, read_embeddings(embedded).features, atol=1e-4)
 
 
@@ -85,7 +85,7 @@ def test_the_nearest_neighbor_of_an_image_is_the_image(trained, embedded, tmp_pa
         (["--neighbors", "x"], "neighbors: needs --predict IMAGE"),
         (["--predict", "IMAGE", "--neighbors", "nowhere.npz"], "'nowhere.npz': no such file"),
         (["--predict", "IMAGE", "--neighbors", "CKPT.npz"], "damaged, or not what eval.py --embeddings writes"),
-        (["--predict", "IMAGE", "--neighbors", "OTHER.npz"], "has 5 features per image, the network gives 256"),
+        (["--predict", "IMAGE", "--neighbors", "OTHER.npz"], "has 5 features per image, the network gives 512"),
         (["--embeddings", "x.txt"], "embeddings: 'x.txt' must end in .npz"),
     ],
 )

@@ -11,7 +11,8 @@ import export as export_command
 from src.config import build_config
 from src.data.preprocessing import preprocessing_from
 from src.errors import UserError
-from src.formats.om import write_om
+from src.formats.atc_errors import ADVICE, explained
+from src.formats.om import check_om_options, write_om
 from src.log import start_log
 from src.model_info import ModelInfo
 
@@ -178,3 +179,147 @@ def test_without_atc_the_script_is_ready_and_works_later(write, tmp_path, atc, m
 def test_bad_input_is_one_line(arguments, refused, change, parts):
     line = refused(export_command.main, *arguments, *change)
     assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize(
+    ("precision", "mode"), [("float16", "force_fp16"), ("mixed", "allow_mix_precision"), ("auto", None)]
+)
+def test_precision_is_an_option_of_atc(write, atc, precision, mode):
+    read = atc(WRITES)
+    write(precision=precision)
+    assert options(read()).get("precision_mode") == mode
+
+
+@pytest.mark.parametrize("chip", ["Ascend310", "Ascend310P3", "Ascend310B4"])
+def test_float32_is_refused_where_convolutions_have_none(arguments, refused, chip):
+    line = refused(export_command.main, *arguments, "--soc_version", chip, "--precision", "origin")
+    assert f"precision: {chip} multiplies in float16 and int8 only" in line and "--precision float16" in line
+
+
+def test_chips_are_explained(capsys):
+    start_log()
+    said = {}
+    for chip in ("Ascend310", "Ascend910B", "Ascend999X", "Ascend910B3", "Ascend910B4-1", "Ascend310P3"):
+        check_om_options(build_config({"soc_version": chip, "file_name": "net.om", "precision": "float16"}))
+        said[chip] = [line for line in capsys.readouterr().err.splitlines() if "soc_version" in line]
+    assert [chip for chip, lines in said.items() if lines] == ["Ascend310", "Ascend910B", "Ascend999X"]
+    assert "up to 8.2.RC1 only" in said["Ascend310"][0] and "910B1 to 910B4" in said["Ascend910B"][0]
+    assert "none of the chips known here" in said["Ascend999X"][0]
+
+
+def test_options_that_the_keys_give_are_refused_a_second_time(arguments, refused):
+    for twice, further in (("--soc_version=Ascend310", []), ("--precision_mode_v2=fp16", ["--precision", "float16"])):
+        line = refused(export_command.main, *arguments, f"--atc_options={twice}", *further)
+        assert f"atc_options: {twice} is written already" in line
+
+
+def test_known_errors_of_atc_become_one_line_and_a_log(write, tmp_path, atc):
+    message = "Value [Ascend999] for parameter [--soc_version] is invalid. Reason: no such chip."
+    atc(
+        "echo 'ATC start working now'; echo 'E19999: Inner Error!'; "
+        f"echo 'E10001: [PID: 7] 2026-01-01-00:00:00.1 {message}'; exit 1"
+    )
+    with pytest.raises(UserError) as error:
+        write()
+    log = tmp_path / "my exports/net.atc.log"
+    line = str(error.value)
+    assert f"failed with exit code 1: E10001 ({message}): ATC does not take a value. Of --soc_version:" in line
+    assert line.endswith(f"all of its output is in {log}") and "\n" not in line
+    assert log.read_text().startswith("ATC start working now\nE19999: Inner Error!\nE10001: [PID: 7]")
+
+
+def test_each_code_has_its_advice_and_others_have_none():
+    for code, advice in ADVICE.items():
+        assert explained(f"noise\n[ERROR] {code}: [PID: 1] it broke\n{code} again") == f"{code} (it broke): {advice}"
+    assert len(ADVICE) > 20 and {"E10001", "E19010", "E20001", "E30006"} <= set(ADVICE)
+    assert explained("E77777: what is this") == "" and explained("all is well, E1000") == ""
+
+
+AMCT = """#!/usr/bin/env bash
+for word in "$@"; do
+  case $word in
+    --save_path=*) save=${word#*=} ;;
+    --data_dir=*) cat "${word#*=}"/*.bin | wc -c > "$(dirname "$0")/bytes" ;;
+  esac
+done
+printf '%s\\n' "$@" > "$(dirname "$0")/amct"
+echo quantized > "${save}_deploy_model.onnx"
+"""
+
+
+def test_eight_bits_by_amct(arguments, trained, tmp_path, command, atc, monkeypatch):
+    read = atc("[[ -s quantized_deploy_model.onnx ]] && " + WRITES)
+    (tmp_path / "bin with space/amct_onnx").write_text(AMCT)
+    (tmp_path / "bin with space/amct_onnx").chmod(0o755)
+    calibration = [
+        "--calibration_dir",
+        trained["data"] / "train",
+        "--calibration_images",
+        "20",
+        "--cache_dir",
+        tmp_path / "c",
+    ]
+    code, _, err = command(export_command.main, *arguments, "--quantize", "amct", *calibration)
+    assert code == 0, err
+    folder = tmp_path / "my exports"
+    got = options((tmp_path / "bin with space/amct").read_text().splitlines()[1:])
+    assert got["model"] == str(folder / "net.onnx") and got["input_shape"] == "input:16,3,16,16"
+    assert got["data_dir"] == str(folder / "net.calibration") and got["data_types"] == "float32"
+    assert int((tmp_path / "bin with space/bytes").read_text()) == 2 * 16 * 3 * 16 * 16 * 4  # 20 images fill two batches
+    assert options(read())["model"].endswith("/quantized_deploy_model.onnx")
+    assert (folder / "net.om").is_file()
+    (tmp_path / "bin with space/amct_onnx").unlink()
+    code, _, err = command(export_command.main, *arguments, "--quantize", "amct", *calibration)
+    assert code == 2 and "got no amct_onnx on PATH" in err
+
+
+def test_keys_of_the_converters_that_contradict_each_other(arguments, refused):
+    for change, part in (
+        (["--quantize", "amct"], "calibration_dir: no value"),
+        (["--quantize", "amct", "--file_format", "ONNX"], "quantize: amct makes an OM, file_format is ONNX"),
+        (["--converter_lite", "run"], "converter_lite: writes MINDIR only, file_format is OM"),
+        (
+            ["--converter_lite", "run", "--file_format", "MINDIR", "--batch_size", "1,8", "--soc_version", ""],
+            "batch_size: MINDIR",
+        ),
+    ):
+        assert part in refused(export_command.main, *arguments, *change)
+
+
+LITE = """#!/usr/bin/env bash
+printf '%s\\n' "$@" > "$(dirname "$0")/lite"
+for word in "$@"; do
+  case $word in
+    --outputFile=*) echo mindir > "${word#*=}.mindir" && chmod 400 "${word#*=}.mindir" ;;
+    --configFile=*) cp "${word#*=}" "$(dirname "$0")/lite.cfg" ;;
+  esac
+done
+"""
+
+
+def test_converter_lite_for_a_processor(arguments, tmp_path, command, monkeypatch):
+    tools = tmp_path / "lite home/tools/converter/converter"
+    tools.mkdir(parents=True)
+    (tools / "converter_lite").write_text(LITE)
+    (tools / "converter_lite").chmod(0o755)
+    monkeypatch.setenv("LITE_HOME", str(tmp_path / "lite home"))
+    mindir = ["--file_format", "MINDIR", "--file_name", tmp_path / "my exports/net.mindir", "--converter_lite", "run"]
+    code, _, err = command(export_command.main, *arguments, *mindir, "--batch_size", "1,8", "--precision", "float16")
+    assert code == 0, err
+    folder = tmp_path / "my exports"
+    expected = {"fmk": "ONNX", "modelFile": str(folder / "net.onnx"), "saveType": "MINDIR", "optimize": "ascend_oriented"}
+    got = options((tools / "lite").read_text().splitlines())
+    assert {key: got[key] for key in expected} == expected
+    lines = (tools / "lite.cfg").read_text().splitlines()
+    assert lines[:4] == [
+        "[ascend_context]", "input_format=NCHW", "input_shape=input:[-1,3,16,16]", "dynamic_dims=[1],[8]",
+    ]  # fmt: skip
+    assert lines[4:] == ["precision_mode=enforce_fp16", f"insert_op_config_file_path={folder}/net.aipp.cfg"]
+    meta = json.loads((folder / "net.mindir.meta.json").read_text())
+    assert meta["sha256"] == hashlib.sha256(b"mindir\n").hexdigest() and meta["onnx"]["file"] == "net.onnx"
+    assert (meta["file_format"], meta["batch_sizes"]) == ("MINDIR", [1, 8])
+    assert meta["input"] == {"name": "input", "shape": ["N", 16, 16, 3], "dtype": "uint8", "format": "RGB888_U8"}
+    assert os.access(folder / "net.mindir", os.W_OK)
+    monkeypatch.delenv("LITE_HOME")
+    code, _, err = command(export_command.main, *arguments, *mindir, "--soc_version", "")
+    assert code == 2 and "converter_lite: not on PATH" in err and "or pass --converter_lite script" in err

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import train
@@ -67,56 +68,47 @@ def test_a_hundred_steps_of_two_ranks_fetch_twice_and_add_no_collective(tmp_path
             assert counted == {"steps": steps, "fetches": steps // 50, "collectives": 0}
 
 
-@pytest.mark.parametrize(
-    "values", [{}, {"amp_level": "O2", "is_dynamic_loss_scale": 1, "loss_scale": 2**24, "accumulate_steps": 2}]
-)
-def test_what_is_read_seldom_is_what_is_read_after_every_step(data_set, tmp_path, command, values):
+@pytest.mark.slow
+def test_what_is_read_seldom_is_what_is_read_after_every_step(data_set, tmp_path, command):
+    values = {"amp_level": "O2", "is_dynamic_loss_scale": 1, "loss_scale": 2**22, "accumulate_steps": 2, "per_batch_size": 2}
     found = []
     for interval in (1, 7):
         run = tmp_path / str(interval)
-        arguments = run_arguments(
-            data_set, tmp_path, ckpt_path=run, log_interval=interval, max_epoch=3, per_batch_size=2, **values
+        code, out, err = command(
+            train.main, *run_arguments(data_set, tmp_path, ckpt_path=run, log_interval=interval, max_epoch=3, **values)
         )
-        code, out, err = command(train.main, *arguments)
         assert code == 0, err
         events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         overflows = [(event["step"], event["loss_scale"]) for event in events if event["event"] == "overflow"]
-        losses = [event["loss"] for event in events if event["event"] == "train" and event["loss"] is not None]
-        weights = checkpoint.load(run / "last.ckpt").weights
-        found.append((overflows, re.findall("step .*overflow.*", out), losses, weights))
+        losses = {event["step"]: event["loss"] for event in events if event["event"] == "train"}
+        found.append((overflows, re.findall("step .*overflow.*", out), losses, checkpoint.load(run / "last.ckpt").weights))
     every, seldom = found
-    assert every[:2] == seldom[:2] and bool(every[0]) == bool(values)
+    assert every[:2] == seldom[:2] and every[0]
     assert all(every[3][name].asnumpy().tobytes() == seldom[3][name].asnumpy().tobytes() for name in every[3])
-    if not values:
-        assert seldom[2][0] == pytest.approx(sum(every[2][:7]) / 7, rel=1e-12)
+    good = [loss for step, loss in every[2].items() if step <= 7 and loss is not None]
+    assert seldom[2][7] == pytest.approx(np.mean(good), rel=1e-12) and len(good) < 7
 
 
 def test_a_loss_that_is_not_finite_is_named_by_its_own_step_though_later_ones_were_done(data_set, tmp_path, refused):
-    lines = []
-    for interval in (1, 10):
-        options = {"lr": 1e30, "warmup_epochs": 0, "max_epoch": 20, "log_interval": interval, "eval_interval": 0}
-        options.update(ckpt_interval=0, ckpt_interval_epochs=0, per_batch_size=2)
-        lines.append(refused(train.main, *run_arguments(data_set, tmp_path, **options)))
-    assert "became" in lines[0] and lines[0] == lines[1]
+    values = {"lr": 1e30, "warmup_epochs": 0, "log_interval": 10, "eval_interval": 0, "per_batch_size": 2}  # 9 steps
+    line = refused(train.main, *run_arguments(data_set, tmp_path, ckpt_interval=0, **values))
+    assert re.search(r"the loss became (nan|inf) at step [23] \(epoch 1\)", line)
+    assert not list((tmp_path / "run").glob("*.ckpt"))
 
 
 @pytest.mark.slow
 def test_a_second_run_takes_the_compiled_step_and_computes_the_same(data_set, tmp_path):
     outcomes = []
-    for name in ("first", "second", "damaged"):
-        if name == "damaged":
-            for file in (tmp_path / "cache").glob("graph-*.npz"):
-                file.write_bytes(file.read_bytes()[:-1000] + bytes(1000))
+    for name in ("first", "second"):
         arguments = run_arguments(data_set, tmp_path, ckpt_path=tmp_path / name, is_dynamic_loss_scale=1)
         command = [sys.executable, ROOT / "train.py", *arguments]
         result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
-        weights = {
-            key: value.asnumpy().tobytes() for key, value in checkpoint.load(tmp_path / name / "last.ckpt").weights.items()
-        }
+        saved = checkpoint.load(tmp_path / name / "last.ckpt").weights
+        weights = {key: value.asnumpy().tobytes() for key, value in saved.items()}
         outcomes.append((re.search("graph was (taken from|kept as)", result.stdout)[1], weights))
-    assert [kind for kind, _ in outcomes] == ["kept as", "taken from", "kept as"]
-    assert outcomes[0][1] == outcomes[1][1] == outcomes[2][1]
+    assert [kind for kind, _ in outcomes] == ["kept as", "taken from"]
+    assert outcomes[0][1] == outcomes[1][1]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def sources(*folders: str) -> list:
 
 
 def test_the_layout_is_that_of_clang_format():
-    command = [tool("clang-format"), "--dry-run", "-Werror", *sources("inc", "src", "tests")]
+    kernels = [str(path) for folder in ("src/cpu/kernels", "tests/cpu") for path in (ROOT / folder).glob("*.*")]
+    style = f"--style=file:{SOURCES / '.clang-format'}"
+    command = [tool("clang-format"), style, "--dry-run", "-Werror", *sources("inc", "src", "tests"), *kernels]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
 

@@ -28,7 +28,7 @@ CONFIGURED = ("train.py", "eval.py", "export.py", "preprocess.py", "postprocess.
 OTHER_PROGRAMS = {"source", "openssl", "pip", "unzip", "cmake", "npu-smi", "hccn_tool", "kubectl", "umask", "curl", "docker"}
 OTHER_MODULES = {"ais_bench", "pytest"}
 RUNS_CONFIGURATIONS = ("outputs/quickstart/run/config.yaml", "outputs/table/config.yaml")  # there after those runs only
-WRITTEN_BY_EXPORT = {"best.atc.sh"}
+WRITTEN_BY_EXPORT = {"best.atc.sh", "best.lite.sh"}
 INSTALLING = {
     "quickstart.sh",
     "setup_env.sh",

@@ -1,7 +1,9 @@
 """The readers of data sets: good files, how they are changed, and what reads them."""
 
+import contextlib
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from src.data.image_formats import decode, for_mindspore
 from src.data.scan import check_image, find_problems
 from src.data.sources.folder import index_folder
 from src.data.sources.mindrecord import index_mindrecord
+from src.data.sources.records import Records
 from src.errors import UserError
 from src.evaluation.embeddings import read_embeddings
 from src.evaluation.suspects import find_suspects
@@ -51,6 +54,35 @@ def mindrecord_indices(folder: Path) -> Reader:
     ])  # fmt: skip
     changed = st.one_of(as_bytes([seed]), odd.map(lambda change: arrays_of({**_INDEX, **change})))
     return Reader(root / "index.npz", changed, read)
+
+
+def record_files(folder: Path) -> Reader:
+    path, read = _records(folder)
+    return Reader(path, as_bytes([path.read_bytes()]), read)
+
+
+def record_databases(folder: Path) -> Reader:
+    path, read = _records(folder)
+    database = path.with_name(path.name + ".db")
+    return Reader(database, as_bytes([database.read_bytes()]), read)
+
+
+def _records(folder: Path) -> tuple:
+    path = folder / "images.mindrecord"
+    head = json.dumps({"header_size": 200, "page_size": 100}).encode()
+    path.write_bytes((len(head).to_bytes(8, "little") + head).ljust(200) + b"l" * 8 + b"abc" + b"l" * 8 + b"defg")
+    with contextlib.closing(sqlite3.connect(f"{path}.db")) as database, database:
+        database.execute(
+            "CREATE TABLE INDEXES(ROW_ID INT, PAGE_ID_BLOB INT, PAGE_OFFSET_BLOB INT, PAGE_OFFSET_BLOB_END INT)"
+        )
+        database.executemany("INSERT INTO INDEXES VALUES (?, 0, ?, ?)", [(0, 0, 11), (1, 11, 23)])
+
+    def read() -> None:
+        records = Records([path], np.array([3, 4]))
+        assert [len(records.read(number)) for number in (0, 1)] == [3, 4]
+
+    read()
+    return path, read
 
 
 _INDEX = {"names_buffer": np.frombuffer(b"a.jpgb.jpg", np.uint8), "names_ends": np.array([5, 10]),

@@ -11,7 +11,16 @@ import numpy as np
 import onnx
 from changes import Reader, as_bytes, as_json, as_message, as_yaml, json_bytes
 from checkpoints import described, message
-from data_readers import embeddings, folder_caches, images, mindrecord_indices, mindrecord_manifests, scan_caches
+from data_readers import (
+    embeddings,
+    folder_caches,
+    images,
+    mindrecord_indices,
+    mindrecord_manifests,
+    record_databases,
+    record_files,
+    scan_caches,
+)
 from descriptions import DESCRIPTION, RUN
 from hypothesis import strategies as st
 from mindspore.train.checkpoint_pb2 import Checkpoint
@@ -193,6 +202,6 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     for function in (
         checkpoints, torch_zip, torch_legacy, torch_tar, pickles, safetensors, descriptions, onnx_files, mindir_files,
         rank_tables, recipes, labels, lists, mindrecord_manifests, mindrecord_indices, folder_caches, scan_caches,
-        embeddings, images, run_answers, run_metrics, run_settings, run_findings,
+        record_files, record_databases, embeddings, images, run_answers, run_metrics, run_settings, run_findings,
     )
 }  # fmt: skip

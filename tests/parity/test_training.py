@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from src.config import build_config
+from src.cpu.choice import obstacle
 from src.models.create import create_model
 from src.networks import registry
 from src.networks.registry import find_model
@@ -41,11 +42,14 @@ from weights import draw_weights  # noqa: E402
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kernels", ["stock", "blocked"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_five_steps_equal_pytorchs(name, monkeypatch):
+def test_five_steps_equal_pytorchs(name, kernels, monkeypatch):
+    if kernels == "blocked" and (reason := obstacle(build_config())):
+        pytest.skip(reason)
     published, stage_sizes, seed = NETWORKS[name]
     monkeypatch.setitem(registry._MODELS, name, dataclasses.replace(find_model(published), stage_sizes=stage_sizes))
-    network, step = prepared(name, STEPS, LEARNING_RATE)
+    network, step = prepared(name, STEPS, LEARNING_RATE, kernels)
     images, labels = map(ms.Tensor, draw_batch(seed))
     losses = [float(step(images, labels)[0].asnumpy()) for _ in range(STEPS)]
 
@@ -72,9 +76,9 @@ def test_the_losses_of_fifty_steps_are_pytorchs(monkeypatch):
     assert difference < 1e-3
 
 
-def prepared(name: str, steps: int, rate: float) -> tuple:
+def prepared(name: str, steps: int, rate: float, kernels: str = "stock") -> tuple:
     """The network with the weights of weights.py, and its training step."""
-    network = create_model(name, NUM_CLASSES)
+    network = create_model(name, NUM_CLASSES, kernels=kernels)
     drawn = draw_weights({parameter.name: parameter.shape for parameter in network.get_parameters()})
     for parameter in network.get_parameters():
         parameter.set_data(ms.Tensor(drawn[parameter.name]))

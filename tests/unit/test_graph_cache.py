@@ -41,6 +41,15 @@ def test_whatever_may_change_the_graph_changes_the_name(name, values):
     assert name_of(**values) != name
 
 
+def test_weights_of_classes_which_the_data_decide_change_the_name():
+    config, names = build_config(BASE), []
+    for weights in ([1, 2, 3], [1, 2, 3], [1, 2, 4]):
+        rates, by_class = np.full(4, 0.1, np.float32), np.array(weights, np.float32)
+        step = create_step(create_network(config), rates, config, "CPU", class_weights=by_class)
+        names.append(graph_name(step, config, ALONE, "CPU"))
+    assert names[0] == names[1] != names[2]
+
+
 def test_another_source_or_release_has_another_name(name, monkeypatch):
     monkeypatch.setattr(graph_cache.ms, "__version__", "2.99")
     assert name_of() != name
@@ -65,6 +74,14 @@ def test_what_was_kept_comes_back_and_what_is_damaged_or_hostile_does_not(tmp_pa
     second.close()
     second.open()
     assert second.private is None
+
+    whole = second.file.read_bytes()
+    for damaged in (whole[:-100], whole.replace(b"compiled", b"compilex")):
+        second.file.write_bytes(damaged)
+        cache = GraphCache(tmp_path, "a")
+        cache.open()
+        assert not cache.is_known
+        cache.close(compiled=False)
 
     for sizes in ({"../outside": 3}, {"graph": "3"}, {}):
         write_arrays(tmp_path / "graph-b.npz", {"sizes": pack_json(sizes), "contents": np.zeros(3, np.uint8)})

@@ -24,7 +24,7 @@ LEVELS = (
         "networks",
         "version",
     ),
-    ("described", "model_info", "checkpoint", "distributed"),
+    ("described", "model_info", "checkpoint", "distributed", "cpu"),
     ("models", "data", "weights", "launch"),
     ("formats", "report"),
     ("training", "evaluation", "exporting", "offline", "comparing", "doctor"),

@@ -57,6 +57,6 @@ def test_large_activations_in_16_bits_do_not_overflow():
     assert np.isfinite(network(ms.Tensor(100 * IMAGES)).asnumpy()).all()
 
 
-def test_bfloat16_is_refused_on_the_cpu():
+def test_bfloat16_is_refused_of_mindspores_kernels_on_the_cpu():
     with pytest.raises(UserError, match="amp_dtype.*float16"):
         mixed_precision(create_model("resnet20", 7), "O2", "bfloat16", "CPU")

@@ -290,9 +290,9 @@ aclError aclmdlGetInputDims(const aclmdlDesc* desc, size_t index, aclmdlIODims* 
   const LinearModel& model = desc->model;
   const int64_t batch = model.gears.empty() ? model.batch : -1;
   if (model.pixels)
-    FillDims(dims, {batch, model.height, model.width, 3});
+    FillDims(dims, {batch, model.height, model.width, model.channels});
   else
-    FillDims(dims, {batch, 3, model.height, model.width});
+    FillDims(dims, {batch, model.channels, model.height, model.width});
   return ACL_ERROR_NONE;
 }
 

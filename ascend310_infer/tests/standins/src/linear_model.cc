@@ -36,6 +36,8 @@ bool ReadLinearModel(const std::string& path, LinearModel* model) {
       model->height = std::atoll(value.c_str());
     else if (key == "width")
       model->width = std::atoll(value.c_str());
+    else if (key == "channels")
+      model->channels = std::atoll(value.c_str());
     else if (key == "classes")
       model->classes = std::atoll(value.c_str());
     else if (key == "batch")
@@ -51,7 +53,7 @@ bool ReadLinearModel(const std::string& path, LinearModel* model) {
 }
 
 void LinearModel::Compute(const uint8_t* input, size_t images, uint8_t* output) const {
-  const auto count = static_cast<size_t>(height * width * 3);
+  const auto count = static_cast<size_t>(height * width * channels);
   for (size_t n = 0; n < images; ++n) {
     for (int64_t k = 0; k < classes; ++k) {
       double sum = 0;

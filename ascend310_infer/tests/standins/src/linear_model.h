@@ -10,13 +10,16 @@
 //   linear input=uint8 output=float16 height=16 width=16 classes=3 batch=4
 //   linear input=float32 output=float32 height=16 width=16 classes=3 gears=1,2,8
 struct LinearModel {
-  bool pixels = false;       // input=uint8, (H, W, 3); else float32, (3, H, W)
+  bool pixels = false;       // input=uint8, (H, W, channels); else float32, (channels, H, W)
   bool half_output = false;  // output=float16
   int64_t height = 0, width = 0, classes = 0;
+  int64_t channels = 3;
   int64_t batch = 1;           // largest
   std::vector<int64_t> gears;  // empty: static batch
 
-  size_t InputSize() const { return static_cast<size_t>(height * width * 3) * (pixels ? 1 : 4); }  // bytes of an image
+  size_t InputSize() const {
+    return static_cast<size_t>(height * width * channels) * (pixels ? 1 : 4);
+  }  // bytes of an image
   size_t OutputSize() const { return static_cast<size_t>(classes) * (half_output ? 2 : 4); }
 
   // logit[k] = sum over i of x[i] * ((i * (k + 3)) % 7 - 3) / 1024, in double precision.

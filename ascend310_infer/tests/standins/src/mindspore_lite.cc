@@ -1,6 +1,7 @@
 // Stands in for libmindspore-lite.so in the tests: keeps MindSpore Lite's rules and ends the process when one is broken.
 // Tensors are blocks of exactly their size, so that AddressSanitizer sees any overrun; tensors from before a Resize are
-// stale. STANDIN_FAIL=Build|Resize|Predict makes that call fail.
+// stale. STANDIN_FAIL=Build|Resize|Predict makes that call fail; STANDIN_FAIL=Version makes Build refuse the file as too
+// new, as MindSpore Lite 2.0 does.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -42,6 +43,11 @@ Status::Status(enum StatusCode code, const std::vector<char>& message) : data_(s
 bool Status::IsOk() const { return data_->code == kSuccess; }
 std::vector<char> Status::ToCString() const { return data_->message; }
 
+std::vector<char> CharVersion() {
+  const std::string version = "MindSpore Lite 0.1";
+  return {version.begin(), version.end()};
+}
+
 struct DeviceInfoContext::Data {
   uint32_t device_id = 0;
 };
@@ -52,6 +58,7 @@ uint32_t AscendDeviceInfo::GetDeviceID() const { return data_->device_id; }
 struct Context::Data {
   std::vector<std::shared_ptr<DeviceInfoContext>> devices;
 };
+void Context::SetThreadNum(int32_t thread_num) { Rule(thread_num > 0, "at least one thread is asked for"); }
 Context::Context() : data_(std::make_shared<Data>()) {}
 std::vector<std::shared_ptr<DeviceInfoContext>>& Context::MutableDeviceInfo() { return data_->devices; }
 
@@ -83,8 +90,8 @@ class ModelImpl {
     const size_t images = size < 0 ? 0 : static_cast<size_t>(size);
     input = std::make_shared<MSTensor::Impl>();
     input->type = model.pixels ? DataType::kNumberTypeUInt8 : DataType::kNumberTypeFloat32;
-    input->shape = model.pixels ? std::vector<int64_t>{size, model.height, model.width, 3}
-                                : std::vector<int64_t>{size, 3, model.height, model.width};
+    input->shape = model.pixels ? std::vector<int64_t>{size, model.height, model.width, model.channels}
+                                : std::vector<int64_t>{size, model.channels, model.height, model.width};
     input->bytes.resize(images * model.InputSize());
     output = std::make_shared<MSTensor::Impl>();
     output->type = model.half_output ? DataType::kNumberTypeFloat16 : DataType::kNumberTypeFloat32;
@@ -99,9 +106,16 @@ Model::~Model() = default;
 Status Model::Build(const std::vector<char>& path, ModelType type, const std::shared_ptr<Context>& context) {
   Rule(type == kMindIR, "the file is a MindIR");
   Rule(context && context->MutableDeviceInfo().size() == 1, "one device is given");
-  const auto* device = dynamic_cast<AscendDeviceInfo*>(context->MutableDeviceInfo()[0].get());
-  Rule(device, "the device is an Ascend");
-  if (Fails("Build") || device->GetDeviceID() > 3) return Failure("\nno such device\nsecond line");
+  const auto* ascend = dynamic_cast<AscendDeviceInfo*>(context->MutableDeviceInfo()[0].get());
+  Rule(ascend || dynamic_cast<CPUDeviceInfo*>(context->MutableDeviceInfo()[0].get()), "the device is an Ascend or a CPU");
+  if (Fails("Build") || (ascend && ascend->GetDeviceID() > 3)) return Failure("\nno such device\nsecond line");
+  if (Fails("Version")) {
+    std::fprintf(stderr, "[WARNING] LITE(1,2,x):now [a.cc:3] Load] slow\n");
+    std::fprintf(stderr,
+                 "[ERROR] ME(1,2,x):now [b.cc:45] Check] This software can only support the maximum mind ir version: 1, "
+                 "please install the latest version to support the mind ir version: 3\n");
+    return Failure("Common error code.");
+  }
   impl_ = std::make_shared<ModelImpl>();
   if (!ReadLinearModel(std::string(path.begin(), path.end()), &impl_->model)) return Failure("Load model file failed.");
   impl_->SetBatch(impl_->model.gears.empty() ? impl_->model.batch : -1);

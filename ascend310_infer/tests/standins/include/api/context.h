@@ -29,6 +29,12 @@ class Status {
   std::shared_ptr<Data> data_;
 };
 
+std::vector<char> CharVersion();
+inline std::string Version() {
+  const auto text = CharVersion();
+  return std::string(text.begin(), text.end());
+}
+
 class DeviceInfoContext {
  public:
   struct Data;
@@ -45,10 +51,13 @@ class AscendDeviceInfo : public DeviceInfoContext {
   uint32_t GetDeviceID() const;
 };
 
+class CPUDeviceInfo : public DeviceInfoContext {};
+
 class Context {
  public:
   struct Data;
   Context();
+  void SetThreadNum(int32_t thread_num);
   std::vector<std::shared_ptr<DeviceInfoContext>>& MutableDeviceInfo();
 
  private:

@@ -1,0 +1,67 @@
+#include "operator.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+
+namespace {
+constexpr size_t kPage = 4096;
+int threads = 1;
+std::mutex one_operator;  // MindSpore runs independent operators on several threads
+}  // namespace
+
+// To be called before the first operator runs.
+extern "C" void blocked_set_threads(int number) { threads = number; }
+
+bool Call::IsBfloat16(int i) const { return std::strcmp(dtypes[i], "bfloat16") == 0; }
+
+Extent::Extent(const Call& call, int i) : images(0), blocks(0), pixels(0) {
+  if (call.ndims[i] != 5 || call.Dim(i, 4) != BLOCK) throw std::invalid_argument("a tensor (N, C/b, H, W, b) is needed");
+  images = call.Dim(i, 0), blocks = call.Dim(i, 1), pixels = call.Dim(i, 2) * call.Dim(i, 3);
+}
+
+Runtime& Runtime::Get() {
+  static Runtime& instance = *new Runtime;  // never destroyed: MindSpore's threads and ours outlive main()
+  return instance;
+}
+
+Runtime::Runtime() : pool(*new ThreadPool(threads)) {
+  onednn::Check(dnnl_engine_create(&engine, onednn::kCpu, 0), "making an engine");
+  onednn::Check(dnnl_threadpool_interop_stream_create(&stream, engine, &pool), "making a stream");
+}
+
+char* Runtime::Scratch(size_t size) {
+  if (size > scratch_size_) {
+    std::free(scratch_);
+    scratch_size_ = (size + kPage - 1) / kPage * kPage;
+    scratch_ = static_cast<char*>(std::aligned_alloc(kPage, scratch_size_));
+    if (!scratch_) {
+      scratch_size_ = 0;
+      throw std::bad_alloc();
+    }
+  }
+  return scratch_;
+}
+
+void Parallel(int64_t tasks, const std::function<void(int64_t)>& run) {
+  ThreadPool& pool = Runtime::Get().pool;
+  // Several shares per thread, so that one that starts late leaves some to the others.
+  int64_t shares = std::min<int64_t>(tasks, 4 * pool.get_num_threads());
+  pool.parallel_for(static_cast<int>(shares), [&](int i, int n) {
+    for (int64_t task = tasks * i / n; task < tasks * (i + 1) / n; ++task) run(task);
+  });
+}
+
+int Guarded(const char* name, const Call& call, void (*body)(const Call&)) {
+  try {
+    std::lock_guard<std::mutex> hold(one_operator);
+    body(call);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,229 @@
+"""The networks on activations in blocked layout, (N, C/b, H, W, b), for the CPU: src/cpu's cells in place of MindSpore's.
+
+Parameters, their names and their first values are those of the stock network. A batch norm takes in the ReLU after it, and
+at a block's end the sum with the shortcut.
+"""
+
+from typing import Any
+
+import mindspore as ms
+from mindspore import nn, ops
+
+from ..cpu import cells, operators
+from . import layers, regularization, resnet
+
+
+class DropBlock(regularization.DropBlock):
+    """As the stock one, with its masks."""
+
+    def __init__(self, rate: float):
+        super().__init__(rate)
+        self.blocked = cells.Blocked()
+
+    def construct(self, x):
+        if not self.training or self.uniform is None:
+            return x
+        n, blocks, height, width, block = x.shape
+        mask = self.blocked(self.mask((n, blocks * block, height, width)))
+        return ops.cast(ops.cast(x, ms.float32) * mask, x.dtype)
+
+
+class DropPath(regularization.DropPath):
+    """Activations -> their factors (N, C/b, 1, 1, b): the stock one's 0 or 1 / (1 - rate), per image."""
+
+    def construct(self, x):
+        n, blocks, _, _, block = x.shape
+        if not self.training or self.uniform is None:
+            return ops.ones((n, blocks, 1, 1, block), ms.float32)
+        kept = ops.stop_gradient(ops.cast(self.uniform((n, 1, 1, 1)) >= self.rate, ms.float32)) / (1 - self.rate)
+        return ops.broadcast_to(kept.reshape((n, 1, 1, 1, 1)), (n, blocks, 1, 1, block))
+
+
+class SqueezeExcitation(layers.SqueezeExcitation):
+    """Activations -> the weights of their channels, (N, C/b, 1, 1, b)."""
+
+    def __init__(self, channels: int):
+        super().__init__(channels)
+        self.mean = operators.mean()
+
+    def construct(self, x):
+        pooled = self.mean(x)
+        weights = self.sigmoid(self.fc2(self.relu(self.fc1(pooled.reshape((x.shape[0], -1, 1, 1))))))
+        return weights.reshape(pooled.shape)
+
+
+class SplitAttention(layers.SplitAttention):
+    """As the stock one. Splits are runs of channel blocks; the mean of their sum is the sum of their means."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.fork, self.mean, self.scale = cells.Fork(), operators.mean(), operators.scale(self.radix)
+
+    def construct(self, x):
+        x, pooled = self.fork(self.drop_block(self.bn0(self.conv(x))))  # (N, R * C/b, H, W, b)
+        means = self.mean(pooled)
+        pooled = means.reshape((x.shape[0], self.radix, self.channels)).sum(1).reshape((x.shape[0], self.channels, 1, 1))
+        scores = self.fc2(self.relu1(self.bn1(self.fc1(pooled))))
+        if self.radix == 1:
+            return self.scale(x, self.sigmoid(scores).reshape(means.shape))
+        scores = scores.reshape((-1, self.groups, self.radix, self.channels // self.groups))
+        weights = self.softmax(scores.transpose((0, 2, 1, 3)))  # (N, R, K, C / K)
+        return self.scale(x, weights.reshape(means.shape))
+
+
+class BlockedLayers(layers.Layers):
+    """Layers on blocked activations."""
+
+    convolution = cells.Conv2d
+
+    def batch_norm(self, channels: int, relu: bool = False) -> nn.BatchNorm2d:
+        norm = layers.batch_norm(channels, kind=cells.BatchNorm2d)
+        norm.fuse_relu(relu)
+        return norm
+
+    def relu(self) -> nn.Cell:
+        return nn.Identity()
+
+    def max_pool(self) -> nn.Cell:
+        return cells.Pool2d(3, 2, self.spec.padding != "symmetric", True)
+
+    def average_pool(self, stride: int) -> nn.Cell:
+        return cells.Pool2d(3, stride, self.spec.padding != "symmetric", False)
+
+    def halving_pool(self) -> nn.Cell:
+        return cells.Pool2d(2, 2, True, False)
+
+    def global_pool(self) -> nn.Cell:
+        return cells.GlobalAveragePool()
+
+    def drop_block(self, rate: float) -> nn.Cell:
+        return DropBlock(rate)
+
+    def drop_path(self, rate: float) -> nn.Cell:
+        return DropPath(rate)
+
+    def squeeze_excitation(self, channels: int) -> nn.Cell:
+        return SqueezeExcitation(channels)
+
+    def split_attention(self, channels: int, drop_block_rate: float) -> nn.Cell:
+        return SplitAttention(channels, self.spec, self, drop_block_rate)
+
+    def pad_shortcut(self, added_channels: int, stride: int) -> nn.Cell:
+        return cells.PadShortcut(added_channels, stride)
+
+
+class _Ends:
+    """The ends of a block: the sum of the input's gradients in one pass, and that of branch and shortcut."""
+
+    def fuse(self, norm: cells.BatchNorm2d, plain: bool) -> None:
+        """Args: plain: whether nothing comes between the branch's last batch norm and the sum."""
+        self.fork, self.add, self.plain = cells.Fork(), operators.scale_add(), plain
+        norm.fuse_relu(plain)
+
+    def split(self, x):
+        return self.fork(x)
+
+
+class BasicBlock(_Ends, resnet.BasicBlock):
+    """The stock block with fused ends."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.fuse(self.bn2, not self.drop_path.rate)
+
+    def join(self, y, identity):
+        if self.plain:
+            return self.bn2(y, identity)
+        y = self.bn2(y)
+        return self.add(y, self.drop_path(y), identity)
+
+
+class Bottleneck(_Ends, resnet.Bottleneck):
+    """The stock block with fused ends."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.fuse(self.bn3, self.se is None and not self.drop_path.rate)
+
+    def join(self, y, identity):
+        if self.plain:
+            return self.bn3(y, identity)
+        y = self.bn3(y)
+        if self.se is None:
+            return self.add(y, self.drop_path(y), identity)
+        y, seen = self.fork(y)
+        factors = self.se(seen)
+        if self.drop_path.rate:
+            factors = factors * self.drop_path(y)
+        return self.add(y, factors, identity)
+
+
+class SplitBottleneck(_Ends, resnet.SplitBottleneck):
+    """The stock block with fused ends."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.fuse(self.bn3, not (self.drop_path.rate or self.drop_block3.rate))
+
+    def join(self, y, identity):
+        if self.plain:
+            return self.bn3(y, identity)
+        y = self.drop_block3(self.bn3(y))
+        return self.add(y, self.drop_path(y), identity)
+
+
+BLOCKED_BLOCKS: dict[str, Any] = {"basic": BasicBlock, "bottleneck": Bottleneck, "split": SplitBottleneck}
+
+
+def is_blocked(network: nn.Cell) -> bool:
+    """Whether a network is made of these layers."""
+    return isinstance(network.bn1, cells.BatchNorm2d)
+
+
+def compute_in_bfloat16(network: nn.Cell) -> nn.Cell:
+    """Makes the activations bfloat16 from the first convolution to the last pool; sums, statistics, weights stay float32."""
+    first = network.conv1[0] if isinstance(network.conv1, nn.SequentialCell) else network.conv1
+    first.give(ms.bfloat16)
+    return network
+
+
+def fold(network: nn.Cell) -> nn.Cell:
+    """Makes one operation of every convolution and the batch norm after it, for evaluation; changes `network` itself."""
+    for _, cell in list(network.cells_and_names()):
+        children = cell.name_cells()
+        names = list(children)
+        pairs = [(name, name.replace("conv", "bn")) for name in names] + [("conv", "bn0")]
+        for conv_name, norm_name in list(zip(names, names[1:])) if isinstance(cell, nn.SequentialCell) else pairs:
+            convolution, norm = children.get(conv_name), children.get(norm_name)
+            owner, place = cell, conv_name
+            if isinstance(convolution, nn.SequentialCell):  # a deep stem
+                owner, place, convolution = convolution, str(len(convolution) - 1), convolution[len(convolution) - 1]
+            if isinstance(convolution, cells.Conv2d) and isinstance(norm, cells.BatchNorm2d):
+                _put(owner, place, nn.Identity())
+                _put(cell, norm_name, cells.FoldedConv2d(convolution, norm))
+    return network.set_train(False)
+
+
+def _put(cell: nn.Cell, name: str, child: nn.Cell) -> None:
+    if isinstance(cell, nn.SequentialCell):
+        cell[int(name)] = child
+    else:
+        setattr(cell, name, child)
+
+
+def plain(stage: Any) -> Any:
+    """Activations as (N, C, H, W), of a network of these layers (N, C/b, H, W, b) or of MindSpore's own."""
+    if stage.ndim == 4:
+        return stage
+    n, blocks, height, width, block = stage.shape
+    return stage.transpose(0, 1, 4, 2, 3).reshape(n, blocks * block, height, width)
+
+
+def take_weights(folded: nn.Cell, values: dict[str, Any]) -> None:
+    """Gives a folded network the weights of a network of the same kind, name -> array."""
+    for _, cell in folded.cells_and_names():
+        if isinstance(cell, cells.FoldedConv2d):
+            cell.take(values)
+    for parameter in folded.get_parameters():
+        if parameter.name in values:
+            parameter.set_data(ms.Tensor(values[parameter.name]))

@@ -1,0 +1,188 @@
+// Calls the operators of src/cpu/kernels from two threads, again and again, and compares every result bit for bit with the
+// first one. Built with -DRANDOM_DELAYS the pool's threads meet at random moments.
+//
+//   stress SECONDS [THREADS]
+//
+// Exit code 1 where a result differs or an operator fails. Prints how many calls were compared.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+using Function = int(int, void**, int*, int64_t**, const char**, void*, void*);
+extern "C" {
+void blocked_set_threads(int number);
+Function convolution_forward, convolution_backward_data, convolution_backward_weights, convolution_inference_add,
+    pool_forward, pool_backward, norm_forward, norm_forward_add, norm_backward, norm_backward_add, mean_forward,
+    mean_backward, scale_forward, scale_backward, scale_forward_add, scale_backward_add, sum, shortcut_forward,
+    shortcut_backward;
+}
+
+namespace {
+struct Tensor {
+  std::vector<int64_t> shape;
+  std::string type;
+  std::vector<char> data;
+
+  Tensor(std::vector<int64_t> s, std::string t, std::mt19937& random) : shape(std::move(s)), type(std::move(t)) {
+    size_t count = 1;
+    for (int64_t size : shape) count *= size;
+    if (type == "uint8") {
+      data.resize(count);
+    } else if (type == "bfloat16") {
+      std::normal_distribution<float> normal;
+      data.resize(2 * count);
+      for (size_t i = 0; i < count; ++i) {
+        float value = normal(random);
+        std::memcpy(&data[2 * i], reinterpret_cast<char*>(&value) + 2, 2);
+      }
+    } else {
+      std::normal_distribution<float> normal(0.5);
+      data.resize(4 * count);
+      for (size_t i = 0; i < count; ++i) {
+        float value = normal(random);
+        std::memcpy(&data[4 * i], &value, 4);
+      }
+    }
+  }
+  template <typename T>
+  Tensor(std::initializer_list<T> values, const char* t) : shape{static_cast<int64_t>(values.size())}, type(t) {
+    data.resize(values.size() * sizeof(T));
+    std::memcpy(data.data(), values.begin(), data.size());
+  }
+};
+
+struct Operation {
+  std::string name;
+  Function* function;
+  std::vector<Tensor> parameters;
+  size_t inputs;
+  std::vector<std::vector<char>> expected;
+
+  bool Run() {
+    std::vector<void*> data;
+    std::vector<int> ndims;
+    std::vector<int64_t*> shapes;
+    std::vector<const char*> types;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      Tensor& p = parameters[i];
+      if (i >= inputs) std::memset(p.data.data(), 0x3a, p.data.size());  // what is not written shows
+      data.push_back(p.data.data());
+      ndims.push_back(static_cast<int>(p.shape.size()));
+      shapes.push_back(p.shape.data());
+      types.push_back(p.type.c_str());
+    }
+    return function(static_cast<int>(data.size()), data.data(), ndims.data(), shapes.data(), types.data(), nullptr,
+                    nullptr) == 0;
+  }
+  // Whether the operator ran and gave what it gave the first time.
+  bool Repeats() {
+    if (!Run()) return false;
+    bool first = expected.empty();
+    for (size_t i = inputs; i < parameters.size(); ++i) {
+      if (first) expected.push_back(parameters[i].data);
+      if (parameters[i].data != expected[i - inputs]) return false;
+    }
+    return true;
+  }
+};
+
+std::vector<Operation> Operations(const std::string& type, unsigned seed) {
+  constexpr int64_t kB = BLOCK;
+  std::mt19937 random(seed);
+  auto act = [&](int64_t n, int64_t c, int64_t h, int64_t w) { return Tensor({n, c / kB, h, w, kB}, type, random); };
+  auto f32 = [&](std::vector<int64_t> shape) { return Tensor(std::move(shape), "float32", random); };
+  auto ints = [](std::initializer_list<int32_t> values) { return Tensor(values, "int32"); };
+  auto relu = Tensor({1e-5F, 0.9F, 1.F, 1.F}, "float32");
+  auto positive = [&](int64_t c) {
+    Tensor t = f32({c});
+    for (size_t i = 0; i < t.data.size(); i += 4) t.data[i + 3] &= 0x7f;
+    return t;
+  };
+  std::vector<Operation> all;
+  auto add = [&](const char* name, Function* function, std::vector<Tensor> inputs, std::vector<Tensor> outputs) {
+    Operation made{name, function, std::move(inputs), 0, {}};
+    made.inputs = made.parameters.size();
+    for (Tensor& output : outputs) made.parameters.push_back(std::move(output));
+    all.push_back(std::move(made));
+  };
+  struct Shape {
+    int64_t in, out, size, kernel, stride, groups;
+  };
+  for (Shape s : {Shape{32, 64, 14, 3, 1, 1}, Shape{64, 64, 9, 3, 2, 1}, Shape{64, 128, 7, 1, 1, 1},
+                  Shape{64, 64, 9, 3, 1, 16}, Shape{32, 64, 8, 1, 2, 1}}) {
+    int64_t out = (s.size - 1) / s.stride + 1;
+    auto weights = [&] { return f32({s.out, s.in / s.groups, s.kernel, s.kernel}); };
+    auto config = [&] { return ints({static_cast<int32_t>(s.stride), 0, 0}); };
+    auto x = [&] { return act(3, s.in, s.size, s.size); };
+    auto y = [&] { return act(3, s.out, out, out); };
+    add("convolution_forward", convolution_forward, {x(), weights(), config()}, {y()});
+    add("convolution_backward_data", convolution_backward_data, {y(), weights(), x(), config()}, {x()});
+    add("convolution_backward_weights", convolution_backward_weights, {y(), x(), weights(), config()}, {weights()});
+    if (s.groups == 1)
+      add("convolution_inference_add", convolution_inference_add,
+          {x(), weights(), f32({s.out}), ints({int(s.stride), 0, 1}), y()}, {y()});
+  }
+  add("pool_forward", pool_forward, {act(3, 32, 9, 9), ints({3, 2, 0, 1})},
+      {act(3, 32, 5, 5), Tensor({3, 32 / kB, 5, 5, kB}, "uint8", random)});
+  add("pool_forward, average", pool_forward, {act(3, 32, 9, 9), ints({3, 2, 1, 0})},
+      {act(3, 32, 5, 5), Tensor({3, 32 / kB, 5, 5, kB}, "uint8", random)});
+  all.back().parameters.back().data.clear();  // not written
+  add("pool_backward, average", pool_backward,
+      {act(3, 32, 5, 5), Tensor({3, 32 / kB, 5, 5, kB}, "uint8", random), act(3, 32, 9, 9), ints({3, 2, 0, 0})},
+      {act(3, 32, 9, 9)});
+  for (int64_t c : {16, 64, 160}) {
+    auto x = [&] { return act(5, c, 9, 8); };
+    auto v = [&] { return f32({c}); };
+    add("norm_forward", norm_forward, {x(), v(), v(), v(), positive(c), relu}, {x(), v(), v(), v(), v()});
+    add("norm_forward_add", norm_forward_add, {x(), v(), v(), v(), positive(c), relu, x()}, {x(), v(), v(), v(), v()});
+    add("norm_backward", norm_backward, {x(), x(), v(), v(), v(), positive(c), relu}, {x(), v(), v()});
+    add("norm_backward_add", norm_backward_add, {x(), x(), v(), v(), v(), positive(c), relu, x()}, {x(), v(), v(), x()});
+    auto pooled = [&] { return Tensor({5, c / kB, 1, 1, kB}, "float32", random); };
+    add("mean_forward", mean_forward, {x()}, {pooled()});
+    add("mean_backward", mean_backward, {pooled(), x()}, {x()});
+    add("scale_forward", scale_forward, {x(), pooled()}, {x()});
+    add("scale_backward", scale_backward, {x(), x(), pooled()}, {x(), pooled()});
+    add("scale_forward_add", scale_forward_add, {x(), pooled(), x()}, {x()});
+    add("scale_backward_add", scale_backward_add, {x(), x(), pooled(), x()}, {x(), pooled(), x()});
+    add("sum", sum, {x(), x()}, {x()});
+  }
+  add("shortcut_forward", shortcut_forward, {act(3, 16, 8, 8), ints({8, 2})}, {act(3, 32, 4, 4)});
+  add("shortcut_backward", shortcut_backward, {act(3, 32, 4, 4), act(3, 16, 8, 8), ints({8, 2})}, {act(3, 16, 8, 8)});
+  return all;
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return 2;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(std::atof(argv[1]));
+  blocked_set_threads(argc > 2 ? std::atoi(argv[2]) : 4);
+  std::atomic<long> calls{0}, wrong{0};
+  auto work = [&](unsigned seed) {
+    std::vector<Operation> all = Operations("float32", seed);
+    if (BLOCK == 16)
+      for (Operation& one : Operations("bfloat16", seed)) all.push_back(std::move(one));
+    for (Operation& one : all) wrong += !one.Repeats();
+    std::mt19937 random(seed);
+    while (std::chrono::steady_clock::now() < end && !wrong) {
+      Operation& one = all[random() % all.size()];
+      if (!one.Repeats()) {
+        std::printf("%s (%s): another result than the first time\n", one.name.c_str(), one.parameters[0].type.c_str());
+        ++wrong;
+      }
+      ++calls;
+    }
+  };
+  std::thread other(work, 1);
+  work(2);
+  other.join();
+  std::printf("%ld calls compared, %ld differ\n", calls.load(), wrong.load());
+  return wrong ? 1 : 0;
+}
