@@ -12,7 +12,7 @@ from .plots import reliability
 from .run_files import Run
 
 _OPEN_ROWS = 20  # of the table of classes; the others are behind a fold
-_MOST_FINDINGS = 200
+_MOST_FINDINGS = 100  # of a kind
 _FACTS = {
     "network": "network", "platform": "platform", "processes": "processes", "processor": "processor", "cores": "cores",
     "memory_gb": "memory, GB", "system": "system", "python": "Python", "mindspore": "MindSpore", "numpy": "NumPy",
@@ -199,18 +199,16 @@ def exports(run: Run) -> list[dict[str, Any]]:
 
 
 def findings(run: Run) -> Optional[dict[str, Any]]:
-    """Duplicates and label errors, the first of them in a table."""
+    """Duplicates and label errors, the first of each in a table."""
     if not run.findings:
         return None
-    kinds = [one.kind for one in run.findings]
+    duplicates = [one for one in run.findings if one.kind == "duplicate"]
+    labels = [one for one in run.findings if one.kind == "label"]
     rows = []
-    for one in run.findings[:_MOST_FINDINGS]:
-        what = (
-            f"the same as {one.other}"
-            if one.kind == "duplicate"
-            else f"{one.label or 'its class'}, probably {one.suggested}"
-        )
+    for one in (*duplicates[:_MOST_FINDINGS], *labels[:_MOST_FINDINGS]):
+        is_duplicate = one.kind == "duplicate"
+        what = f"the same as {one.other}" if is_duplicate else f"{one.label or 'its class'}, probably {one.suggested}"
         rows.append({"image": one.image, "what": what, "score": f"{one.score:.3f}"})
-    text = f"Duplicates: {kinds.count('duplicate')}; probable label errors: {kinds.count('label')}"
-    text += f"; the first {_MOST_FINDINGS} are shown." if len(kinds) > _MOST_FINDINGS else "."
+    text = f"Duplicates: {len(duplicates)}; probable label errors: {len(labels)}"
+    text += f"; the first {_MOST_FINDINGS} of each are shown." if len(rows) < len(run.findings) else "."
     return {"rows": rows, "text": text}

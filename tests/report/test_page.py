@@ -83,6 +83,16 @@ def test_hostile_names_are_text(tmp_path):
     assert "\x1b" not in text and "\u202e" not in text and "\\x1b[2J\\u202egnp.\\n" in text
 
 
+def test_the_first_findings_of_each_kind_are_shown(tmp_path):
+    run = write_run(tmp_path / "run")
+    copies = [{"image": f"copy{n}", "kind": "duplicate", "other": "first", "score": 0.99} for n in range(150)]
+    wrong = [{"image": "cat2", "kind": "label", "label": "cat", "suggested": "dog", "score": 0.9}]
+    (run / "label_errors.json").write_text(json.dumps([*copies, *wrong]))
+    text = " ".join(" ".join(Page(render([read_run(run)])).texts).split())
+    assert "Duplicates: 150; probable label errors: 1; the first 100 of each are shown." in text
+    assert "copy99 the same as first 0.990 cat2 cat, probably dog 0.900" in text and "copy100" not in text
+
+
 def test_many_classes_are_shown_by_their_worst_pairs(tmp_path):
     html = render([read_run(write_run(tmp_path / "run", classes=30, images=900))])
     assert "taken for" in html and "the 20 worst of 30 classes" in html and 'class="matrix"' not in html
