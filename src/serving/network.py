@@ -49,13 +49,14 @@ class Network:
         given = {key: getattr(config, key) for key in config.given}
         self.model = load(config.pretrained, **given)
         self.path = Path(config.pretrained)
-        self.prepare = OneImage(self.model.preprocessing, self.limits.most_pixels)
+        preprocessing = self.model.preprocessing
+        self.prepare = OneImage(preprocessing, self.limits.most_pixels)
         self._opened: Optional[Inside] = None
         with contextlib.suppress(UserError):  # of formats that do not show it: there are no heat maps then
             self._opened = self.model.inside()
         size = 1
         while size <= self._largest_batch:  # compiles, so that nobody waits for it later
-            self.model.logits(np.zeros((size, 3, *self.model.preprocessing.image_size), np.float32))
+            self.model.logits(np.zeros((size, preprocessing.channels, *preprocessing.image_size), np.float32))
             size *= 2
 
     @property
