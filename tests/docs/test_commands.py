@@ -35,6 +35,7 @@ INSTALLING = {
     "setup_cpp.sh",
     "build_infer.sh",
     "lock.sh",
+    "run_matrix.sh",
 }  # not run: they change the machine
 
 
