@@ -41,7 +41,8 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the server's start and end."""
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -50,7 +51,7 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope)
-        return await (refusal or self.app)(scope, receive, send_guarded)
+        await (refusal or self.app)(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> Any:
         headers = Headers(scope=scope)

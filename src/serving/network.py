@@ -54,9 +54,13 @@ class Network:
         self._opened: Optional[Inside] = None
         with contextlib.suppress(UserError):  # of formats that do not show it: there are no heat maps then
             self._opened = self.model.inside()
+        # Everything is run once: it is compiled then, and nobody waits for that later.
+        image = np.zeros((1, preprocessing.channels, *preprocessing.image_size), np.float32)
+        if self._opened:
+            self._opened.last_stage(image)
         size = 1
-        while size <= self._largest_batch:  # compiles, so that nobody waits for it later
-            self.model.logits(np.zeros((size, preprocessing.channels, *preprocessing.image_size), np.float32))
+        while size <= self._largest_batch:
+            self.model.logits(np.repeat(image, size, axis=0))
             size *= 2
 
     @property

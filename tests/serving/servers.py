@@ -18,7 +18,7 @@ from src.serving.limits import Limits
 from src.serving.network import Network
 from src.serving.serve import listen, server_of
 
-LIMITS = Limits(most_bytes=1 << 20, most_pixels=1_000_000, queue=8, seconds=2)
+LIMITS = Limits(most_bytes=1 << 20, most_pixels=1_000_000, queue=8, seconds=4)
 
 
 @contextlib.contextmanager

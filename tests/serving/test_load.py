@@ -71,7 +71,7 @@ def test_whoever_leaves_takes_his_work_along(port, network, held, picture):
 
 def test_no_answer_in_time_is_said(port, network, held, picture):
     status, answer, headers = ask(port, body=picture)
-    assert (status, headers["retry-after"]) == (503, "1") and "no answer within 2 seconds" in answer["error"]
+    assert (status, headers["retry-after"]) == (503, "1") and "no answer within 4 seconds" in answer["error"]
 
 
 def head_of(length: int) -> bytes:
