@@ -86,8 +86,8 @@ def build() -> None:
 
 
 def _path(block: int) -> Path:
-    """The library's name tells its sources, so that an outdated one is not taken for current."""
-    digest = hashlib.sha256()
+    """The library's name tells what it was made of, so that an outdated one is not taken for current."""
+    digest = hashlib.sha256(repr((_FLAGS, _KINDS)).encode())
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.read_bytes())
     return BUILT / f"libblocked{block}-{digest.hexdigest()[:12]}.so"

@@ -133,7 +133,7 @@ def test_the_cpu_says_that_it_has_no_sinking(data_set, tmp_path, command):
 
 @pytest.mark.slow
 def test_a_profile_is_a_trace_and_a_list_of_the_costliest_operators(data_set, tmp_path, command):
-    values = {"profile": 2, "per_batch_size": 2, "max_epoch": 5}
+    values = {"profile": 2, "cpu_kernels": "stock", "per_batch_size": 2, "max_epoch": 5}
     code, out, err = command(train.main, *run_arguments(data_set, tmp_path, **values))
     assert code == 0, err
     (trace,) = (tmp_path / "run").rglob("trace_view.json")

@@ -170,6 +170,9 @@ def test_evaluation_takes_them(built, trained, monkeypatch):
     assert len(made) == 1
     network, _ = opening.restore_network(trained["ckpt"], build_config({"platform": "CPU"}))
     assert not is_blocked(network)  # what exports are made of
+    stages = [opening.inside_of(each).last_stage(images)[0] for each in (made[0], network)]
+    assert stages[0].shape == stages[1].shape  # (N, C, h, w), whatever the layout
+    np.testing.assert_allclose(*stages, rtol=0, atol=1e-4 * np.abs(stages[1]).max())
     np.testing.assert_allclose(*logits, rtol=0, atol=1e-4 * np.abs(logits[1]).max())
 
 
