@@ -31,8 +31,8 @@ class Optimization(Section):
     lr_batch_size: Count = key(
         0, "images per step, on all devices, that lr is meant for: scaled in proportion; 0: lr as it is"
     )
-    lr_scheduler: Literal["cosine_annealing", "cosine_restarts", "polynomial", "step", "exponential"] = key(
-        "cosine_annealing", "cosine_annealing | cosine_restarts | polynomial | step | exponential"
+    lr_scheduler: Literal["cosine_annealing", "cosine_warm_restarts", "polynomial", "step", "exponential"] = key(
+        "cosine_annealing", "cosine_annealing | cosine_warm_restarts | polynomial | step | exponential"
     )
     lr_epochs: Annotated[tuple[PositiveCount, ...], BeforeValidator(items)] = key(
         "30,60,90,120", "step: epochs at which the rate is multiplied by lr_gamma"
@@ -42,11 +42,11 @@ class Optimization(Section):
     )
     lr_power: Positive = key(2.0, "polynomial: exponent of what is left of the way from lr to eta_min; 1: a straight line")
     lr_cycle_mul: Annotated[Real, Field(ge=1)] = key(
-        1.0, "cosine_restarts: each cosine is this many times as long as the one before; the first ends at T_max"
+        1.0, "cosine_warm_restarts: each cosine is this many times as long as the one before; the first ends at T_max"
     )
-    eta_min: NonNegative = key(0.0, "cosine_annealing, cosine_restarts, polynomial: rate at the end")
+    eta_min: NonNegative = key(0.0, "cosine_annealing, cosine_warm_restarts, polynomial: rate at the end")
     T_max: Count = key(
-        0, "cosine_annealing, cosine_restarts, polynomial: epoch at which eta_min is reached first; 0: max_epoch"
+        0, "cosine_annealing, cosine_warm_restarts, polynomial: epoch at which eta_min is reached first; 0: max_epoch"
     )
     warmup_epochs: NonNegative = key(1, "epochs of linear warm-up up to lr, fractions allowed")
     optimizer: Literal["momentum", "adamw", "lars", "lamb"] = key(

@@ -53,8 +53,8 @@ class Config(
     def _check_contradictions(self) -> "Config":
         if self.warmup_epochs > self.max_epoch:
             raise UserError(f"warmup_epochs: {self.warmup_epochs:g} is longer than the run, max_epoch {self.max_epoch}")
-        if self.lr_scheduler in ("cosine_annealing", "cosine_restarts", "polynomial"):
-            no_room = self.lr_scheduler == "cosine_restarts" and self.schedule_epochs == self.warmup_epochs
+        if self.lr_scheduler in ("cosine_annealing", "cosine_warm_restarts", "polynomial"):
+            no_room = self.lr_scheduler == "cosine_warm_restarts" and self.schedule_epochs == self.warmup_epochs
             if self.schedule_epochs < self.warmup_epochs or no_room:
                 raise UserError(
                     f"T_max: {self.schedule_epochs} lies inside the warm-up, warmup_epochs {self.warmup_epochs:g}"

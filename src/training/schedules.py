@@ -23,8 +23,8 @@ def _rates(config: Config, steps_per_epoch: int) -> NDArray[Any]:
     span = (config.lr, config.eta_min, config.warmup_epochs, config.schedule_epochs)
     if config.lr_scheduler == "cosine_annealing":
         rates = cosine_annealing(epochs, *span)
-    elif config.lr_scheduler == "cosine_restarts":
-        rates = cosine_restarts(epochs, *span, config.lr_cycle_mul)
+    elif config.lr_scheduler == "cosine_warm_restarts":
+        rates = cosine_warm_restarts(epochs, *span, config.lr_cycle_mul)
     elif config.lr_scheduler == "polynomial":
         rates = polynomial(epochs, *span, config.lr_power)
     elif config.lr_scheduler == "step":
@@ -34,15 +34,18 @@ def _rates(config: Config, steps_per_epoch: int) -> NDArray[Any]:
     return warm_up(rates, config.lr, round(config.warmup_epochs * steps_per_epoch))
 
 
-def cosine_annealing(epochs: NDArray[np.float64], lr: float, eta_min: float, start: float, end: float) -> NDArray[Any]:
+def cosine_annealing(epochs: NDArray[np.float64], lr: float, eta_min: float, start: Any, end: Any) -> NDArray[Any]:
     """Half a cosine from `lr` at epoch `start` to `eta_min` at epoch `end`, then constant.
 
     Reference: Loshchilov and Hutter 2016, arXiv 1608.03983, equation 5, without restarts.
+
+    Args:
+        start, end: numbers, or one for each of `epochs`.
     """
     return eta_min + (lr - eta_min) * (1 + np.cos(np.pi * _progress(epochs, start, end))) / 2
 
 
-def cosine_restarts(
+def cosine_warm_restarts(
     epochs: NDArray[np.float64], lr: float, eta_min: float, start: float, end: float, factor: float
 ) -> NDArray[Any]:
     """Cosines from `lr` to `eta_min` one after the other, each `factor` times as long as the last; the first ends at `end`.

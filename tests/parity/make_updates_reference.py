@@ -73,7 +73,7 @@ def pytorch_rates(keys: dict) -> np.ndarray:
     eta_min, end = keys.get("eta_min", 0), keys.get("T_max", updates.EPOCHS) * updates.STEPS_PER_EPOCH
     main = {
         "cosine_annealing": lambda: schedulers.CosineAnnealingLR(optimizer, end - warmup, eta_min),
-        "cosine_restarts": lambda: schedulers.CosineAnnealingWarmRestarts(
+        "cosine_warm_restarts": lambda: schedulers.CosineAnnealingWarmRestarts(
             optimizer, end - warmup, keys.get("lr_cycle_mul", 1), eta_min
         ),
         "polynomial": lambda: schedulers.PolynomialLR(optimizer, end - warmup, keys.get("lr_power", 2)),
@@ -104,7 +104,7 @@ def timm_rates(keys: dict) -> np.ndarray:
     if keys["lr_scheduler"] == "polynomial":
         schedule = PolyLRScheduler(optimizer, length, keys.get("lr_power", 2), **common)
     else:
-        limit = 100 if keys["lr_scheduler"] == "cosine_restarts" else 1
+        limit = 100 if keys["lr_scheduler"] == "cosine_warm_restarts" else 1
         schedule = CosineLRScheduler(optimizer, length, cycle_mul=keys.get("lr_cycle_mul", 1), cycle_limit=limit, **common)
     found = []
     for step in range(TOTAL):

@@ -26,16 +26,16 @@ LAYER_DECAY = 0.75
 LAYERED = ("resnet18", "resnet50d", "seresnext50_32x4d", "resnest14d")  # networks whose layers are compared
 
 EPOCHS, STEPS_PER_EPOCH, WARMUP_EPOCHS, LR, ETA_MIN = 20, 10, 2, 0.4, 0.01
+_WARM = {"eta_min": ETA_MIN, "warmup_epochs": WARMUP_EPOCHS}
 SCHEDULES = {
-    "cosine": {"lr_scheduler": "cosine_annealing", "eta_min": ETA_MIN, "warmup_epochs": WARMUP_EPOCHS},
-    "restarts": {"lr_scheduler": "cosine_restarts", "eta_min": ETA_MIN, "warmup_epochs": WARMUP_EPOCHS, "T_max": 5,
-                 "lr_cycle_mul": 2},
-    "equal restarts": {"lr_scheduler": "cosine_restarts", "eta_min": ETA_MIN, "warmup_epochs": WARMUP_EPOCHS, "T_max": 5},
-    "polynomial": {"lr_scheduler": "polynomial", "eta_min": ETA_MIN, "warmup_epochs": WARMUP_EPOCHS},
+    "cosine": {"lr_scheduler": "cosine_annealing", **_WARM},
+    "restarts": {"lr_scheduler": "cosine_warm_restarts", "T_max": 5, "lr_cycle_mul": 2, **_WARM},
+    "equal restarts": {"lr_scheduler": "cosine_warm_restarts", "T_max": 5, **_WARM},
+    "polynomial": {"lr_scheduler": "polynomial", **_WARM},
     "line to 0": {"lr_scheduler": "polynomial", "lr_power": 1, "warmup_epochs": 0, "T_max": 15},
     "step": {"lr_scheduler": "step", "lr_epochs": "6,11", "warmup_epochs": 0},
     "exponential": {"lr_scheduler": "exponential", "lr_gamma": 0.97, "warmup_epochs": WARMUP_EPOCHS},
-}  # fmt: skip
+}
 
 
 def first_weights() -> dict:

@@ -54,7 +54,7 @@ def test_warm_up_as_long_as_the_run_and_none_at_all():
 
 
 def test_restarts_begin_at_lr_again_and_grow_longer():
-    values = rates(lr_scheduler="cosine_restarts", T_max=4, lr_cycle_mul=2, eta_min=0.01)
+    values = rates(lr_scheduler="cosine_warm_restarts", T_max=4, lr_cycle_mul=2, eta_min=0.01)
     assert values[20] == values[40] == values[80] == pytest.approx(0.4)  # after the warm-up, 2 epochs, 4 epochs
     assert values[30] == values[60] == pytest.approx((0.4 + 0.01) / 2)
     assert values[39] < 0.02 and values[79] < 0.02
@@ -62,7 +62,7 @@ def test_restarts_begin_at_lr_again_and_grow_longer():
 
 def test_restarts_need_room_for_the_first_cosine():
     with pytest.raises(UserError, match="T_max: 2 lies inside the warm-up"):
-        rates(lr_scheduler="cosine_restarts", T_max=2)
+        rates(lr_scheduler="cosine_warm_restarts", T_max=2)
 
 
 def test_polynomial_stays_at_eta_min_after_t_max():
