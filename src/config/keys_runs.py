@@ -78,6 +78,14 @@ class Optimization(Section):
     label_smooth_factor: Annotated[Fraction, Field(lt=1)] = key(
         0.1, "fraction of the probability spread over all classes, 0..1"
     )
+    teacher: str = key(
+        "", "distillation: .ckpt of a trained network, any here, that answers every batch too ('': none)", decides=False
+    )
+    distillation: Literal["soft", "hard"] = key(
+        "soft", "soft | hard: the student learns the teacher's probabilities, or the class that it puts first"
+    )
+    distillation_weight: Fraction = key(0.5, "share of the teacher's answers in the loss, 0..1; labels have the rest")
+    temperature: Positive = key(1.0, "soft distillation: both networks' logits are divided by it (usual 1 to 4)")
     accumulate_steps: PositiveCount = key(
         1, "batches per step: the weights change after each n batches, by their mean gradient"
     )
