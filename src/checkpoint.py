@@ -56,6 +56,7 @@ class RunState(Described):
         evaluation: the last one; None before the first.
         config: the run's configuration, as JSON.
         data_workers: threads of the input pipeline.
+        teacher: SHA-256 of the file of a distillation's teacher; "" without one.
         tensors: the training state, name without its prefix -> parameter; empty in a file made to be used, not resumed.
     """
 
@@ -66,6 +67,7 @@ class RunState(Described):
     config: Annotated[dict[Text, Annotated[Any, PlainValidator(_setting)]], Field(max_length=1000)]
     dataset: TrainingImages
     data_workers: Count
+    teacher: Text = ""
     tensors: dict[str, Any] = Field(default={}, exclude=True)
 
 

@@ -13,6 +13,7 @@ from .types import (
     NonNegative,
     Positive,
     PositiveCount,
+    Real,
     check_class_weights,
     items,
     key,
@@ -30,8 +31,8 @@ class Optimization(Section):
     lr_batch_size: Count = key(
         0, "images per step, on all devices, that lr is meant for: scaled in proportion; 0: lr as it is"
     )
-    lr_scheduler: Literal["cosine_annealing", "step", "exponential"] = key(
-        "cosine_annealing", "cosine_annealing | step | exponential"
+    lr_scheduler: Literal["cosine_annealing", "cosine_warm_restarts", "polynomial", "step", "exponential"] = key(
+        "cosine_annealing", "cosine_annealing | cosine_warm_restarts | polynomial | step | exponential"
     )
     lr_epochs: Annotated[tuple[PositiveCount, ...], BeforeValidator(items)] = key(
         "30,60,90,120", "step: epochs at which the rate is multiplied by lr_gamma"
@@ -39,11 +40,20 @@ class Optimization(Section):
     lr_gamma: Annotated[Positive, Field(le=1)] = key(
         0.1, "factor of step (at each of lr_epochs) and of exponential (every epoch; 0.97 is usual there)"
     )
-    eta_min: NonNegative = key(0.0, "cosine_annealing: rate at the end")
-    T_max: Count = key(0, "cosine_annealing: epoch at which eta_min is reached; 0: max_epoch")
+    lr_power: Positive = key(2.0, "polynomial: exponent of what is left of the way from lr to eta_min; 1: a straight line")
+    lr_cycle_mul: Annotated[Real, Field(ge=1)] = key(
+        1.0, "cosine_warm_restarts: each cosine is this many times as long as the one before; the first ends at T_max"
+    )
+    eta_min: NonNegative = key(0.0, "cosine_annealing, cosine_warm_restarts, polynomial: rate at the end")
+    T_max: Count = key(
+        0, "cosine_annealing, cosine_warm_restarts, polynomial: epoch at which eta_min is reached first; 0: max_epoch"
+    )
     warmup_epochs: NonNegative = key(1, "epochs of linear warm-up up to lr, fractions allowed")
-    optimizer: Literal["momentum", "lars", "lamb"] = key(
-        "momentum", "momentum | lars | lamb: SGD with momentum, or one of the two for large batches"
+    optimizer: Literal["momentum", "adamw", "lars", "lamb"] = key(
+        "momentum", "momentum | adamw | lars | lamb: SGD with momentum, AdamW, or one of the two for large batches"
+    )
+    layer_decay: Annotated[Positive, Field(le=1)] = key(
+        1.0, "factor from each layer's rate to that of the layer before it (usual 0.65 to 0.9, to fine-tune); 1: one rate"
     )
     momentum: Annotated[Fraction, Field(lt=1)] = key(0.9, "momentum of SGD and LARS, 0..1")
     nesterov: bool = key(False, "0 | 1; 1: Nesterov's momentum (momentum and lars)")
@@ -68,6 +78,14 @@ class Optimization(Section):
     label_smooth_factor: Annotated[Fraction, Field(lt=1)] = key(
         0.1, "fraction of the probability spread over all classes, 0..1"
     )
+    teacher: str = key(
+        "", "distillation: .ckpt of a trained network, any here, that answers every batch too ('': none)", decides=False
+    )
+    distillation: Literal["soft", "hard"] = key(
+        "soft", "soft | hard: the student learns the teacher's probabilities, or the class that it puts first"
+    )
+    distillation_weight: Fraction = key(0.5, "share of the teacher's answers in the loss, 0..1; labels have the rest")
+    temperature: Positive = key(1.0, "soft distillation: both networks' logits are divided by it (usual 1 to 4)")
     accumulate_steps: PositiveCount = key(
         1, "batches per step: the weights change after each n batches, by their mean gradient"
     )

@@ -29,7 +29,7 @@ class Config(
 
     @property
     def schedule_epochs(self) -> int:
-        """The epoch at which the cosine schedule reaches `eta_min`."""
+        """The epoch at which a cosine or polynomial schedule first reaches `eta_min`."""
         return self.T_max or self.max_epoch
 
     def resolved(self) -> dict[str, Any]:
@@ -53,8 +53,9 @@ class Config(
     def _check_contradictions(self) -> "Config":
         if self.warmup_epochs > self.max_epoch:
             raise UserError(f"warmup_epochs: {self.warmup_epochs:g} is longer than the run, max_epoch {self.max_epoch}")
-        if self.lr_scheduler == "cosine_annealing":
-            if self.schedule_epochs < self.warmup_epochs:
+        if self.lr_scheduler in ("cosine_annealing", "cosine_warm_restarts", "polynomial"):
+            no_room = self.lr_scheduler == "cosine_warm_restarts" and self.schedule_epochs == self.warmup_epochs
+            if self.schedule_epochs < self.warmup_epochs or no_room:
                 raise UserError(
                     f"T_max: {self.schedule_epochs} lies inside the warm-up, warmup_epochs {self.warmup_epochs:g}"
                 )
@@ -82,7 +83,7 @@ class Config(
         return self
 
     def _check_training(self) -> None:
-        if self.nesterov and (self.optimizer == "lamb" or not self.momentum):
+        if self.nesterov and (self.optimizer in ("adamw", "lamb") or not self.momentum):
             raise UserError("nesterov: is a form of momentum; pass --optimizer momentum or lars with momentum above 0, or 0")
         if self.is_dynamic_loss_scale and not 1 <= self.loss_scale <= 2.0**127:
             raise UserError(f"loss_scale: a dynamic scale starts at 1 to 2**127, got {self.loss_scale:g}; 65536 is usual")

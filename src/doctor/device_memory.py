@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FLOAT32, _FLOAT16 = 4, 2
 _HALF = ("O2", "O3", "auto")  # amp_level whose activations are in 16 bits
-_OPTIMIZER_STATES = {"momentum": 1, "lars": 1, "lamb": 2}
+_OPTIMIZER_STATES = {"momentum": 1, "lars": 1, "adamw": 2, "lamb": 2}
 
 
 @dataclass

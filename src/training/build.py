@@ -16,6 +16,7 @@ from ..distributed.group import ALONE, Group
 from ..models.create import create_model
 from ..models.regularization import number_random_layers
 from .batches import PreparedBatch
+from .distillation import DistillationLoss, TaughtBatch, Teacher
 from .finetune import freeze, start_from
 from .losses import create_loss
 from .optimizers import create_optimizer
@@ -50,22 +51,27 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
 
 def create_step(
     network: nn.Cell, rates: NDArray[np.float32], config: Config, platform: str, group: Group = ALONE,
-    class_weights: Optional[NDArray[np.float32]] = None,
+    class_weights: Optional[NDArray[np.float32]] = None, teacher: Optional[Teacher] = None,
 ) -> TrainStep:  # fmt: skip
     """The training step that `config` describes, on batches of `train_pipeline`.
 
     Args:
         rates: learning rate of every step of the run.
         class_weights: what `losses.class_weights` gives.
+        teacher: what `load_teacher` gives.
     """
     optimizer = create_optimizer(network, rates, config)
+    loss, prepare = create_loss(config, class_weights), PreparedBatch(config)
+    if teacher is not None:
+        loss = DistillationLoss(loss, config.distillation, config.distillation_weight, config.temperature)
+        prepare = TaughtBatch(prepare, teacher)
     # What the blocked kernels compute in, float32 and bfloat16, has exponents enough; dividing a scale out again, which
     # changes no bit, is a pass over all gradients.
     needs_scale = config.is_dynamic_loss_scale or config.cpu_kernels != "blocked"
     step = TrainStep(
         mixed_precision(network, config.amp_level, config.amp_dtype, platform),
         optimizer,
-        create_loss(config, class_weights),
+        loss,
         loss_scale=config.loss_scale if needs_scale else 1.0,
         scale_window=config.loss_scale_window if config.is_dynamic_loss_scale else 0,
         accumulate_steps=config.accumulate_steps,
@@ -75,7 +81,7 @@ def create_step(
             GradientMean(optimizer.parameters, group.size, config.allreduce_fusion_mb) if group.size > 1 else None
         ),
         tally=Tally(config.log_interval * config.accumulate_steps),
-        prepare=PreparedBatch(config),
+        prepare=prepare,
     )
     if config.jit_level != "default":
         step.set_jit_config(ms.JitConfig(jit_level=config.jit_level))

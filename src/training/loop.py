@@ -19,6 +19,7 @@ from ..log import log
 from ..model_info import Best, Evaluation, ModelInfo
 from ..progress import beat
 from . import resume
+from .distillation import TEACHER
 from .epochs import Epochs
 from .run_folder import RunFolder
 from .step import TrainStep
@@ -152,7 +153,8 @@ class Loop:
     def align_statistics(self) -> None:
         """Gives all ranks the same running statistics, whose images were not the same, and their averages."""
         # Those of the network, of its averages, and those kept for an overflow.
-        statistics = [p for p in self.step.get_parameters() if ".running_" in p.name]
+        parameters = self.step.get_parameters()
+        statistics = [p for p in parameters if ".running_" in p.name and not p.name.startswith(TEACHER)]
         communication.align(statistics, self.group, mean=self.config.bn_statistics == "mean")
 
     # When

@@ -1,9 +1,10 @@
-"""Optimizers: SGD with momentum, LARS and LAMB, with weight decay on the parameters that take it.
+"""Optimizers: SGD with momentum, LARS, AdamW and LAMB, with weight decay on the parameters that take it.
 
 Of MindSpore's own, momentum is announced to go and ignores on the CPU that it should be Nesterov's (2.10), and LARS and LAMB
 have no kernels there; ours are made of plain operators, but for the kernel of the usual momentum.
 """
 
+import re
 from typing import Any
 
 import mindspore as ms
@@ -13,8 +14,6 @@ from numpy.typing import NDArray
 
 from ..config import Config
 
-_EPSILON = 1e-6  # LAMB's, as timm has it
-
 
 def create_optimizer(network: nn.Cell, rates: NDArray[np.float32], config: Config) -> nn.Optimizer:
     """The optimizer that `config.optimizer` names, over the network's trainable parameters.
@@ -22,13 +21,38 @@ def create_optimizer(network: nn.Cell, rates: NDArray[np.float32], config: Confi
     Args:
         rates: learning rate of each step, float32 (steps,).
     """
-    kind = {"momentum": Momentum, "lars": Lars, "lamb": Lamb}[config.optimizer]
-    return kind(network.trainable_params(), ms.Tensor(rates), config)
+    kind = {"momentum": Momentum, "lars": Lars, "adamw": AdamW, "lamb": Lamb}[config.optimizer]
+    shares = rate_shares([parameter.name for parameter in network.get_parameters()], config.layer_decay)
+    parameters = network.trainable_params()
+    return kind(parameters, ms.Tensor(rates), config, tuple(shares[parameter.name] for parameter in parameters))
 
 
 def takes_decay(parameter: ms.Parameter, config: Config) -> bool:
     """Whether weight decay applies: to all but the one-dimensional parameters, which are those of batch norms and biases."""
     return config.decay_norm_and_bias or parameter.ndim > 1
+
+
+def rate_shares(names: list[str], layer_decay: float) -> dict[str, float]:
+    """Each parameter's share of the learning rate: 1 in the classifier, in a layer that of the next one times the decay.
+
+    Layers are the stem, every residual block and the classifier, as in timm's `param_groups_layer_decay`.
+
+    Reference: Bao et al. 2021, arXiv 2106.08254, appendix (BEiT's fine-tuning); Clark et al. 2020, arXiv 2003.10555.
+
+    Args:
+        names: of all parameters of a network, those that are not trained too.
+        layer_decay: 0 to 1.
+    """
+    layers = {name: _layer_of(name) for name in names}
+    places = {layer: place for place, layer in enumerate(sorted(set(layers.values()), reverse=True))}
+    return {name: layer_decay ** places[layer] for name, layer in layers.items()}
+
+
+def _layer_of(name: str) -> tuple[float, int]:
+    """Stage and block: the stem is stage 0, what comes after the blocks is behind all stages."""
+    if block := re.match(r"layer(\d+)\.(\d+)\.", name):
+        return int(block[1]), int(block[2])
+    return (0, 0) if name.startswith(("conv1.", "bn1.")) else (float("inf"), 0)
 
 
 class Momentum(nn.Optimizer):
@@ -37,8 +61,9 @@ class Momentum(nn.Optimizer):
     Reference: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", as PyTorch has it.
     """
 
-    def __init__(self, parameters: list[Any], rates: ms.Tensor, config: Config):
+    def __init__(self, parameters: list[Any], rates: ms.Tensor, config: Config, shares: tuple[float, ...]):
         super().__init__(rates, parameters)
+        self.shares = shares  # of the rate, by parameter
         self.momentum = config.momentum
         self.nesterov = config.nesterov
         self.decay = config.weight_decay
@@ -51,14 +76,15 @@ class Momentum(nn.Optimizer):
         self.assignadd(self.global_step, self.global_step_increase_tensor)
         for index in range(len(self.decayed)):
             weight, gradient = self.parameters[index], gradients[index]
+            own_rate = rate if self.shares[index] == 1 else rate * self.shares[index]
             if self.decayed[index]:
                 gradient = self.with_decay(weight, gradient)
             if not self.nesterov:
-                self.step_of_weight(weight, self.moments[index], rate, gradient, self.momentum)
+                self.step_of_weight(weight, self.moments[index], own_rate, gradient, self.momentum)
                 continue
             velocity = self.momentum * self.moments[index] + gradient
             ops.assign(self.moments[index], velocity)
-            ops.assign(weight, weight - rate * (gradient + self.momentum * velocity))
+            ops.assign(weight, weight - own_rate * (gradient + self.momentum * velocity))
         return True
 
     def with_decay(self, weight, gradient):
@@ -82,17 +108,19 @@ class Lars(Momentum):
         return (gradient + self.decay * weight) * ops.select(norm * slope > 0, trust, ops.ones_like(trust))
 
 
-class Lamb(nn.Optimizer):
-    """Adam whose update is scaled, parameter by parameter, to the norm of the weight.
+class AdamW(nn.Optimizer):
+    """Adam with weight decay beside it instead of within the gradient: w = w - rate * (m / (sqrt(v) + epsilon) + decay * w).
 
-    Reference: You et al. 2019, arXiv 1904.00962, algorithm 2, with bias correction and betas 0.9, 0.999.
-    Parameters without weight decay (batch norms, biases) keep Adam's update, as in timm.
+    Reference: Loshchilov and Hutter 2017, arXiv 1711.05101, algorithm 2, with bias correction, betas 0.9, 0.999 and the
+    epsilon of PyTorch; the decay is multiplied by the rate, as there.
     """
 
     betas = (0.9, 0.999)
+    epsilon = 1e-8
 
-    def __init__(self, parameters: list[Any], rates: ms.Tensor, config: Config):
+    def __init__(self, parameters: list[Any], rates: ms.Tensor, config: Config, shares: tuple[float, ...]):
         super().__init__(rates, parameters)
+        self.shares = shares  # of the rate, by parameter
         self.decay = config.weight_decay
         self.decayed = tuple(takes_decay(p, config) for p in parameters)
         self.means = self.parameters.clone(prefix="means", init="zeros")
@@ -107,17 +135,36 @@ class Lamb(nn.Optimizer):
         mean_share, square_share = 1 - ops.pow(self.betas[0], self.updates), 1 - ops.pow(self.betas[1], self.updates)
         for index in range(len(self.decayed)):
             weight, gradient = self.parameters[index], gradients[index]
+            own_rate = rate if self.shares[index] == 1 else rate * self.shares[index]
             mean = self.betas[0] * self.means[index] + (1 - self.betas[0]) * gradient
             square = self.betas[1] * self.squares[index] + (1 - self.betas[1]) * ops.square(gradient)
-            change = (mean / mean_share) / (ops.sqrt(square / square_share) + _EPSILON)
+            change = (mean / mean_share) / (ops.sqrt(square / square_share) + self.epsilon)
             if self.decayed[index]:
-                change = change + self.decay * weight
-                norm, size = _norm(weight), _norm(change)
-                change = change * ops.select(norm * size > 0, norm / size, ops.ones_like(norm))
+                change = self.with_decay(weight, change)
             ops.assign(self.means[index], mean)
             ops.assign(self.squares[index], square)
-            ops.assign(weight, weight - rate * change)
+            ops.assign(weight, weight - own_rate * change)
         return True
+
+    def with_decay(self, weight, change):
+        """The change of the weight with what weight decay adds."""
+        return change + self.decay * weight
+
+
+class Lamb(AdamW):
+    """Adam whose update, weight decay included, is scaled, parameter by parameter, to the norm of the weight.
+
+    Reference: You et al. 2019, arXiv 1904.00962, algorithm 2, with bias correction, betas 0.9, 0.999 and timm's epsilon.
+    Parameters without weight decay (batch norms, biases) keep Adam's update, as in timm.
+    """
+
+    epsilon = 1e-6
+
+    def with_decay(self, weight, change):
+        """The change with weight decay, scaled."""
+        change = change + self.decay * weight
+        norm, size = _norm(weight), _norm(change)
+        return change * ops.select(norm * size > 0, norm / size, ops.ones_like(norm))
 
 
 def _norm(x):

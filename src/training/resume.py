@@ -14,6 +14,7 @@ from ..checkpoint import STATE_PREFIX, Checkpoint, parameters_of
 from ..config import KEYS, Config, build_config
 from ..errors import UserError, first_of
 from ..log import log
+from .distillation import TEACHER
 from .step import GRADIENT_MEANS, TrainStep
 from .stopping import stops_early
 from .tally import TALLY
@@ -59,7 +60,7 @@ def _load_resumable(path: Path) -> Checkpoint:
     return saved
 
 
-def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers: int) -> None:
+def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers: int, teacher: str = "") -> None:
     """Raises UserError where the checkpoint's run differs from this one in what decides the weights.
 
     Differences that `resume_allow` names are logged instead.
@@ -67,6 +68,7 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
     Args:
         fingerprint: of the training data (`ImageIndex.fingerprint`).
         workers: threads of the input pipeline; the random numbers of augmentation depend on it.
+        teacher: what `teacher_digest` gives.
     """
     now = config.resolved()
     not_there_yet = {**build_config().resolved(), "cpu_kernels": "stock"}
@@ -77,6 +79,8 @@ def check_same_run(saved: Checkpoint, config: Config, fingerprint: str, workers:
         differences[DATA] = "the training images are not those of then"
     if saved.resumable.data_workers != workers:
         differences[WORKERS] = f"{saved.resumable.data_workers} data workers then, {workers} now"
+    if saved.resumable.teacher != teacher:
+        differences["teacher"] = "the file is not that of then"
     refused = [key for key in differences if key not in config.resume_allow]
     if refused:
         found = first_of([f"{key} ({differences[key]})" for key in refused])
@@ -128,10 +132,10 @@ def restore(network: nn.Cell, step: TrainStep, saved: Checkpoint) -> None:
 
 
 def _state_parameters(network: nn.Cell, step: TrainStep) -> dict[str, ms.Parameter]:
-    """Without the schedule, which the configuration gives, gradient sums, which are 0 between steps, and the tally."""
+    """Without what the configuration gives (schedule, teacher), gradient sums, which are 0 between steps, and the tally."""
     left_out = {*parameters_of(network), "learning_rate"}
     return {
         parameter.name.removeprefix(STATE_PREFIX): parameter
         for parameter in step.get_parameters()
-        if parameter.name not in left_out and not parameter.name.startswith((GRADIENT_MEANS, TALLY))
+        if parameter.name not in left_out and not parameter.name.startswith((GRADIENT_MEANS, TALLY, TEACHER))
     }

@@ -20,8 +20,13 @@ def learning_rates(config: Config, steps_per_epoch: int, images_per_step: int) -
 def _rates(config: Config, steps_per_epoch: int) -> NDArray[Any]:
     total = config.max_epoch * steps_per_epoch
     epochs = np.arange(total) / steps_per_epoch  # position of each step in epochs
+    span = (config.lr, config.eta_min, config.warmup_epochs, config.schedule_epochs)
     if config.lr_scheduler == "cosine_annealing":
-        rates = cosine_annealing(epochs, config.lr, config.eta_min, config.warmup_epochs, config.schedule_epochs)
+        rates = cosine_annealing(epochs, *span)
+    elif config.lr_scheduler == "cosine_warm_restarts":
+        rates = cosine_warm_restarts(epochs, *span, config.lr_cycle_mul)
+    elif config.lr_scheduler == "polynomial":
+        rates = polynomial(epochs, *span, config.lr_power)
     elif config.lr_scheduler == "step":
         rates = step(epochs, config.lr, config.lr_gamma, config.lr_epochs)
     else:
@@ -29,13 +34,49 @@ def _rates(config: Config, steps_per_epoch: int) -> NDArray[Any]:
     return warm_up(rates, config.lr, round(config.warmup_epochs * steps_per_epoch))
 
 
-def cosine_annealing(epochs: NDArray[np.float64], lr: float, eta_min: float, start: float, end: float) -> NDArray[Any]:
+def cosine_annealing(epochs: NDArray[np.float64], lr: float, eta_min: float, start: Any, end: Any) -> NDArray[Any]:
     """Half a cosine from `lr` at epoch `start` to `eta_min` at epoch `end`, then constant.
 
     Reference: Loshchilov and Hutter 2016, arXiv 1608.03983, equation 5, without restarts.
+
+    Args:
+        start, end: numbers, or one for each of `epochs`.
     """
-    progress = np.clip((epochs - start) / (end - start), 0, 1) if end > start else np.ones_like(epochs)
-    return eta_min + (lr - eta_min) * (1 + np.cos(np.pi * progress)) / 2
+    return eta_min + (lr - eta_min) * (1 + np.cos(np.pi * _progress(epochs, start, end))) / 2
+
+
+def cosine_warm_restarts(
+    epochs: NDArray[np.float64], lr: float, eta_min: float, start: float, end: float, factor: float
+) -> NDArray[Any]:
+    """Cosines from `lr` to `eta_min` one after the other, each `factor` times as long as the last; the first ends at `end`.
+
+    Reference: Loshchilov and Hutter 2016, arXiv 1608.03983, equation 5 and section 3 (T_0, T_mult).
+
+    Args:
+        start: of the first cosine, before `end`.
+        factor: 1 or more.
+    """
+    starts = [start, end]
+    while starts[-1] <= epochs[-1]:
+        starts.append(starts[-1] + (end - start) * factor ** (len(starts) - 1))
+    cycle = np.clip(np.searchsorted(starts, epochs, side="right") - 1, 0, len(starts) - 2)
+    bounds = np.array(starts)
+    return cosine_annealing(epochs, lr, eta_min, bounds[cycle], bounds[cycle + 1])
+
+
+def polynomial(
+    epochs: NDArray[np.float64], lr: float, eta_min: float, start: float, end: float, power: float
+) -> NDArray[Any]:
+    """What is left of the way from `start` to `end`, to the power of `power`, as a rate from `lr` to `eta_min`.
+
+    Reference: You, Gitman, Ginsburg 2017, arXiv 1708.03888, section 5 (power 2); power 1 is a straight line.
+    """
+    return eta_min + (lr - eta_min) * (1 - _progress(epochs, start, end)) ** power
+
+
+def _progress(epochs: NDArray[np.float64], start: Any, end: Any) -> NDArray[Any]:
+    """The share of the way from `start` to `end`, 0 to 1; both are epochs, numbers or one for each of `epochs`."""
+    return np.clip((epochs - start) / (end - start), 0, 1) if np.all(end > start) else np.ones_like(epochs)
 
 
 def step(epochs: NDArray[np.float64], lr: float, gamma: float, milestones: tuple[int, ...]) -> NDArray[Any]:

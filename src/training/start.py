@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 import mindspore as ms
+import numpy as np
 from mindspore import dataset as ds
 from mindspore import nn
+from numpy.typing import NDArray
 
-from ..checkpoint import RunState, TrainingImages
+from ..checkpoint import Checkpoint, RunState, TrainingImages
 from ..config import Config
 from ..cpu.choice import choose_kernels
 from ..data.datasets import open_training_data
@@ -26,6 +28,7 @@ from ..log import log
 from ..model_info import Best, ModelInfo, Preprocessing
 from . import resume
 from .build import create_network, create_step
+from .distillation import load_teacher, teacher_digest
 from .epochs import Epochs
 from .graph_cache import GraphCache, graph_name
 from .loop import Loop
@@ -33,6 +36,7 @@ from .losses import class_weights
 from .performance import measure
 from .run_folder import RunFolder, check_writable, open_folder
 from .schedules import learning_rates
+from .step import TrainStep
 from .step_log import Geometry, StepLog
 from .tracing import trace
 from .validation import Validation
@@ -65,8 +69,9 @@ def _train(config: Config, platform: str, group: Group) -> None:
     for index in filter(None, (train_index, eval_index)):
         communication.check_same_images(len(index), index.fingerprint, group)
     geometry = divide(config, len(train_index), group, platform)
+    digest = teacher_digest(config)
     if saved:
-        resume.check_same_run(saved, config, train_index.fingerprint, workers)
+        resume.check_same_run(saved, config, train_index.fingerprint, workers, digest)
         if resume.is_finished(saved, config, geometry.steps_per_epoch, evaluates=_evaluates(config, eval_index)):
             log.info("%s is the end of its run: nothing is left to do. To train longer, raise max_epoch and pass "
                      "--resume_allow max_epoch", saved.path)  # fmt: skip
@@ -74,10 +79,7 @@ def _train(config: Config, platform: str, group: Group) -> None:
             return
 
     rates = learning_rates(config, geometry.steps_per_epoch, geometry.images_per_step)
-    network = create_network(config, saved, group)
-    step = create_step(network, rates, config, platform, group, class_weights(config, train_index.labels))
-    if saved:
-        resume.restore(network, step, saved)
+    network, step = _network_and_step(config, platform, group, rates, train_index, saved)
     communication.check_same_parameters(network, group, trained_only=False)
 
     folder = open_folder(config, group, saved, **_mark(train_index))
@@ -98,7 +100,8 @@ def _train(config: Config, platform: str, group: Group) -> None:
             validation = None
             if eval_index is not None and _evaluates(config, eval_index):
                 validation = Validation(config, eval_index, preprocessing, workers, group, network.padding)
-            info, start = _description(config, network, train_index, preprocessing), _start_of(config, train_index, workers)
+            info = _description(config, network, train_index, preprocessing)
+            start = _start_of(config, train_index, workers, digest)
             Loop(
                 config, group, folder, train_index, workers, network, step, steps, epochs, validation, info, start,
             ).run(saved)  # fmt: skip
@@ -106,6 +109,18 @@ def _train(config: Config, platform: str, group: Group) -> None:
         communication.barrier(group)
     finally:
         steps.close()
+
+
+def _network_and_step(
+    config: Config, platform: str, group: Group, rates: NDArray[np.float32], index: ImageIndex, saved: Optional[Checkpoint]
+) -> tuple[nn.Cell, TrainStep]:
+    """What is trained and what trains it, in the state of the checkpoint where the run is resumed."""
+    network = create_network(config, saved, group)
+    teacher = load_teacher(config, platform, index.class_names)
+    step = create_step(network, rates, config, platform, group, class_weights(config, index.labels), teacher)
+    if saved:
+        resume.restore(network, step, saved)
+    return network, step
 
 
 def _write_split(config: Config, folder: RunFolder, train_index: ImageIndex, eval_index: Optional[ImageIndex]) -> None:
@@ -149,12 +164,12 @@ def _description(config: Config, network: nn.Cell, index: ImageIndex, preprocess
     )
 
 
-def _start_of(config: Config, index: ImageIndex, workers: int) -> RunState:
+def _start_of(config: Config, index: ImageIndex, workers: int, teacher: str) -> RunState:
     """The state before the first step."""
     images = TrainingImages(kind=index.images.kind, fingerprint=index.fingerprint)
     return RunState(
         epoch=0, step=0, evaluation=None, best=Best(top1=-1.0), config=config.resolved(), dataset=images,
-        data_workers=workers,
+        data_workers=workers, teacher=teacher,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
     python -m src.weights --backbone NAME --source FILE --output X.ckpt [--ema] [--class_names FILE] [--in_channels 1]
         [--verify]
     python -m src.weights --backbone NAME --source X.ckpt --output Y.safetensors
+    python -m src.weights average A.ckpt B.ckpt ... --output X.ckpt
 
 FILE is what torch.save wrote (.pth, .pt, .bin, .pth.tar; read without PyTorch, and nothing in it is run), .safetensors or a
 MindSpore .ckpt. Every tensor is accounted for: one that is missing, unknown or of another shape refuses the file.
@@ -24,6 +25,8 @@ def main(arguments: list[str]) -> int:
     """The command."""
     from ..log import start_log
 
+    if arguments[:1] == ["average"]:
+        return _average(arguments[1:])
     parser = CommandParser(prog="python -m src.weights", description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", required=True, help="network; python -m src.models lists them")
     parser.add_argument("--source", type=Path, required=True, help="file to read: PyTorch's, safetensors or .ckpt")
@@ -55,6 +58,31 @@ def main(arguments: list[str]) -> int:
     write = writing.write_checkpoint if options.output.suffix == ".ckpt" else writing.write_safetensors
     write(values, info, options.output)
     log.info("%s: %s, %d classes, %d tensors", options.output, backbone, info.num_classes, len(values))
+    return 0
+
+
+def _average(arguments: list[str]) -> int:
+    """`average`: the mean of several checkpoints."""
+    from ..log import start_log
+
+    parser = CommandParser(prog="python -m src.weights average", description="The mean of several checkpoints of one run.")
+    parser.add_argument("files", type=Path, nargs="+", metavar="X.ckpt", help="checkpoints of one network")
+    parser.add_argument("--output", type=Path, required=True, help="file to write: .ckpt")
+    parser.add_argument("--data_dir", default="", help="training images for the running statistics; default: the run's")
+    parser.add_argument("--images", type=int, default=10000, help="how many of them, at most an epoch's; default: 10000")
+    parser.add_argument("--keep_statistics", action="store_true", help="take the mean of the running statistics instead")
+    parser.add_argument("--platform", default="auto", help="auto, Ascend, GPU or CPU")
+    options = parser.parse_args(arguments)
+    if options.output.suffix != ".ckpt":
+        raise UserError(f"output: '{options.output}' must end in .ckpt")
+    if options.images < 1:
+        raise UserError(f"images: expected 1 or more, got {options.images}; --keep_statistics needs none")
+    start_log()
+    device.prepare(build_config({"platform": options.platform}))
+
+    from .averaging import average_files  # imports MindSpore, which `prepare` must precede
+
+    average_files(options)
     return 0
 
 

@@ -26,6 +26,21 @@ NETWORKS = {
 CURVE_NETWORK, CURVE_STEPS, CURVE_FIRST_SEED, CURVE_RATE = "small resnext", 50, 1000, 0.0001
 
 
+# Checkpoints averaged, and batches for the running statistics of their mean.
+AVERAGED_NETWORK, MEMBERS, STATISTICS_SEEDS = "small seresnext", 3, (50, 51, 52)
+
+
+def members_of(shapes: dict) -> list:
+    """Weights of several networks of the same shapes, as `weights.draw_weights` gives those of one."""
+    from weights import draw_weights
+
+    found = []
+    for number in range(MEMBERS):
+        drawn = draw_weights({f"{number}.{name}": shape for name, shape in shapes.items()})
+        found.append({name.partition(".")[2]: value for name, value in drawn.items()})
+    return found
+
+
 def draw_batch(seed: int) -> tuple:
     """The batch of every step: images float32 (8, 3, 48, 48), labels int32 (8,)."""
     return np.random.default_rng(seed).standard_normal((8, 3, 48, 48), np.float32), np.arange(8, dtype=np.int32)

@@ -112,6 +112,8 @@ def test_help_explains_every_key():
         (["--group_size", "2"], ["is_distributed", "group_size 2", "run_distribute_train.sh"]),
         (["--is_dynamic_loss_scale", "1", "--loss_scale", "0.5"], ["loss_scale", "0.5", "65536"]),
         (["--nesterov", "1", "--optimizer", "lamb"], ["nesterov", "momentum or lars"]),
+        (["--nesterov", "1", "--optimizer", "adamw"], ["nesterov", "momentum or lars"]),
+        (["--layer_decay", "1.5"], ["layer_decay", "1.5"]),
         (["--resume_allow", "lr"], ["resume_allow", "--resume auto"]),
         (["--resume", "auto", "--resume_allow", "lr,epochs"], ["resume_allow", "'epochs'", "no key"]),
         (["--resume", "auto", "--performance", "1"], ["resume", "performance"]),

@@ -68,7 +68,7 @@ def test_lamb(decay_bias):
     np.testing.assert_allclose(bias, lamb(np.ones(3), decay_bias, 1), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("optimizer", ["lars", "lamb"])
+@pytest.mark.parametrize("optimizer", ["adamw", "lars", "lamb"])
 def test_a_parameter_of_zeros_still_moves(optimizer):
     network = nn.Dense(4, 3, weight_init="zeros", bias_init="zeros")
     step = create_optimizer(network, np.array(RATES, np.float32), build_config({"optimizer": optimizer}))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from src.config import build_config
+from src.errors import UserError
 from src.training.schedules import cosine_annealing, learning_rates
 
 STEPS = 10  # per epoch
@@ -50,3 +51,27 @@ def test_warm_up_as_long_as_the_run_and_none_at_all():
     assert rates(warmup_epochs=10)[-1] == pytest.approx(0.4)
     assert rates(warmup_epochs=0)[0] == pytest.approx(0.4)
     assert rates(warmup_epochs=0.5)[4] == pytest.approx(0.4)
+
+
+def test_restarts_begin_at_lr_again_and_grow_longer():
+    values = rates(lr_scheduler="cosine_warm_restarts", T_max=4, lr_cycle_mul=2, eta_min=0.01)
+    assert values[20] == values[40] == values[80] == pytest.approx(0.4)  # after the warm-up, 2 epochs, 4 epochs
+    assert values[30] == values[60] == pytest.approx((0.4 + 0.01) / 2)
+    assert values[39] < 0.02 and values[79] < 0.02
+
+
+def test_restarts_need_room_for_the_first_cosine():
+    with pytest.raises(UserError, match="T_max: 2 lies inside the warm-up"):
+        rates(lr_scheduler="cosine_warm_restarts", T_max=2)
+
+
+def test_polynomial_stays_at_eta_min_after_t_max():
+    values = rates(lr_scheduler="polynomial", T_max=6, eta_min=0.05, lr_power=2)
+    assert values[20] == pytest.approx(0.4)
+    assert values[40] == pytest.approx(0.05 + 0.35 / 4)
+    assert values[60:] == pytest.approx(0.05)
+
+
+def test_eta_min_above_lr_is_refused_for_the_polynomial_too():
+    with pytest.raises(UserError, match="eta_min: 0.5 is above"):
+        rates(lr_scheduler="polynomial", eta_min=0.5)
