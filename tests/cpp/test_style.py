@@ -36,7 +36,7 @@ def test_the_layout_is_that_of_clang_format():
     assert result.returncode == 0, result.stderr[-3000:]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # two minutes of both cores
 def test_clang_tidy_finds_nothing(infer_programs, sanitized_programs):
     program = tool("clang-tidy")
     ascend = [path for path in sources("src") if "backend_ascendcl" in path or "backend_mindspore_lite" in path]

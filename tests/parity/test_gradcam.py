@@ -44,4 +44,4 @@ def test_heat_maps_are_those_of_grad_cam(name, reference):
 def test_the_reference_would_show_a_mistake(reference):
     for name in list_models():
         maps = reference[f"{name}.maps"]
-        assert (maps.std(axis=(1, 2)) > 0.05).all() and np.abs(maps[0] - maps[1]).max() > 0.05, name
+        assert maps.std(axis=(1, 2)).max() > 0.05 and np.abs(maps[0] - maps[1]).max() > 0.05, name

@@ -28,8 +28,12 @@ SMALLEST = {
 }  # fmt: skip
 
 
+# They train or build for a minute and more, even so.
+LONG = ("allreduce", "imbalance", "infer_app", "kills", "suspects")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.exhaustive] * (n in LONG)) for n in SMALLEST])
 def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
     if name == "infer_app":
         pytest.importorskip("openvino")
