@@ -4,6 +4,8 @@
         [--verify]
     python -m src.weights --backbone NAME --source X.ckpt --output Y.safetensors
     python -m src.weights average A.ckpt B.ckpt ... --output X.ckpt
+    python -m src.weights find NAME
+    python -m src.weights download PUBLISHER:FILE --output X.ckpt
 
 FILE is what torch.save wrote (.pth, .pt, .bin, .pth.tar; read without PyTorch, and nothing in it is run), .safetensors or a
 MindSpore .ckpt. Every tensor is accounted for: one that is missing, unknown or of another shape refuses the file.
@@ -25,8 +27,9 @@ def main(arguments: list[str]) -> int:
     """The command."""
     from ..log import start_log
 
-    if arguments[:1] == ["average"]:
-        return _average(arguments[1:])
+    others = {"average": _average, "find": _find, "download": _download}
+    if arguments and arguments[0] in others:
+        return others[arguments[0]](arguments[1:])
     parser = CommandParser(prog="python -m src.weights", description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", required=True, help="network; python -m src.models lists them")
     parser.add_argument("--source", type=Path, required=True, help="file to read: PyTorch's, safetensors or .ckpt")
@@ -58,6 +61,54 @@ def main(arguments: list[str]) -> int:
     write = writing.write_checkpoint if options.output.suffix == ".ckpt" else writing.write_safetensors
     write(values, info, options.output)
     log.info("%s: %s, %d classes, %d tensors", options.output, backbone, info.num_classes, len(values))
+    return 0
+
+
+def _find(arguments: list[str]) -> int:
+    """`find`: the files that others publish for a network."""
+    from .listing import find, table
+
+    parser = CommandParser(prog="python -m src.weights find", description="Weight files that others publish for a network.")
+    parser.add_argument("network", help="network; python -m src.models lists them")
+    options = parser.parse_args(arguments)
+    files = find(options.network)
+    if not files:
+        raise UserError(f"{options.network}: torchvision and timm publish no weights for it that are listed here")
+    print(table(files))
+    return 0
+
+
+def _download(arguments: list[str]) -> int:
+    """`download`: a published file, imported."""
+    from ..log import start_log
+    from .listing import named
+
+    parser = CommandParser(prog="python -m src.weights download", description="Downloads published weights, imports them.")
+    parser.add_argument("name", help="as python -m src.weights find prints it: torchvision:resnet50.IMAGENET1K_V2")
+    parser.add_argument("--output", type=Path, required=True, help="file to write: .ckpt")
+    parser.add_argument("--cache_dir", type=Path, default=Path(build_config().cache_dir), help="folder that keeps downloads")
+    options = parser.parse_args(arguments)
+    file = named(options.name)
+    if options.output.suffix != ".ckpt":
+        raise UserError(f"output: '{options.output}' must end in .ckpt")
+    start_log()
+    device.prepare(build_config({"platform": "CPU"}))
+
+    from . import writing  # imports MindSpore, which `prepare` must precede
+    from .downloading import download
+    from .importing import read_weights
+
+    values, info = read_weights(file.network, download(file, options.cache_dir))
+    assert info.preprocessing, "imported weights have one"
+    images = {"image_size": (file.image_size,) * 2, "resize": file.resize, "mean": file.mean, "std": file.std}
+    info = info.model_copy(update={"preprocessing": info.preprocessing.model_copy(update=images)})
+    if file.interpolation != "bilinear":
+        log.info(
+            "published for images resized by %s, which are bilinear here: accuracy may differ a little", file.interpolation
+        )
+    writing.write_checkpoint(values, info, options.output)
+    log.info("%s: %s, %d classes, crop %d of %d pixels as published", options.output, file.name, info.num_classes,
+             file.image_size, file.resize)  # fmt: skip
     return 0
 
 
