@@ -116,7 +116,7 @@ def _evaluate(path: Path, index: ImageIndex, config: Config, group: Group) -> _E
     used = {"preprocessing": classifier.preprocessing.to_dict(), "config": config.resolved()}
     result = {"model": str(path), "data_dir": str(index.root), "dataset": index.images.kind, **counted, **used}
     columns = answered.gathered(len(index), group)
-    about = {**result, **machine(), "network": classifier.info.backbone, "classes": classifier.num_classes}
+    about = {**result, **machine(), "network": classifier.info.backbone, "num_classes": classifier.num_classes}
     return _Evaluated(
         result,
         lambda: answers_of(columns, index, classifier.num_classes, classifier.preprocessing, classifier.inside, about),

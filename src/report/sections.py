@@ -16,7 +16,7 @@ _MOST_FINDINGS = 100  # of a kind
 _FACTS = {
     "network": "network", "platform": "platform", "processes": "processes", "processor": "processor", "cores": "cores",
     "memory_gb": "memory, GB", "system": "system", "python": "Python", "mindspore": "MindSpore", "numpy": "NumPy",
-    "version": "MindSpore ResNet Zoo", "classes": "classes", "train_images": "training images",
+    "version": "MindSpore ResNet Zoo", "num_classes": "classes", "train_images": "training images",
     "eval_images": "validation images", "steps_per_epoch": "steps per epoch",
     "model": "model", "data_dir": "evaluated on",
 }  # fmt: skip

@@ -185,7 +185,7 @@ def _start_facts(
     """What metrics.jsonl keeps of where and on what a run started."""
     return {
         "network": config.backbone, "platform": platform, "processes": group.size, **machine(),
-        "classes": config.num_classes, "train_images": len(train_index), "eval_images": len(eval_index or ()),
+        "num_classes": config.num_classes, "train_images": len(train_index), "eval_images": len(eval_index or ()),
         "steps_per_epoch": geometry.steps_per_epoch,
     }  # fmt: skip
 

@@ -61,7 +61,7 @@ def text_as_jpeg(data):
         (text_as_jpeg, ["1 of 19 images", "text.JPEG (is not an image)"]),
         (lambda data: {"scan": "off", **text_as_jpeg(data)}, ["1 of 19 images", "text.JPEG", "--scan full"]),
         (lambda data: {"freeze": "layer4"}, ["freeze: this network has no layer4", "layer3"]),
-        (lambda data: {"label_file": "labels.txt"}, ["label_file", "to_folders"]),
+        (lambda data: {"label_file": "labels.txt"}, ["label_file: cannot read 'labels.txt': No such file"]),
         (lambda data: {"per_batch_size": 64}, ["per_batch_size: 64", "18 training images"]),
         (lambda data: {"num_classes": 4}, ["num_classes: 4", "--num_classes 3"]),
         (lambda data: {"ckpt_path": data / "val" / "red" / "red1.jpg" / "run"}, ["ckpt_path: cannot write", "red1.jpg/run"]),

@@ -192,8 +192,10 @@ def test_label_file_and_folders_that_are_no_classes(infer, refusal, exported, tm
     result = infer(exported, data)
     assert result.returncode == 0 and "no accuracy: the images are not in class folders; pass --label_file" in result.stdout
     assert not (tmp_path / "out/acc.log").exists()
-    labels.write_text("0.jpg 0\n1.jpg 1\n2.jpg red\n")
+    labels.write_text("0.jpg blue\n1.jpg green\n2.jpg red\n")
     assert "Total data: 3," in infer(exported, data, "--label_file", labels).stdout
+    labels.write_text("0.jpg 0\n1.jpg 1\n2.jpg red\n")  # numbers or names, not both: as eval.py says
+    assert "has the label '0', which is none of the network's 3 classes" in refusal(exported, data, "--label_file", labels)
     labels.write_text("0.jpg 0\n1.jpg 3\n2.jpg 1\n")
     assert "has the label '3', which is none of the network's 3 classes" in refusal(exported, data, "--label_file", labels)
 
