@@ -58,7 +58,7 @@ def serious_findings(driver: Any) -> list[str]:
     axe = pytest.importorskip("axe_core_python", reason="needs axe-core: pip install axe-core-python")
     driver.execute_script((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
     found = driver.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-    assert len(found["passes"]) > 5  # it did look
+    assert found["passes"]  # it did look
     serious = [finding for finding in found["violations"] if finding["impact"] in ("serious", "critical")]
     return [
         f"{finding['id']}: {node['html']} ({node['failureSummary']})" for finding in serious for node in finding["nodes"]

@@ -26,7 +26,8 @@ from src.formats.onnx import write_onnx
 from src.formats.opening import load_classifier
 from src.log import start_log
 from src.model_info import ModelInfo, OnnxOrigin, Preprocessing, TensorInfo, write_meta
-from src.models.resnet import ResNet
+from src.models.layers import Layers
+from src.models.resnet import BLOCKS, ResNet
 from src.networks.spec import ResNetSpec
 
 pytestmark = pytest.mark.slow
@@ -90,7 +91,8 @@ def mindir(lite, trained, tmp_path_factory) -> Path:
 
 def network_of(kind: str) -> ms.nn.Cell:
     """A small network whose weights and statistics are no special values."""
-    network = ResNet(NETWORKS[kind], 7).set_train(False)
+    spec = NETWORKS[kind]
+    network = ResNet(spec, 7, Layers(spec), BLOCKS).set_train(False)
     random = np.random.default_rng(3)
     for parameter in network.get_parameters():
         if parameter.ndim == 1:

@@ -15,12 +15,15 @@ from conftest import ROOT
 # Import name -> package, where they differ.
 PACKAGES = {
     "PIL": "pillow", "google": "protobuf", "pydantic_core": "pydantic", "sklearn": "scikit-learn",
-    "tensorboardX": "tensorboardx", "yaml": "pyyaml",
+    "prometheus_client": "prometheus-client", "tensorboardX": "tensorboardx", "yaml": "pyyaml",
 }  # fmt: skip
 OPTIONAL = {
     "scikit-learn",  # extra digits
     "torch", "torchvision", "timm",  # asked for by `weights --verify` alone, which says so
     "moxing",  # exists on ModelArts only
+    "acl",  # part of CANN
+    "jinja2", "matplotlib",  # extra report
+    "starlette", "uvicorn", "prometheus-client",  # extra serve
 }  # fmt: skip
 
 

@@ -40,9 +40,13 @@ from training import (  # noqa: E402
 )
 from weights import draw_weights  # noqa: E402
 
+# The batches meet no kink of ReLU by the rounding of the stock kernels; by that of the blocked ones some do.
+# tests/unit/test_cpu_cells.py holds their cells against the stock ones, clear of kinks.
+LIMITS = {"stock": 1e-5, "blocked": 1e-3}
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernels", ["stock", "blocked"])
+@pytest.mark.parametrize("kernels", LIMITS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_five_steps_equal_pytorchs(name, kernels, monkeypatch):
     if kernels == "blocked" and (reason := obstacle(build_config())):
@@ -59,7 +63,7 @@ def test_five_steps_equal_pytorchs(name, kernels, monkeypatch):
         expected = {key.partition("/")[2]: file[key] for key in file.files if key.startswith(f"{name}/")}
     assert set(samples) == set(expected)
     differences = {key: np.abs(samples[key] - expected[key]).max() / expected[key][-1] for key in expected}
-    assert max(differences.values()) <= 1e-5, sorted(differences.items(), key=lambda item: -item[1])[:5]
+    assert max(differences.values()) <= LIMITS[kernels], sorted(differences.items(), key=lambda item: -item[1])[:5]
 
 
 @pytest.mark.slow
