@@ -35,8 +35,10 @@ def network_with_random_statistics(name: str, padding: str = "symmetric"):
 
 
 BLOCKS = [
-    "resnet18", "resnext50_32x4d", "seresnext50_32x4d", "resnet50d", "resnest50d", "resnest50d_1s4x24d",
-    "resnest50d_4s2x40d", "resnet20", "resnext50_32x4d same", "resnest50d same_pools",
+    "resnet18", "resnext50_32x4d", "seresnext50_32x4d", "resnet50d", "resnest50d", "resnest50d_4s2x40d", "resnet20",
+    "resnext50_32x4d same",
+    pytest.param("resnest50d_1s4x24d", marks=pytest.mark.exhaustive),
+    pytest.param("resnest50d same_pools", marks=pytest.mark.exhaustive),
 ]  # fmt: skip
 
 

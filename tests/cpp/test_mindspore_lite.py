@@ -30,7 +30,7 @@ from src.models.layers import Layers
 from src.models.resnet import BLOCKS, ResNet
 from src.networks.spec import ResNetSpec
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive  # builds a third set of the C++ programs, which takes minutes
 
 NETWORKS = {
     "basic": ResNetSpec("basic", (1, 1, 1, 1), "", width=16),
