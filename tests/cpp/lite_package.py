@@ -13,7 +13,7 @@ KEPT = ROOT / "outputs/.cache/mindspore_lite-2.0.0"
 SHA256 = "199cd0605cc985b88eddb273db9dfe9000a585ba10ca2292b6b36ebfff07b3ec"
 # Its Python part is for Python 3.7, so that it cannot be installed; it is only unpacked.
 PLATFORM = ["--python-version=37", "--implementation=cp", "--abi=cp37m", "--platform=manylinux1_x86_64"]
-UNUSED = ("transformer", "tensorrt", "ascend", "unified", "dvpp", "_c_lite_wrapper", ".py")
+UNUSED = ("transformer", "tensorrt", "unified", "dvpp", "_c_lite_wrapper", ".py")
 
 
 def lite_home() -> str:
