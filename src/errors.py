@@ -25,12 +25,13 @@ def as_called_here(text: str) -> str:
     return text
 
 
-_JOINERS = "\u200c\u200d"  # invisible, but part of words in Persian and Hindi and of many emoji
+# Invisible, but part of words in Persian and Hindi and of many emoji; bytes of file names that are no text.
+_KEPT = {"\u200c", "\u200d", *map(chr, range(0xDC80, 0xDD00))}
 
 
 def printable(text: str) -> str:
     """The text with escapes for what would steer a terminal: "\\x1b[2J"."""
-    return "".join(c if c.isprintable() or c in _JOINERS else repr(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or c in _KEPT else repr(c)[1:-1] for c in text)
 
 
 class UserError(ValueError):

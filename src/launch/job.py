@@ -114,7 +114,7 @@ class Failure:
 
 def shown(text: Any, limit: int = 4 * MAX_TEXT) -> str:
     """What another program said, for the terminal: control characters escaped, `limit` characters at most."""
-    return printable(str(text)[:limit])
+    return printable(str(text)[:limit]).encode("utf-8", "backslashreplace").decode()
 
 
 def interrupted(server: str, signal_number: int) -> Failure:
