@@ -21,6 +21,7 @@ from .version import __version__
 
 log = logging.getLogger("resnet_zoo")
 
+_DEEPEST_CALLS = 10_000  # of a graph while it is compiled: MindSpore's 1,000 are too few for a ResNeSt-50 with own gradients
 _AVX2 = 0x7  # dnnl_cpu_isa_avx2, of oneDNN's dnnl_types.h
 
 
@@ -98,6 +99,7 @@ def choose(config: Config, own_convolutions: bool = False) -> str:
     else:
         ms.set_device(platform, config.device_id)
     ms.set_context(mode=ms.GRAPH_MODE)
+    ms.set_recursion_limit(_DEEPEST_CALLS)
     return platform
 
 
