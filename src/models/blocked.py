@@ -75,6 +75,12 @@ class BlockedLayers(layers.Layers):
     """Layers on blocked activations."""
 
     convolution = cells.Conv2d
+    global_pool = cells.GlobalAveragePool
+    drop_block = DropBlock
+    drop_path = DropPath
+    squeeze_excitation = SqueezeExcitation
+    attention = SplitAttention
+    pad_shortcut = cells.PadShortcut
 
     def batch_norm(self, channels: int, relu: bool = False) -> nn.BatchNorm2d:
         norm = layers.batch_norm(channels, kind=cells.BatchNorm2d)
@@ -92,24 +98,6 @@ class BlockedLayers(layers.Layers):
 
     def halving_pool(self) -> nn.Cell:
         return cells.Pool2d(2, 2, True, False)
-
-    def global_pool(self) -> nn.Cell:
-        return cells.GlobalAveragePool()
-
-    def drop_block(self, rate: float) -> nn.Cell:
-        return DropBlock(rate)
-
-    def drop_path(self, rate: float) -> nn.Cell:
-        return DropPath(rate)
-
-    def squeeze_excitation(self, channels: int) -> nn.Cell:
-        return SqueezeExcitation(channels)
-
-    def split_attention(self, channels: int, drop_block_rate: float) -> nn.Cell:
-        return SplitAttention(channels, self.spec, self, drop_block_rate)
-
-    def pad_shortcut(self, added_channels: int, stride: int) -> nn.Cell:
-        return cells.PadShortcut(added_channels, stride)
 
 
 class _Ends:

@@ -190,6 +190,12 @@ class Layers:
     """What the blocks of a network are made of: MindSpore's own cells. blocked.py has others of the same kinds."""
 
     convolution: type[nn.Conv2d] = nn.Conv2d
+    global_pool: type[nn.Cell] = GlobalAveragePool  # average over all pixels, (N, C)
+    drop_block: type[nn.Cell] = DropBlock
+    drop_path: type[nn.Cell] = DropPath  # stochastic depth of a residual branch
+    squeeze_excitation: type[nn.Cell] = SqueezeExcitation  # attention to channels
+    attention: type[nn.Cell] = SplitAttention
+    pad_shortcut: type[nn.Cell] = PadShortcut  # the shortcut without parameters
 
     def __init__(self, spec: ResNetSpec):
         self.spec = spec
@@ -237,29 +243,9 @@ class Layers:
         """2x2 average pool of stride 2, of all pixels."""
         return CeilAveragePool()
 
-    def global_pool(self) -> nn.Cell:
-        """Average over all pixels, (N, C)."""
-        return GlobalAveragePool()
-
-    def drop_block(self, rate: float) -> nn.Cell:
-        """DropBlock."""
-        return DropBlock(rate)
-
-    def drop_path(self, rate: float) -> nn.Cell:
-        """Stochastic depth of a residual branch."""
-        return DropPath(rate)
-
-    def squeeze_excitation(self, channels: int) -> nn.Cell:
-        """Attention to channels."""
-        return SqueezeExcitation(channels)
-
     def split_attention(self, channels: int, drop_block_rate: float) -> nn.Cell:
         """Attention to splits."""
-        return SplitAttention(channels, self.spec, self, drop_block_rate)
-
-    def pad_shortcut(self, added_channels: int, stride: int) -> nn.Cell:
-        """The shortcut without parameters."""
-        return PadShortcut(added_channels, stride)
+        return self.attention(channels, self.spec, self, drop_block_rate)
 
     def shortcut(self, in_channels: int, out_channels: int, stride: int) -> Optional[nn.Cell]:
         """The cell that fits a block's input to its output, None where they have the same shape."""
