@@ -10,8 +10,8 @@ import os
 import platform
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Optional
 
@@ -22,6 +22,7 @@ from ..config import KEYS, Config
 from ..cpu.libraries import find
 from ..data.cache import load_arrays, pack_json, save_arrays, unpack_json
 from ..distributed.group import Group
+from ..files import work_folder
 from ..log import log
 from .step import TrainStep
 
@@ -41,7 +42,8 @@ class GraphCache:
 
     def __init__(self, folder: Path, name: str):
         self.file = folder / f"graph-{name}.npz"
-        self.private: Optional[tempfile.TemporaryDirectory[str]] = None
+        self.private: Optional[Path] = None
+        self.cleanup = ExitStack()
         self.is_known = False
         self.is_over = False
 
@@ -51,9 +53,16 @@ class GraphCache:
             return
         if not os.path.isfile(sys.argv[0]):  # MindSpore reads the program's file; what a prompt or `python -c` runs has none
             return
-        self.private = tempfile.TemporaryDirectory(prefix="resnet-zoo-graph-")
-        self.is_known = _unpack(self.file, Path(self.private.name))
-        os.environ.update({_ENABLE: "1", _PATH: self.private.name})
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.private = self.cleanup.enter_context(work_folder(self.file.parent)) / "compiled"
+            self.private.mkdir()
+        except OSError:  # a cache that cannot be written is one that is not used
+            self.cleanup.close()
+            self.private = None
+            return
+        self.is_known = _unpack(self.file, self.private)
+        os.environ.update({_ENABLE: "1", _PATH: str(self.private.resolve())})
 
     def close(self, compiled: bool = True) -> None:
         """The step was compiled, or it came to nothing."""
@@ -62,10 +71,10 @@ class GraphCache:
         for name in (_ENABLE, _PATH):
             del os.environ[name]
         if compiled and not self.is_known:
-            _pack(Path(self.private.name), self.file)
+            _pack(self.private, self.file)
         if compiled:
             log.info("the step's graph was %s %s", "taken from" if self.is_known else "kept as", self.file)
-        self.private.cleanup()
+        self.cleanup.close()
         self.private, self.is_over = None, compiled
 
 
