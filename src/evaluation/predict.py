@@ -57,7 +57,7 @@ def top_classes(logits: NDArray[np.float32], class_names: tuple[str, ...], k: in
     return [(class_names[i] if class_names else str(i), int(i), float(probabilities[i])) for i in order]
 
 
-def as_json(name: str, index: int, probability: float) -> dict[str, Any]:
+def class_as_json(name: str, index: int, probability: float) -> dict[str, Any]:
     """A class that an image may show, as JSON says it; "words" where its name is a synset of ImageNet."""
     words = words_of(name)
     return {"class": name, **({"words": words} if words else {}), "index": index, "probability": round(probability, 6)}
@@ -65,7 +65,7 @@ def as_json(name: str, index: int, probability: float) -> dict[str, Any]:
 
 def _print(image: Path, classes: list[tuple[str, int, float]], as_json: bool) -> None:
     if as_json:
-        content = {"image": str(image), "predictions": [as_json(*found) for found in classes]}
+        content = {"image": str(image), "predictions": [class_as_json(*found) for found in classes]}
         line = json.dumps(content, ensure_ascii=False)
         print(line if printable(line) == line else json.dumps(content))
         return

@@ -18,7 +18,7 @@ from ..data.image_headers import ImageError, TooLargeError, UnreadFormatError
 from ..data.pipeline import OneImage
 from ..errors import UserError
 from ..evaluation.gradcam import heat_maps
-from ..evaluation.predict import as_json
+from ..evaluation.predict import class_as_json
 from ..formats.classifier import Inside
 from ..library import load
 from .limits import Limits, RefusedError
@@ -104,7 +104,7 @@ class Network:
         image = await loop.run_in_executor(self._decoders, self._prepared, content)
         logits, batch = await batches.logits(image)
         found = self.model.likeliest(logits, top_k)
-        answer: dict[str, Any] = {"predictions": [as_json(*prediction) for prediction in found], "batch": batch}
+        answer: dict[str, Any] = {"predictions": [class_as_json(*prediction) for prediction in found], "batch": batch}
         if explain:
             heat = await loop.run_in_executor(self._thread, self._heat, image, found[0].index)
             answer.update(heat_map=data_url(heat, "PNG"), seen=data_url(self._seen(image), "JPEG"))
