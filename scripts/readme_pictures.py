@@ -1,23 +1,36 @@
-"""Makes docs/images/report.png and docs/images/heat.jpg: the quickstart's report, and where a network sees a flower.
+"""Makes the pictures of the README in docs/images: a report, the server's page, and where a network sees a temple.
 
-The report is the one that scripts/quickstart.sh left, as Chromium shows some of its sections. For the heat map a small
-network learns to tell pieces of scikit-learn's two photographs apart, a temple and a flower, and is then asked about a
-picture that is half the one and half the other.
+report.png: the report that scripts/quickstart.sh left, as Chromium shows some of its sections. page.png: the page of a
+server of the quickstart's network, asked about the two digits that it got right with the least confidence. heat.jpg: a
+small network learns to tell pieces of scikit-learn's two photographs apart, a temple and a flower, and is then asked about
+a picture that is half the one and half the other.
 
 Usage: python scripts/readme_pictures.py, after bash scripts/quickstart.sh; needs requirements-dev.txt and Chromium
 """
 
+import base64
+import contextlib
 import io
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs/images"
+QUICKSTART = ROOT / "outputs/quickstart"
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from browser import chromium  # noqa: E402
+
+from src.report import answers  # noqa: E402
+from src.report.numbers import unsurest_hits  # noqa: E402
+
 SECTIONS = ("cards", "curves", "confusion", "mistakes")
 MARGIN = 20  # pixels around the sections
 PIECE = 128  # pixels of the photographs, 427 x 640
@@ -25,22 +38,60 @@ NETWORK = ("--backbone", "resnet20", "--num_classes", "2", "--platform", "CPU")
 TRAINING = ("--image_size", "64,64", "--per_batch_size", "16", "--max_epoch", "12", "--lr", "0.05", "--eval_interval", "4")
 
 
+def screenshot(driver: Any, box: dict[str, float]) -> Image.Image:
+    """A part of a page, whether or not the window shows it. Selenium's own of an element leave fractions of pixels away."""
+    clip = {"scale": 1, "x": int(box["x"]), "y": int(box["y"]), "width": box["width"], "height": int(box["height"]) + 2}
+    taken = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    return Image.open(io.BytesIO(base64.b64decode(taken["data"]))).convert("RGB")
+
+
 def picture_of_report(report: Path) -> Image.Image:
     """Some sections of a report one below the other, as a wide window shows them."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from browser import chromium
-
     with tempfile.TemporaryDirectory() as profile, chromium(Path(profile)) as driver:
         driver.set_window_size(1240, 800)
         driver.get(report.as_uri())
         elements = [driver.find_element("css selector", f".{name}, #{name}") for name in SECTIONS]
-        parts = [Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB") for element in elements]
+        parts = [screenshot(driver, element.rect) for element in elements]
     size = (max(part.width for part in parts) + 2 * MARGIN, sum(part.height + MARGIN for part in parts) + MARGIN)
     whole, top = Image.new("RGB", size, "white"), MARGIN
     for part in parts:
         whole.paste(part, (MARGIN, top))
         top += part.height + MARGIN
     return whole
+
+
+@contextlib.contextmanager
+def server_of(model: Path) -> Iterator[str]:
+    """The address of a server that runs while the block does."""
+    command = [sys.executable, "-m", "src", "serve", "--pretrained", model, "--platform", "CPU", "--port", "0"]
+    process = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        line = next(line for line in process.stdout if " at http://" in line)
+        yield line.partition(" at ")[2].split()[0]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def picture_of_page(run: Path, images: Path) -> Image.Image:
+    """The server's page with the answers to two images of an evaluation, in full."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    found = answers.load(run / answers.NAME)
+    assert found
+    asked = [images / found.pictures[position].name for position in unsurest_hits(found)[:2]]
+    with (
+        server_of(run / "last.ckpt") as address,
+        tempfile.TemporaryDirectory() as profile,
+        chromium(Path(profile)) as driver,
+    ):
+        driver.set_window_size(760, 500)
+        driver.get(address)
+        WebDriverWait(driver, 20).until(lambda _: driver.find_element("id", "network").text)
+        driver.find_element("id", "files").send_keys("\n".join(map(str, asked)))
+        WebDriverWait(driver, 20).until(lambda _: len(driver.find_elements("css selector", "article")) == len(asked))
+        return screenshot(driver, driver.find_element("tag name", "main").rect)
 
 
 def write_pieces(photos: dict[str, np.ndarray], folder: Path) -> None:
@@ -74,14 +125,18 @@ def run(*command: object) -> None:
     subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True)
 
 
+def save_png(picture: Image.Image, path: Path) -> None:
+    """Writes a screenshot, which has few colors, as a small file."""
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
 def main() -> int:
-    """Writes both."""
-    report = ROOT / "outputs/quickstart/run/report.html"
-    picture = picture_of_report(report)
-    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(IMAGES / "report.png", optimize=True)
+    """Writes them."""
+    save_png(picture_of_report(QUICKSTART / "run/report.html"), IMAGES / "report.png")
+    save_png(picture_of_page(QUICKSTART / "run", QUICKSTART / "data/val"), IMAGES / "page.png")
     with tempfile.TemporaryDirectory() as folder:
         picture_of_heat(Path(folder)).resize((960, 312)).save(IMAGES / "heat.jpg", quality=80, optimize=True)
-    for name in ("report.png", "heat.jpg"):
+    for name in ("report.png", "page.png", "heat.jpg"):
         print(f"docs/images/{name}: {(IMAGES / name).stat().st_size / 1000:.0f} kB")
     return 0
 

@@ -5,6 +5,7 @@
 
 const $ = (id) => document.getElementById(id);
 const LONGER = 1024; // pixels of the longer side of what the camera takes: networks see less
+const TINY = 64; // pixels of a side up to which a picture is shown as the squares that it is made of
 let explains = false;
 
 function make(tag, properties, ...children) {
@@ -49,12 +50,18 @@ async function askAll(files) {
   else say(done === 1 ? "1 answer." : `${done} answers.`);
 }
 
+function layer(src, alt) {
+  const image = make("img", { src, alt });
+  image.addEventListener("load", () => image.classList.toggle("tiny", image.naturalWidth <= TINY));
+  return image;
+}
+
 function show(file, name, answer) {
   const [{ predictions, seen, heat_map: heat }] = answer.images;
   const picture = make("div", { className: "picture" });
   const source = seen || URL.createObjectURL(file);
-  picture.append(make("img", { src: source, alt: seen ? `What the network saw of ${name}` : name }));
-  if (heat) picture.append(make("img", { src: heat, alt: `Heat map: what speaks for ${fullName(predictions[0])}` }));
+  picture.append(layer(source, seen ? `What the network saw of ${name}` : name));
+  if (heat) picture.append(layer(heat, `Heat map: what speaks for ${fullName(predictions[0])}`));
   const list = make("ol", {});
   for (const prediction of predictions) {
     const share = `${(100 * prediction.probability).toFixed(1)} %`;
