@@ -36,6 +36,7 @@ def tensors(path) -> dict:
     return {name: value.asnumpy() for name, value in {**saved.weights, **saved.run.tensors}.items()}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_the_uninterrupted_one(trained, taught, tmp_path, command):
     shutil.copytree(taught / "run", tmp_path / "run")
     for path in (tmp_path / "run").glob("*.ckpt"):
@@ -50,6 +51,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(trained, taught, tmp_path, 
     assert not [name for name in expected if actual[name].tobytes() != expected[name].tobytes()]
 
 
+@pytest.mark.slow
 def test_the_teacher_is_heard(trained, taught, tmp_path, command):
     values = {**LEARNING, "teacher": taught / "teacher.ckpt", "distillation": "hard", "max_epoch": 1, "T_max": 2}
     code, _, err = command(train.main, *run_arguments(trained["data"], tmp_path, **values))

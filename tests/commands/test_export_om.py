@@ -247,6 +247,7 @@ echo quantized > "${save}_deploy_model.onnx"
 """
 
 
+@pytest.mark.slow
 def test_eight_bits_by_amct(arguments, trained, tmp_path, command, atc, monkeypatch):
     read = atc("[[ -s quantized_deploy_model.onnx ]] && " + WRITES)
     (tmp_path / "bin with space/amct_onnx").write_text(AMCT)
@@ -297,6 +298,7 @@ done
 """
 
 
+@pytest.mark.slow
 def test_converter_lite_for_a_processor(arguments, tmp_path, command, monkeypatch):
     tools = tmp_path / "lite home/tools/converter/converter"
     tools.mkdir(parents=True)

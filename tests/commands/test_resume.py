@@ -81,6 +81,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(trained, whole, tmp_path, c
     assert {event["loss_scale"] for event in events if event["event"] == "train"} > {1024.0, 2048.0}
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_is_passed_over_and_the_one_before_resumes_within_an_epoch(
     trained, whole, tmp_path, command
 ):
@@ -113,6 +114,7 @@ def test_auto_starts_where_there_is_nothing_and_the_time_limit_ends_the_run_with
     assert checkpoint.load(tmp_path / "run/last.ckpt").run.step == 1
 
 
+@pytest.mark.slow
 def test_a_longer_run_goes_on_when_allowed(trained, whole, tmp_path, command, refused):
     path = whole / "last.ckpt"
     longer = {"resume": path, "max_epoch": 4}
@@ -174,6 +176,7 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(trained, whole, tmp_
     assert_same_end(run, whole)
 
 
+@pytest.mark.slow
 def test_a_run_without_progress_stops_early(trained, tmp_path, command):
     run = tmp_path / "run"
     code, out, _ = command(

@@ -118,6 +118,7 @@ def test_reference_would_show_a_mistake(reference):
         assert np.std(logits[0] - logits[1]) > 0.1 * logits.std(), name
 
 
+@pytest.mark.slow
 def test_names_and_shapes_are_torchvisions(named_network, reference):
     name, network = named_network
     assert digest(_shapes(network)) == reference[f"{name}.shapes"]
@@ -128,6 +129,7 @@ def test_parameter_count_is_torchvisions(named_network, reference):
     assert _count(network) == reference[f"{name}.parameters"]
 
 
+@pytest.mark.slow
 def test_logits_are_torchvisions(named_network, reference):
     name, network = named_network
     _assert_close(_logits(network, _images(name)), reference[f"{name}.logits"])
@@ -138,12 +140,14 @@ def _mark_own_size(name: str):
     return pytest.param(name, marks=[pytest.mark.slow, *[pytest.mark.exhaustive] * (not few)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [_mark_own_size(name) for name in AT_OWN_SIZE])
 def test_logits_at_the_networks_own_image_size_are_torchvisions(name, reference):
     images = draw_images(find_model(name).image_size)
     _assert_close(_logits(create_model(name), images), reference[f"{name}.logits_at_own_size"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [_small(name) for name in list_models()])
 def test_multiply_adds_are_torchvisions(name, reference):
     size = find_model(name).image_size

@@ -33,6 +33,7 @@ def test_a_recipe_dry_runs_and_its_schedule_and_network_can_be_built(recipe):
     assert len(rates) == 3 * config.max_epoch and np.isfinite(rates).all() and rates.min() >= 0
 
 
+@pytest.mark.slow
 def test_the_networks_of_all_recipes_can_be_built():
     from src.training.build import create_network
 
