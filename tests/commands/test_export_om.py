@@ -58,6 +58,7 @@ def test_several_batch_sizes_become_one_om_with_its_description(arguments, tmp_p
     code, out, err = command(export_command.main, *arguments, "--batch_size", "8,1,64")
     assert code == 0, err
     folder = tmp_path / "my exports"
+    compare = f"python -m src compare '{folder}/net.onnx' '{folder}/net.om' --data_dir FOLDER"
     got = options(read())
     assert got.pop("output").endswith("/model")
     assert got == {
@@ -66,6 +67,7 @@ def test_several_batch_sizes_become_one_om_with_its_description(arguments, tmp_p
         "insert_op_conf": str(folder / "net.aipp.cfg"),
     }  # fmt: skip
     assert (folder / "net.om").read_text() == "om\n"
+    assert f"net.om: written, but not run; what compares it with its ONNX file, where it can be run: {compare}" in out
     names = {"net.om", "net.om.meta.json", "net.onnx", "net.onnx.meta.json", "net.aipp.cfg", "net.atc.sh"}
     assert {path.name for path in folder.iterdir()} == names  # what ATC leaves around is gone
     meta = json.loads((folder / "net.om.meta.json").read_text())
