@@ -1,9 +1,13 @@
 """`resnet-zoo serve` under load: requests per second beside a bare loop of the same runtime, and what it does when abused.
 
-The bare loop has the network alone, images prepared in memory, batch 1: what the runtime could do on this machine if it had
-nothing else to do. The server receives JPEG files of 500x375 pixels over HTTP, decodes and preprocesses them too.
+The bare loop has the network alone, images prepared in memory, batch 1: what the runtime could do on this machine if it
+had nothing else to do. The server receives JPEG files of 500x375 pixels over HTTP, decodes and preprocesses them too. The
+clients run on the same cores; CPU time per request, which does not depend on that, is shown for server, loop and clients.
 
-    python benchmarks/serve.py [--backbone resnext50_32x4d] [--format onnx,ckpt] [--rounds 5] [--bad 1000] [--output FILE]
+    python benchmarks/serve.py [--backbone resnext50_32x4d] [--format onnx|ckpt] [--rounds 5] [--bad 1000] [--output FILE]
+
+The exit code is 1 where no number of clients gets 0.9 of the bare loop, where a request is lost or gets a status that it
+should not, or where the server's memory grows by more than 16 MB during the abuse.
 """
 
 import argparse
@@ -42,25 +46,26 @@ for _ in range(3):
     model.logits(image)
 print("ready", flush=True)
 for line in sys.stdin:
-    count, start = 0, time.perf_counter()
+    count, start, used = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - start < float(line):
         model.logits(image)
         count += 1
-    print(count / (time.perf_counter() - start), flush=True)
+    print(count / (time.perf_counter() - start), 1000 * (time.process_time() - used) / count, flush=True)
 """
 
 
 @contextlib.contextmanager
 def bare_loop(model: Path) -> Iterator[Any]:
-    """Gives a function that runs the network alone for some seconds and returns images per second."""
+    """Gives a function that runs the network alone for some seconds: images per second, CPU milliseconds per image."""
     command = [sys.executable, "-c", LOOP, str(ROOT), str(model)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout and process.stdin
     process.stdout.readline()
 
-    def run(seconds: float) -> float:
+    def run(seconds: float) -> tuple[float, float]:
         print(seconds, file=process.stdin, flush=True)
-        return float(process.stdout.readline())
+        rate, cpu = map(float, process.stdout.readline().split())
+        return rate, cpu
 
     yield run
     process.stdin.close()
@@ -95,8 +100,14 @@ def post(port: int, body: bytes) -> int:
         connection.close()
 
 
-def load(port: int, pictures: list[bytes], clients: int, seconds: float) -> dict[str, float]:
-    """Rate and latencies of clients that each send the next picture when they have the answer to the last."""
+def cpu_ms(process: psutil.Process) -> float:
+    """CPU time of a process, user and system, in milliseconds."""
+    times = process.cpu_times()
+    return 1000 * (times.user + times.system)
+
+
+def load(port: int, process: psutil.Process, pictures: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
+    """Rate, latencies and CPU time of clients that each send the next picture when they have the answer to the last."""
     latencies: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -110,12 +121,12 @@ def load(port: int, pictures: list[bytes], clients: int, seconds: float) -> dict
             latencies.append(time.perf_counter() - start)
         connection.close()
 
-    start = time.perf_counter()
+    start, used = time.perf_counter(), (cpu_ms(process), cpu_ms(psutil.Process()))
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(client, range(clients)))
-    rate = len(latencies) / (time.perf_counter() - start)
-    quantiles = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else latencies * 99
-    return {"rate": rate, "p50_ms": 1000 * quantiles[49], "p99_ms": 1000 * quantiles[98]}
+    rate, count = len(latencies) / (time.perf_counter() - start), len(latencies)
+    server_ms, client_ms = ((cpu_ms(one) - before) / count for one, before in zip((process, psutil.Process()), used))
+    return {"rate": rate, "seconds": latencies, "server_cpu_ms": server_ms, "client_cpu_ms": client_ms}
 
 
 def bad_uploads(port: int, process: psutil.Process, picture: bytes, count: int) -> dict[str, Any]:
@@ -132,9 +143,8 @@ def bad_uploads(port: int, process: psutil.Process, picture: bytes, count: int) 
         b"\xff\xd8\xff" + bytes(5000),
     ]
     with ThreadPoolExecutor(8) as pool:
-        list(
-            pool.map(lambda i: post(port, kinds[i % len(kinds)]), range(8 * len(kinds)))
-        )  # what stays in caches is there then
+        for _ in pool.map(lambda i: post(port, kinds[i % len(kinds)]), range(8 * len(kinds))):
+            pass  # what stays in caches is there then
         before = process.memory_info().rss
         statuses = Counter(pool.map(lambda i: post(port, kinds[i % len(kinds)]), range(count)))
     return {"statuses": dict(statuses), "grown_mb": (process.memory_info().rss - before) / 1e6, "rss_mb": before / 1e6}
@@ -176,63 +186,87 @@ def measure(model: Path, pictures: list[bytes], options: argparse.Namespace) -> 
     """Everything for one file."""
     rounds: list[dict[str, Any]] = []
     with bare_loop(model) as loop, server(model) as (port, process):
-        load(port, pictures, 8, 1)
+        load(port, process, pictures, 8, 1)
         for _ in range(options.rounds):
-            bare = [loop(options.seconds)]
-            served = {clients: load(port, pictures, clients, options.seconds) for clients in options.clients}
-            bare.append(loop(options.seconds))  # before and after: the machine may change its speed
-            rounds.append({"bare": statistics.mean(bare), "served": served})
-        abuse = {
-            "bad": bad_uploads(port, process, pictures[0], options.bad),
-            "slow": slow_and_cut(port, pictures[0]),
-            "overload": overload(port, pictures[0]),
-        }
-    return {"rounds": rounds, **abuse}
+            before, served = loop(options.seconds), {}
+            for count in options.clients:
+                found = load(port, process, pictures, count, options.seconds)
+                after = loop(options.seconds)  # before and after: the machine may change its speed
+                bare = dict(zip(("bare", "bare_cpu_ms"), map(statistics.mean, zip(before, after))))
+                served[count], before = {**found, **bare, "share": found["rate"] / bare["bare"]}, after
+            rounds.append(served)
+        bad = bad_uploads(port, process, pictures[0], options.bad)
+        abuse = {"bad": bad, "slow": slow_and_cut(port, pictures[0]), "overload": overload(port, pictures[0])}
+        grown = process.memory_info().rss / 1e6 - bad["rss_mb"]
+    return {"rounds": rounds, **abuse, "grown_mb": grown}
 
 
 def show(kind: str, found: dict[str, Any], options: argparse.Namespace) -> None:
     """The tables of one file."""
-    rounds = found["rounds"]
-    print(f"\n{kind}: {statistics.median(r['bare'] for r in rounds):.2f} images per second in the bare loop\n")
-    print("| clients | requests per second | by bare loop | p50, ms | p99, ms |\n| --- | --- | --- | --- | --- |")
+    columns = ("images per second, loop", "requests per second", "ratio", "p50, ms", "p99, ms")
+    columns += ("CPU ms per image, loop", "CPU ms per request", "of the client")
+    print(f"\n{kind}\n\n| clients | {' | '.join(columns)} |\n|{' --- |' * (1 + len(columns))}")
     for clients in options.clients:
-        rate, p50, p99 = (
-            statistics.median(r["served"][clients][key] for r in rounds) for key in ("rate", "p50_ms", "p99_ms")
+        latencies = [1000 * seconds for one in found["rounds"] for seconds in one[clients]["seconds"]]
+        p50, p99 = (statistics.quantiles(latencies, n=100)[place] for place in (49, 98))
+        bare, rate, share, bare_cpu, cpu, client = (
+            median(found, clients, key) for key in ("bare", "rate", "share", "bare_cpu_ms", "server_cpu_ms", "client_cpu_ms")
         )
-        ratio = statistics.median(r["served"][clients]["rate"] / r["bare"] for r in rounds)
-        print(f"| {clients} | {rate:.2f} | {ratio:.2f} | {p50:.0f} | {p99:.0f} |")
+        print(f"| {clients} | {bare:.2f} | {rate:.2f} | {share:.2f} | {p50:.0f} | {p99:.0f} | {bare_cpu:.1f} | {cpu:.1f} "
+              f"| {client:.1f} |")  # fmt: skip
     for name in ("bad", "slow", "overload"):
         print(f"{name}: {found[name]}")
 
 
-def main() -> None:
+def median(found: dict[str, Any], clients: int, key: str) -> float:
+    """Of all rounds."""
+    return statistics.median(one[clients][key] for one in found["rounds"])
+
+
+def shortcomings(found: dict[str, Any], options: argparse.Namespace) -> list[str]:
+    """What is not as it should be."""
+    bad, slow, over = found["bad"], found["slow"], found["overload"]
+    accepted, refused = over["statuses"].get(200, 0), over["statuses"].get(429, 0)
+    checks = {
+        "less than 0.9 of the bare loop": max(median(found, clients, "share") for clients in options.clients) >= 0.9,
+        "bad uploads are not refused": set(bad["statuses"]) == {413, 415, 422},
+        "memory grows": bad["grown_mb"] < 16 and found["grown_mb"] < 16,
+        "slow connections are not ended": slow["answers"] == {"408": 20, "closed": 20} and slow["meanwhile"] == 200,
+        "requests are lost": accepted + refused == over["sent"] and accepted >= QUEUE and over["after"] == 200,
+    }
+    return [text for text, is_well in checks.items() if not is_well]
+
+
+def main() -> int:
     """Makes the files, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="resnext50_32x4d", help="network, with random weights")
-    parser.add_argument("--format", default="onnx,ckpt", help="onnx, ckpt or both, separated by a comma")
+    parser.add_argument("--format", choices=("onnx", "ckpt"), default="onnx", help="ONNX Runtime, or MindSpore")
     parser.add_argument("--clients", type=lambda text: list(map(int, text.split(","))), default=[1, 4, 16])
-    parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=3, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5, help="of which the median is shown")
     parser.add_argument("--bad", type=int, default=1000, help="bad uploads")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     options = parser.parse_args()
-    figures = {}
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "random.ckpt"
         check([[sys.executable, "-c", SAVE, options.backbone, checkpoint]])
-        if "onnx" in options.format:
+        if options.format == "onnx":
             check([[sys.executable, "export.py", "--ckpt_file", checkpoint, "--file_format", "ONNX"]])
         pictures = []
         for number in range(16):
             path = Path(folder) / f"{number}.jpg"
             draw_photo(np.random.default_rng(number)).save(path, quality=90)
             pictures.append(path.read_bytes())
-        for kind in options.format.split(","):
-            figures[kind] = measure(checkpoint.with_suffix(f".{kind}"), pictures, options)
-            show(kind, figures[kind], options)
+        found = measure(checkpoint.with_suffix(f".{options.format}"), pictures, options)
+    show(options.format, found, options)
     if options.output:
-        options.output.write_text(json.dumps(figures, indent=2) + "\n")
+        options.output.write_text(json.dumps(found, indent=2) + "\n")
+    problems = shortcomings(found, options)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return int(bool(problems))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

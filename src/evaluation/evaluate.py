@@ -15,7 +15,7 @@ from ..distributed.group import ALONE, Group
 from ..errors import printable
 from ..formats.classifier import Classifier, fill_up
 from ..model_info import Preprocessing
-from ..networks.imagenet import words_of
+from ..networks.imagenet import full_name
 from ..progress import bar, beat
 from .answered import Answered
 from .metrics import Counts, class_results, macro_averages, widened
@@ -130,7 +130,7 @@ def _class_lines(result: dict[str, Any]) -> list[str]:
     means = ", ".join(f"{name} {result[f'macro_{name}']:.2%}" for name in ("recall", "precision", "f1"))
     lines = [f"mean over {len(classes)} classes: {means}"]
     for row in shown:
-        name = printable(words_of(row["class"]) or row["class"])
+        name = printable(full_name(row["class"]))
         lines.append(f"  {name}: {row['top1_correct'] / row['images']:.2%} of {row['images']}")
     if len(shown) < len(classes):
         lines.append(f"  and {len(classes) - len(shown)} classes above; --result_json FILE has them all")

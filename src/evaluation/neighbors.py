@@ -10,6 +10,7 @@ from ..data.sources.lists import index_unlabeled
 from ..device import worker_count
 from ..errors import UserError, printable
 from ..formats.classifier import LoadedClassifier
+from ..networks.imagenet import full_name
 from .embeddings import Embeddings, directions, embed, nearest, read_embeddings
 
 
@@ -33,7 +34,7 @@ def print_neighbors(classifier: LoadedClassifier, config: Config) -> int:
             continue
         print(printable(str(name)))
         for neighbor in neighbors:
-            label = f"  {printable(neighbor['class'])}" if "class" in neighbor else ""
+            label = f"  {printable(full_name(neighbor['class']))}" if "class" in neighbor else ""
             print(f"  {neighbor['similarity']:8.4f}  {printable(neighbor['image'])}{label}")
     return 0
 

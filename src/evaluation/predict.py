@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from ..device import worker_count
 from ..errors import printable
 from ..formats.classifier import LoadedClassifier
 from ..log import log
-from ..networks.imagenet import words_of
+from ..networks.imagenet import full_name, words_of
 from .evaluate import classified_batches
 from .explain import explain
 
@@ -56,17 +57,18 @@ def top_classes(logits: NDArray[np.float32], class_names: tuple[str, ...], k: in
     return [(class_names[i] if class_names else str(i), int(i), float(probabilities[i])) for i in order]
 
 
+def class_as_json(name: str, index: int, probability: float) -> dict[str, Any]:
+    """A class that an image may show, as JSON says it; "words" where its name is a synset of ImageNet."""
+    words = words_of(name)
+    return {"class": name, **({"words": words} if words else {}), "index": index, "probability": round(probability, 6)}
+
+
 def _print(image: Path, classes: list[tuple[str, int, float]], as_json: bool) -> None:
     if as_json:
-        predictions = [
-            {"class": name, **({"words": words_of(name)} if words_of(name) else {}), "index": i, "probability": round(p, 6)}
-            for name, i, p in classes
-        ]
-        content = {"image": str(image), "predictions": predictions}
+        content = {"image": str(image), "predictions": [class_as_json(*found) for found in classes]}
         line = json.dumps(content, ensure_ascii=False)
         print(line if printable(line) == line else json.dumps(content))
         return
     print(printable(str(image)))
     for name, _, probability in classes:
-        words = words_of(name)
-        print(f"  {probability:8.2%}  {f'{words} ({name})' if words else printable(name)}")
+        print(f"  {probability:8.2%}  {printable(full_name(name))}")

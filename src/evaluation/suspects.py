@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import CommandParser, printable, run_command
 from ..files import write_text
+from ..networks.imagenet import full_name
 from .embeddings import Embeddings, directions, nearest, read_embeddings
 
 NEIGHBORS = 10
@@ -88,7 +89,8 @@ def _lines(found: list[dict[str, Any]]) -> Iterator[str]:
         if one["kind"] == "duplicate":
             yield f"duplicate  {one['score']:.3f}  {one['image']}  =  {one['other']}"
         else:
-            yield f"label      {one['score']:.3f}  {one['image']}: {one['label']}, probably {one['suggested']}"
+            label, suggested = full_name(one["label"]), full_name(one["suggested"])
+            yield f"label      {one['score']:.3f}  {one['image']}: {label}, probably {suggested}"
 
 
 def main(arguments: list[str]) -> int:

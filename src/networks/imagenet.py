@@ -25,6 +25,12 @@ def words_of(name: str) -> str:
     return imagenet_classes().get(name, "")
 
 
+def full_name(name: str) -> str:
+    """A class as people are told of it: "tabby, tabby cat (n02123045)" where it is called by its synset, else as it is."""
+    words = words_of(name)
+    return f"{words} ({name})" if words else name
+
+
 def synsets_of(name: str) -> frozenset[str]:
     """The synsets that a name stands for: itself, one of its words or all of them; case and "_" for a blank do not matter.
 

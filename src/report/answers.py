@@ -11,6 +11,7 @@ from pydantic import Field
 from ..data.cache import load_arrays, pack_json, unpack_json, write_arrays
 from ..described import AnyText, Classes, Count, Described, checked
 from ..errors import UserError
+from ..networks.imagenet import full_name
 
 NAME = "answers.npz"
 _COLUMNS = {"labels": np.int32, "guesses": np.int32, "ranks": np.int32, "confidences": np.float32}
@@ -52,8 +53,8 @@ class Answers:
         return len(self.labels)
 
     def class_name(self, number: int) -> str:
-        """The name of a class, or its number."""
-        return self.class_names[number] if self.class_names else str(number)
+        """The name of a class as people are told of it, or its number."""
+        return full_name(self.class_names[number]) if self.class_names else str(number)
 
 
 class _PictureInfo(Described):

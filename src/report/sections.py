@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Optional
 
+from ..networks.imagenet import full_name
 from . import numbers
 from .answers import Answers
 from .curves import Plot
@@ -207,7 +208,8 @@ def findings(run: Run) -> Optional[dict[str, Any]]:
     rows = []
     for one in (*duplicates[:_MOST_FINDINGS], *labels[:_MOST_FINDINGS]):
         is_duplicate = one.kind == "duplicate"
-        what = f"the same as {one.other}" if is_duplicate else f"{one.label or 'its class'}, probably {one.suggested}"
+        given, suggested = full_name(one.label or "its class"), full_name(one.suggested or "")
+        what = f"the same as {one.other}" if is_duplicate else f"{given}, probably {suggested}"
         rows.append({"image": one.image, "what": what, "score": f"{one.score:.3f}"})
     text = f"Duplicates: {len(duplicates)}; probable label errors: {len(labels)}"
     text += f"; the first {_MOST_FINDINGS} of each are shown." if len(rows) < len(run.findings) else "."

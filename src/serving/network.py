@@ -18,8 +18,9 @@ from ..data.image_headers import ImageError, TooLargeError, UnreadFormatError
 from ..data.pipeline import OneImage
 from ..errors import UserError
 from ..evaluation.gradcam import heat_maps
+from ..evaluation.predict import class_as_json
 from ..formats.classifier import Inside
-from ..library import Prediction, load
+from ..library import load
 from .limits import Limits, RefusedError
 from .monitor import Monitor
 from .request_batches import Batches
@@ -103,7 +104,7 @@ class Network:
         image = await loop.run_in_executor(self._decoders, self._prepared, content)
         logits, batch = await batches.logits(image)
         found = self.model.likeliest(logits, top_k)
-        answer: dict[str, Any] = {"predictions": [as_json(prediction) for prediction in found], "batch": batch}
+        answer: dict[str, Any] = {"predictions": [class_as_json(*prediction) for prediction in found], "batch": batch}
         if explain:
             heat = await loop.run_in_executor(self._thread, self._heat, image, found[0].index)
             answer.update(heat_map=data_url(heat, "PNG"), seen=data_url(self._seen(image), "JPEG"))
@@ -130,11 +131,6 @@ class Network:
         mean, std = (np.reshape(values, (-1, 1, 1)) for values in (preprocessing.mean, preprocessing.std))
         pixels = np.round(255 * (image * std + mean)).clip(0, 255).astype(np.uint8)
         return np.broadcast_to(pixels, (3, *image.shape[1:])).transpose(1, 2, 0)
-
-
-def as_json(prediction: Prediction) -> dict[str, Any]:
-    """A prediction as `eval.py --predict_json 1` writes it."""
-    return {"class": prediction.name, "index": prediction.index, "probability": round(prediction.probability, 6)}
 
 
 def data_url(pixels: NDArray[np.uint8], kind: str) -> str:

@@ -93,6 +93,14 @@ def test_the_first_findings_of_each_kind_are_shown(tmp_path):
     assert "copy99 the same as first 0.990 cat2 cat, probably dog 0.900" in text and "copy100" not in text
 
 
+def test_classes_of_imagenet_come_with_their_words(tmp_path):
+    run = write_run(tmp_path / "run", classes=5, name="n0144076")
+    wrong = [{"image": "a.jpg", "kind": "label", "label": "n02123045", "suggested": "my cat", "score": 0.9}]
+    (run / "label_errors.json").write_text(json.dumps(wrong))
+    text = " ".join(Page(render([read_run(run)])).texts)
+    assert "tench, Tinca tinca (n01440764)" in text and "tabby, tabby cat (n02123045), probably my cat" in text
+
+
 def test_many_classes_are_shown_by_their_worst_pairs(tmp_path):
     html = render([read_run(write_run(tmp_path / "run", classes=30, images=900))])
     assert "taken for" in html and "the 20 worst of 30 classes" in html and 'class="matrix"' not in html

@@ -38,6 +38,14 @@ def test_a_picture_gets_the_answer_of_the_library(port, trained, paths):
     assert answer["milliseconds"] > 0 and answer["images"][0]["image"] is None
 
 
+def test_a_class_of_imagenet_comes_with_its_words(port, network, paths, monkeypatch):
+    monkeypatch.setattr(network.model, "classes", ("n02123045", "n01440764", "my cat"))
+    predictions = ask(port, body=paths[0].read_bytes())[1]["images"][0]["predictions"]
+    assert sorted((p["class"], p.get("words")) for p in predictions) == [
+        ("my cat", None), ("n01440764", "tench, Tinca tinca"), ("n02123045", "tabby, tabby cat"),
+    ]  # fmt: skip
+
+
 def test_a_form_of_several_pictures(port, paths):
     body, kind = form(*[(path.name, path.read_bytes()) for path in paths])
     status, answer, _ = ask(port, "/predict?top_k=2", body, content_type=kind)

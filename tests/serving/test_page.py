@@ -93,6 +93,15 @@ def test_no_serious_finding_of_axe_in_any_form(browser, port, scheme, width):
     keep(browser, f"page-{scheme}-{width}")
 
 
+def test_classes_of_imagenet_are_shown_in_words(browser, port, network, monkeypatch, tmp_path):
+    monkeypatch.setattr(network.model, "classes", ("n02123045", "n01440764", "my cat"))
+    browser.get(f"http://127.0.0.1:{port}/")
+    browser.find_element("id", "files").send_keys(str(write_image(tmp_path / "a.png", 0, seed=1)))
+    wait_until(browser, lambda: answers(browser))
+    names = {row.text.split("\n")[0] for row in answers(browser)[0].find_elements("tag name", "li")}
+    assert names == {"tabby, tabby cat (n02123045)", "tench, Tinca tinca (n01440764)", "my cat"}
+
+
 def test_the_keyboard_reaches_everything(browser, port):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys

@@ -13,6 +13,10 @@ function make(tag, properties, ...children) {
   return element;
 }
 
+function fullName({ class: label, words }) {
+  return words ? `${words} (${label})` : label;
+}
+
 function say(text, wrong) {
   $("status").textContent = text;
   $("status").classList.toggle("wrong", Boolean(wrong));
@@ -50,13 +54,13 @@ function show(file, name, answer) {
   const picture = make("div", { className: "picture" });
   const source = seen || URL.createObjectURL(file);
   picture.append(make("img", { src: source, alt: seen ? `What the network saw of ${name}` : name }));
-  if (heat) picture.append(make("img", { src: heat, alt: `Heat map: what speaks for ${predictions[0].class}` }));
+  if (heat) picture.append(make("img", { src: heat, alt: `Heat map: what speaks for ${fullName(predictions[0])}` }));
   const list = make("ol", {});
-  for (const { class: label, probability } of predictions) {
-    const share = `${(100 * probability).toFixed(1)} %`;
-    const bar = make("progress", { max: 1, value: probability });
-    bar.setAttribute("aria-label", `Probability of ${label}`);
-    list.append(make("li", {}, make("span", { textContent: label }), make("span", { textContent: share }), bar));
+  for (const prediction of predictions) {
+    const share = `${(100 * prediction.probability).toFixed(1)} %`;
+    const bar = make("progress", { max: 1, value: prediction.probability });
+    bar.setAttribute("aria-label", `Probability of ${fullName(prediction)}`);
+    list.append(make("li", {}, make("span", { textContent: fullName(prediction) }), make("span", { textContent: share }), bar));
   }
   const time = make("p", { textContent: `${answer.milliseconds} ms on the server` });
   const found = make("div", { className: "found" }, make("h3", { textContent: name }), list, time);
