@@ -17,7 +17,7 @@ COMMON = {
 RECIPES = {
     "digits": {"config_path": "configs/quickstart.yaml"},
     "photo crops": {
-        "num_classes": 8, "backbone": "resnext11_8x16d", "image_size": "32,32", "eval_resize": 32, "crop_scale": "0.5,1.0",
+        "num_classes": 8, "backbone": "resnext11_8x16d", "image_size": "16,16", "eval_resize": 16, "crop_scale": "0.5,1.0",
         "color_jitter": 0.2, "lr": 0.1, "weight_decay": 0.0005,
     },
 }  # fmt: skip
