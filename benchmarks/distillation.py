@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--data", default=",".join(RECIPES), help="names, separated by commas")
     parser.add_argument("--images", default="0,10", help="per class for the students, separated by commas; 0: all")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=500, help="of every training")
+    parser.add_argument("--steps", type=int, default=300, help="of every training")
     parser.add_argument("--output", type=Path, help="file for the figures, as JSON")
     options = parser.parse_args()
     figures: dict[str, dict[str, list[float]]] = {}
