@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 
+import pytest
+
 import export as export_command
 
 LITE = """#!/usr/bin/env bash
