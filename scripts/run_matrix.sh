@@ -23,8 +23,7 @@ for version in "${versions[@]}"; do
   git ls-files -z --cached --others --exclude-standard | tar --create --null --ignore-failed-read --files-from - | tar --extract --directory "$copy"
   (
     cd "$copy"
-    export MINDSPORE=$version
-    bash scripts/setup_env.sh requirements-dev.txt && bash scripts/test_parts.sh "$@"
+    MINDSPORE=$version bash scripts/setup_env.sh requirements-dev.txt && bash scripts/test_parts.sh "$@"
   ) >"$log" 2>&1 || status=1
   printf 'MindSpore %s: %s (log: %s)\n' "$version" "$(tail -n 1 "$log")" "$log"
 done

@@ -18,5 +18,5 @@ for ((first = 0; first < ${#files[@]}; first += 26)); do
   ((code == 0 || code == 5)) || result=1 # 5: none of these tests was asked for
 done
 sed -n 's/^=* \(.*\) in [0-9.]*s.*=$/\1/p' "$log" | tr ',' '\n' |
-  awk -v seconds="$SECONDS" '{ counts[$2] += $1 } END { for (kind in counts) printf "%d %s, ", counts[kind], kind; print seconds " s" }'
+  awk -v seconds="$SECONDS" '{ counts[$2 ~ /^warning/ ? "warnings" : $2] += $1 } END { for (kind in counts) printf "%d %s, ", counts[kind], kind; print seconds " s" }'
 exit "$result"

@@ -137,7 +137,7 @@ def other_data(data):
         (other_data, ["data (the training images are not those of then)", "--resume_allow data"]),
         (lambda data: {"backbone": "resnet20"}, ["backbone ('resnext11_8x16d' then, 'resnet20' now)"]),
         (lambda data: {"lr": 0.03, "weight_decay": 0.5}, ["lr (0.02 then, 0.03 now)", "--resume_allow lr,weight_decay"]),
-        (lambda data: {"num_parallel_workers": 1}, ["data workers then, 1 now", "--resume_allow workers"]),
+        (lambda data: {"num_parallel_workers": 7}, ["data workers then, 7 now", "--resume_allow workers"]),
         (lambda data: {"ema_decay": 0, "resume_allow": "ema_decay"}, ["another kind of run", "ema"]),
         (lambda data: {"resume": "nowhere.ckpt"}, ["nowhere.ckpt: no such checkpoint"]),
     ],
