@@ -7,7 +7,7 @@ clients run on the same cores; CPU time per request, which does not depend on th
     python benchmarks/serve.py [--backbone resnext50_32x4d] [--format onnx|ckpt] [--rounds 5] [--bad 1000] [--output FILE]
 
 The exit code is 1 where no number of clients gets 0.9 of the bare loop, where a request is lost or gets a status that it
-should not, or where the server's memory grows by more than 16 MB during the abuse.
+should not, or where the server's memory still grows by 8 MB when it is abused for the fourth time.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import tempfile
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -129,25 +129,27 @@ def load(port: int, process: psutil.Process, pictures: list[bytes], clients: int
     return {"rate": rate, "seconds": latencies, "server_cpu_ms": server_ms, "client_cpu_ms": client_ms}
 
 
-def bad_uploads(port: int, process: psutil.Process, picture: bytes, count: int) -> dict[str, Any]:
-    """Uploads that are no pictures, half ones, too large ones; the memory before and after."""
+def bad_uploads(port: int, picture: bytes, count: int) -> Counter[int]:
+    """The statuses of uploads that are no pictures, half ones, too large ones."""
     header = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
     huge = b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + zlib.crc32(header).to_bytes(4, "big") + bytes(100)
-    kinds = [
-        b"no picture",
-        picture[: len(picture) // 2],
-        b"GIF89a",
-        b"",
-        huge,
-        bytes(11 << 20),
-        b"\xff\xd8\xff" + bytes(5000),
-    ]
+    damaged = (picture[: len(picture) // 2], b"", b"\xff\xd8\xff" + bytes(5000))
+    kinds = (b"no picture", b"GIF89a", *damaged, huge, bytes(11 << 20))
     with ThreadPoolExecutor(8) as pool:
-        for _ in pool.map(lambda i: post(port, kinds[i % len(kinds)]), range(8 * len(kinds))):
-            pass  # what stays in caches is there then
+        return Counter(pool.map(lambda number: post(port, kinds[number % len(kinds)]), range(count)))
+
+
+def again_and_again(process: psutil.Process, abuse: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What came of the first of four times, and by how much the server grew each time.
+
+    Threads and their heaps come into being under load, which levels off; what was leaked would go on.
+    """
+    grown, found = [], []
+    for _ in range(4):
         before = process.memory_info().rss
-        statuses = Counter(pool.map(lambda i: post(port, kinds[i % len(kinds)]), range(count)))
-    return {"statuses": dict(statuses), "grown_mb": (process.memory_info().rss - before) / 1e6, "rss_mb": before / 1e6}
+        found.append(abuse())
+        grown.append(round((process.memory_info().rss - before) / 1e6, 1))
+    return {**found[0], "mb": round(before / 1e6), "grown_mb": grown}
 
 
 def slow_and_cut(port: int, picture: bytes) -> dict[str, Any]:
@@ -195,10 +197,12 @@ def measure(model: Path, pictures: list[bytes], options: argparse.Namespace) -> 
                 bare = dict(zip(("bare", "bare_cpu_ms"), map(statistics.mean, zip(before, after))))
                 served[count], before = {**found, **bare, "share": found["rate"] / bare["bare"]}, after
             rounds.append(served)
-        bad = bad_uploads(port, process, pictures[0], options.bad)
-        abuse = {"bad": bad, "slow": slow_and_cut(port, pictures[0]), "overload": overload(port, pictures[0])}
-        grown = process.memory_info().rss / 1e6 - bad["rss_mb"]
-    return {"rounds": rounds, **abuse, "grown_mb": grown}
+        abuse = {
+            "bad": again_and_again(process, lambda: {"statuses": dict(bad_uploads(port, pictures[0], options.bad))}),
+            "slow": slow_and_cut(port, pictures[0]),
+            "overload": again_and_again(process, lambda: overload(port, pictures[0])),
+        }
+    return {"rounds": rounds, **abuse}
 
 
 def show(kind: str, found: dict[str, Any], options: argparse.Namespace) -> None:
@@ -230,7 +234,7 @@ def shortcomings(found: dict[str, Any], options: argparse.Namespace) -> list[str
     checks = {
         "less than 0.9 of the bare loop": max(median(found, clients, "share") for clients in options.clients) >= 0.9,
         "bad uploads are not refused": set(bad["statuses"]) == {413, 415, 422},
-        "memory grows": bad["grown_mb"] < 16 and found["grown_mb"] < 16,
+        "memory grows": max(bad["grown_mb"][-1], over["grown_mb"][-1]) < 8,
         "slow connections are not ended": slow["answers"] == {"408": 20, "closed": 20} and slow["meanwhile"] == 200,
         "requests are lost": accepted + refused == over["sent"] and accepted >= QUEUE and over["after"] == 200,
     }
