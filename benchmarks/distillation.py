@@ -57,7 +57,8 @@ def main() -> None:
                 per_class = [int(number) for number in options.images.split(",")]
                 found = measure(work / data, work / f"{data} {seed}", {**keys, "seed": seed}, per_class, options.steps)
                 collect(figures.setdefault(data, {}), f"{data}, seed {seed}", found)
-            print_table(f"{data}: top-1, %", figures[data])
+            pairs = {way: way.replace("taught", "alone") for way in figures[data] if "taught" in way}
+            print_table(f"{data}: top-1, %", figures[data], pairs)
     if options.output:
         options.output.write_text(json.dumps({"steps": options.steps, "top1": figures}, indent=2) + "\n")
 

@@ -64,7 +64,7 @@ def main() -> None:
                 way: train(work / f"{seed} {way}", {**keys, **WAYS[way]}, options.epochs, "macro_recall") for way in ways
             }
             collect(figures, f"seed {seed}, {min(counts.values())} to {max(counts.values())} images of a class", found)
-    print_table("mean recall over classes, %", figures)
+    print_table("mean recall over classes, %", figures, dict.fromkeys(ways[1:], ways[0]))
     if options.output:
         content = {"share": options.share, "epochs": options.epochs, "macro_recall": figures}
         options.output.write_text(json.dumps(content, indent=2) + "\n")

@@ -37,7 +37,7 @@ def main() -> None:
                     for way in options.ways.split(",")
                 }
                 collect(figures.setdefault(data, {}), f"{data}, seed {seed}", found)
-            print_table(f"{data}: top-1, %", figures[data])
+            print_table(f"{data}: top-1, %", figures[data], {"bfloat16": "float32"})
     if options.output:
         options.output.write_text(json.dumps({"epochs": options.epochs, "top1": figures}, indent=2) + "\n")
 

@@ -78,9 +78,15 @@ def collect(figures: dict[str, list[float]], trial: str, found: dict[str, float]
     print(f"{trial}: {', '.join(f'{way} {figure:.2f}' for way, figure in found.items())}", flush=True)
 
 
-def print_table(title: str, figures: dict[str, list[float]]) -> None:
-    """A line per way: mean over the seeds, lowest, highest, standard deviation."""
-    print(f"| {title} | mean | lowest | highest | standard deviation |\n| --- | ---: | ---: | ---: | ---: |")
+def print_table(title: str, figures: dict[str, list[float]], pairs: dict[str, str]) -> None:
+    """A line per way: mean over the seeds, lowest, highest; the mean gain per seed over the way that it is paired with."""
+    print(f"| {title} | mean ± standard deviation | lowest | highest | gain per seed |\n| --- | ---: | ---: | ---: | ---: |")
     for way, values in figures.items():
-        deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-        print(f"| {way} | {statistics.mean(values):.2f} | {min(values):.2f} | {max(values):.2f} | {deviation:.2f} |")
+        other = figures.get(pairs.get(way, ""))
+        gain = spread([one - another for one, another in zip(values, other)], "+.2f") if other else ""
+        print(f"| {way} | {spread(values, '.2f')} | {min(values):.2f} | {max(values):.2f} | {gain} |")
+
+
+def spread(values: list[float], form: str) -> str:
+    """Mean and standard deviation, of the sample; 0 of a single value."""
+    return f"{statistics.mean(values):{form}} ± {statistics.stdev(values) if len(values) > 1 else 0:.2f}"
