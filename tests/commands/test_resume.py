@@ -44,6 +44,29 @@ def whole(trained, tmp_path_factory):
     return run
 
 
+def test_a_run_whose_crops_grow_is_resumed_at_either_size(trained, tmp_path, monkeypatch, command):
+    monkeypatch.setattr("sys.argv", [__file__])  # for the graph that is kept, which is of the smaller size
+    growing = {
+        "data_dir": trained["data"], "cache_dir": tmp_path / "cache", "ckpt_path": tmp_path / "whole", "per_batch_size": 12,
+        "max_epoch": 2, "ckpt_interval": 1, "keep_checkpoint_max": 9, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,
+        "random_erase_prob": 0.5, "train_image_size": "12@0,16@1", "report": 0, "compile_cache": 1,
+    }  # fmt: skip
+
+    def run(**values) -> str:
+        given = {**growing, **values}
+        options = [text for key, value in given.items() for text in (f"--{key}", str(value))]
+        code, out, err = command(train.main, *TINY, *options)
+        assert code == 0, err
+        return out
+
+    assert "epoch 2: crops of 16 x 16 pixels; the step is compiled anew" in run()
+    assert checkpoint.load(tmp_path / "whole/last.ckpt").info.preprocessing.image_size == (16, 16)
+    for steps in (1, 4):
+        interrupted_after(tmp_path / "whole", tmp_path / f"after{steps}", steps)
+        assert f"after step {steps} of 6" in run(ckpt_path=tmp_path / f"after{steps}", resume="auto")
+        assert_same_end(tmp_path / f"after{steps}", tmp_path / "whole")
+
+
 def tensors(path) -> dict:
     saved = checkpoint.load(path)
     return {name: value.asnumpy() for name, value in {**saved.weights, **saved.run.tensors}.items()}

@@ -16,6 +16,7 @@ from src.models.complexity import count_multiply_adds
 from src.models.create import create_model
 from src.networks.published import find_accuracy
 from src.networks.registry import find_model, list_models
+from src.weights.listing import published
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
@@ -157,9 +158,13 @@ def test_multiply_adds_are_torchvisions(name, reference):
 
 def test_published_accuracies_are_torchvisions(reference):
     stated = {name: float(reference[f"{name}.top1"]) for name in list_models() if f"{name}.top1" in reference}
+    files = {file.name: file.top1 for file in published()}
+    assert {name: files[f"torchvision:{name}.IMAGENET1K_V1"] for name in stated} == stated
     quoted = {name: find_accuracy(name) for name in list_models()}
-    ours = {name: float(a.top1) for name, a in quoted.items() if a and a.source.startswith("torchvision")}
-    assert ours == stated
+    ours = {name: a for name, a in quoted.items() if a and a.source.startswith("torchvision, ")}
+    assert len(ours) == 4
+    for name, accuracy in ours.items():
+        assert float(accuracy.top1) == files[f"torchvision:{name}.{accuracy.source.split()[1]}"]
     assert [name for name, accuracy in quoted.items() if accuracy is None] == ["resnext11_8x16d"]
 
 
