@@ -2,7 +2,7 @@
 # Runs the tests with several versions of MindSpore, each in a copy of this checkout with an environment of its own
 # (3 GB each), one after the other. Prints a line for each; the exit code is 1 where a test failed.
 #
-# Usage: bash scripts/run_matrix.sh [VERSION ...] [-- pytest arguments]
+# Usage: bash scripts/run_matrix.sh [VERSION ...] [-- pytest options]
 #   Without versions: 2.7.2, 2.8.0, 2.9.0 and 2.10.0. Copies and logs are in outputs/matrix.
 set -euo pipefail
 
@@ -23,9 +23,8 @@ for version in "${versions[@]}"; do
   git ls-files -z --cached --others --exclude-standard | tar --create --null --ignore-failed-read --files-from - | tar --extract --directory "$copy"
   (
     cd "$copy"
-    export MINDSPORE=$version
-    bash scripts/setup_env.sh requirements-dev.txt && .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"
+    MINDSPORE=$version bash scripts/setup_env.sh requirements-dev.txt && bash scripts/test_parts.sh "$@"
   ) >"$log" 2>&1 || status=1
-  printf 'MindSpore %s: %s (log: %s)\n' "$version" "$(tail -n 1 "$log" | tr -d =)" "$log"
+  printf 'MindSpore %s: %s (log: %s)\n' "$version" "$(tail -n 1 "$log")" "$log"
 done
 exit "$status"

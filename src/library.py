@@ -62,6 +62,9 @@ class Accuracy(NamedTuple):
 def load(path: Union[str, os.PathLike[str]], **keys: Any) -> "Model":
     """Opens a checkpoint (.ckpt), an export (.onnx, .mindir, .om) or weights of a PyTorch program (.safetensors, .pth).
 
+    Published weights have names, "torchvision:resnet50.IMAGENET1K_V2", and are downloaded to `cache_dir` where they are not
+    there yet.
+
     Chooses the device for this process and sets MindSpore to graph mode.
 
     Args:

@@ -113,6 +113,7 @@ def prepared_epoch(index, config, epoch=0, workers=2, **arguments) -> list:
     batches = list(read_batches(train_pipeline(index, config, epoch, workers, **arguments)))
     keys = (config.mean, config.std, config.random_erase_prob, config.mixup_alpha, config.cutmix_alpha)
     keys += (config.per_batch_size, config.image_size, config.num_classes, config.device_normalization)
+    keys += (config.train_image_size,)
     if keys not in PREPARED:  # compiling takes longer than what it does here
         from src.training.batches import PreparedBatch
 

@@ -15,6 +15,7 @@ from .types import (
     Positive,
     PositiveCount,
     Range,
+    Sizes,
     key,
 )
 
@@ -172,7 +173,9 @@ class Data(Section):
     )
     scan: Literal["full", "headers", "off"] = key("full", "full | headers | off: check every image file before using it")
     bad_images: Literal["stop", "skip"] = key("stop", "stop | skip: what to do with files that cannot be decoded")
-    cache_dir: str = key("outputs/.cache", "where lists of files and what the scan found are kept between runs")
+    cache_dir: str = key(
+        "outputs/.cache", "where lists of files, what the scan found and downloaded weights are kept between runs"
+    )
 
 
 class Preprocessing(Section):
@@ -203,6 +206,11 @@ class Augmentation(Section):
     commands: ClassVar[Commands] = ("train",)
     decides = True
 
+    train_image_size: Sizes = key(
+        "",
+        "larger side of the crops that training sees, image_size's ratio kept: 176, or by epoch from 0, 128@0,192@30 (each "
+        "size is compiled anew); '': image_size",
+    )
     crop_scale: Range = key("0.08,1.0", "fraction of the image's area that a random crop covers, 'smallest,largest'")
     crop_ratio: Range = key("0.75,1.3333333", "aspect ratio of a random crop, 'smallest,largest'")
     crop_padding: Count = key(

@@ -79,7 +79,10 @@ class Optimization(Section):
         0.1, "fraction of the probability spread over all classes, 0..1"
     )
     teacher: str = key(
-        "", "distillation: .ckpt of a trained network, any here, that answers every batch too ('': none)", decides=False
+        "",
+        "distillation: .ckpt of a trained network, any here, or published weights by name, that answer every batch too ('': "
+        "none)",
+        decides=False,
     )
     distillation: Literal["soft", "hard"] = key(
         "soft", "soft | hard: the student learns the teacher's probabilities, or the class that it puts first"
@@ -112,8 +115,8 @@ class Run(Section):
 
     pretrained: str = key(
         "",
-        "eval.py: .ckpt, .safetensors, .pth, .mindir, .onnx, .om or a folder of .ckpt; pre- and postprocess.py: a file; "
-        "train.py: .ckpt to start from",
+        "eval.py: .ckpt, .safetensors, .pth, .mindir, .onnx, .om, a folder of .ckpt, or published weights by name, such as "
+        "torchvision:resnet50.IMAGENET1K_V2; pre- and postprocess.py: a file; train.py: .ckpt or such a name to start from",
         commands=("train", "eval", "preprocess", "postprocess"),
     )
     use_ema: bool = key(
@@ -204,7 +207,7 @@ class Export(Section):
     title = "export"
     commands: ClassVar[Commands] = ("export",)
 
-    ckpt_file: str = key("", "checkpoint to export")
+    ckpt_file: str = key("", "checkpoint to export, or published weights by name (timm:resnet50.a1_in1k)")
     file_format: Literal["MINDIR", "ONNX", "AIR", "OM"] = key("MINDIR", "MINDIR | ONNX | AIR | OM")
     file_name: str = key("", "file to write ('': the checkpoint's name with the format's ending)")
     batch_size: BatchSizes = key(

@@ -9,7 +9,7 @@ from ..networks.registry import canonical_name, find_model
 from .keys import KEYS
 from .keys_data import Augmentation, Data, Device, Network, Preprocessing
 from .keys_runs import Evaluation, Export, ModelArts, Offline, Optimization, Run
-from .types import as_written, per_channel
+from .types import as_written, per_channel, sizes_by_epoch
 
 
 # The last base comes first in the order of the keys.
@@ -31,6 +31,24 @@ class Config(
     def schedule_epochs(self) -> int:
         """The epoch at which a cosine or polynomial schedule first reaches `eta_min`."""
         return self.T_max or self.max_epoch
+
+    def crop_size(self, epoch: int) -> tuple[int, int]:
+        """(height, width) of the crops that training sees in an epoch, counted from 0.
+
+        Others than in evaluation: Touvron et al. 2019, arXiv 1906.06423, section 3: a random crop shows things larger than a
+        center crop of as many pixels does. Sizes that grow: Tan and Le 2021, arXiv 2104.00298, section 4.
+        """
+        sizes = sizes_by_epoch(self.train_image_size)
+        if not sizes:
+            return self.image_size
+        larger = sizes[max(first for first in sizes if first <= epoch)]
+        height, width = (max(round(larger * side / max(self.image_size)), 1) for side in self.image_size)
+        return height, width
+
+    @property
+    def largest_crop(self) -> tuple[int, int]:
+        """The largest `crop_size` of all epochs."""
+        return max(self.crop_size(epoch) for epoch in (0, *sizes_by_epoch(self.train_image_size)))
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, those that follow from another one included; can be written as JSON."""

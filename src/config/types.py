@@ -1,6 +1,7 @@
 """The types of configuration values, as recipes and command lines write them."""
 
 import math
+import re
 from typing import Annotated, Any, Optional
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -47,6 +48,27 @@ def check_class_weights(value: str) -> str:
     return value
 
 
+def sizes_by_epoch(text: str) -> dict[int, int]:
+    """'160@0,224@30' -> {0: 160, 30: 224}, the first epoch, from 0, of each size in pixels; '160' is '160@0', '' none.
+
+    Raises:
+        ValueError: anything else.
+    """
+    found = [re.fullmatch(r"([1-9]\d{0,4})(?:@(\d{1,6}))?", item.strip()) for item in text.split(",")] if text else []
+    sizes = [(int(size[2] or 0), int(size[1])) for size in found if size]
+    epochs = [epoch for epoch, _ in sizes]
+    if len(sizes) < len(found) or epochs != sorted(set(epochs)) or min(epochs, default=0):
+        raise ValueError("expected a size, as in 160, or sizes by epoch from 0, as in 160@0,192@30,224@60")
+    return dict(sizes)
+
+
+def _sizes(value: Any) -> Any:
+    text = str(value) if type(value) is int else value
+    if isinstance(text, str):
+        sizes_by_epoch(text)
+    return text
+
+
 def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("expected a number")
@@ -86,6 +108,7 @@ Fraction = Annotated[Real, Field(ge=0, le=1)]
 Channels = Annotated[Integer, AfterValidator(_one_or_three)]
 BatchSizes = Annotated[tuple[Count, ...], Field(min_length=1), BeforeValidator(_number_or_numbers)]
 ImageSize = Annotated[tuple[PositiveCount, PositiveCount], BeforeValidator(items)]
+Sizes = Annotated[str, BeforeValidator(_sizes)]
 Range = Annotated[tuple[Positive, Positive], BeforeValidator(items)]
 Names = Annotated[tuple[str, ...], BeforeValidator(items)]
 PerChannel = Annotated[tuple[Real, ...], BeforeValidator(_number_or_numbers)]

@@ -83,6 +83,7 @@ def train_pipeline(
         uint8, or without `device_normalization` float32, normalized. `get_dataset_size()` counts the batches before
         `first_step` too.
     """
+    config = config.model_copy(update={"image_size": config.crop_size(epoch)})
     # Read when iteration starts, by every random operation of MindSpore's.
     ds.config.set_seed(int(np.random.SeedSequence([config.seed, epoch, group.rank]).generate_state(1)[0]))
     ds.config.set_fast_recovery(False)  # otherwise the augmentation after `first_step` would be that of the first step

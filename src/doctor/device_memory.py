@@ -141,7 +141,7 @@ def _shortcut(shapes: Shapes, spec: ResNetSpec, source: tuple[int, int, int], st
 def training_bytes(config: "Config") -> int:
     """Bytes that a step of training takes on a device, as an estimate."""
     spec = replace(find_model(config.backbone), in_channels=config.in_channels)
-    height, width = config.image_size
+    height, width = config.largest_crop
     shapes = shapes_of(spec, config.num_classes, height, width)
     copies = 2 + _OPTIMIZER_STATES[config.optimizer] + (config.accumulate_steps > 1) + (config.ema_decay > 0)
     number = _FLOAT16 if config.amp_level in _HALF else _FLOAT32

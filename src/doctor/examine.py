@@ -74,6 +74,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
 
 def _check_run(subject: Subject, config: "Config", mindspore: Optional[str], megabytes: int) -> Iterator[Finding]:
     """What a run with this configuration needs of the machine, its data and the file that it starts from."""
+    from ..weights.listing import is_published
     from . import resources
 
     machine = subject.machine
@@ -83,7 +84,7 @@ def _check_run(subject: Subject, config: "Config", mindspore: Optional[str], meg
     yield from _kept("limits", lambda: resources.check_limits(machine))
     if config.data_dir:
         yield from _kept("data", lambda: _data(config))
-    if config.pretrained:
+    if config.pretrained and not is_published(config.pretrained):
         yield from _kept("model", lambda: _model(config, mindspore))
 
 

@@ -48,7 +48,7 @@ def check_memory(machine: Machine, config: "Config", platform: str, device_megab
         yield ok("memory", "not judged: name a run, with --config_path or --backbone, --image_size and --per_batch_size")
         return
     needed = training_bytes(config)
-    what = f"{config.backbone}, batch {config.per_batch_size}, {config.image_size[0]} x {config.image_size[1]}"
+    what = f"{config.backbone}, batch {config.per_batch_size}, {config.largest_crop[0]} x {config.largest_crop[1]}"
     less = "--per_batch_size smaller with --accumulate_steps larger, or --amp_level O2"
     if platform == "CPU":
         available, needed, where = memory_bytes(machine), int(needed + RUNTIME_BYTES), "available here"

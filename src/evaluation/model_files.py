@@ -18,6 +18,7 @@ from ..formats.classifier import LoadedClassifier
 from ..formats.opening import load_classifier
 from ..log import log
 from ..report.answers import Answers
+from ..weights.by_name import local_path
 from . import ending
 from .answered import Answered, answers_of
 from .embeddings import embed, write_embeddings
@@ -62,8 +63,9 @@ def evaluate_file(config: Config) -> int:
         Exit code: 0, or 1 when some checkpoints of a folder were refused (the others are evaluated).
     """
     group = start() if config.is_distributed else ALONE
-    with master_first(group):  # it checks the files; the others read what it noted
+    with master_first(group):  # it checks files and fetches weights; the others find what it left
         index = open_evaluation_data(config, worker_count(config.num_parallel_workers))
+        local_path(Path(config.pretrained), config.cache_dir)
     check_same_images(len(index), index.fingerprint, group)
     path = Path(config.pretrained)
     if not path.is_dir():

@@ -33,6 +33,7 @@ from ..formats.opening import restore_network
 from ..formats.quantize import quantize
 from ..log import log
 from ..model_info import Accuracy, ModelInfo, Origin, Preprocessing, Quantization, TensorInfo, write_meta
+from ..weights.listing import is_published
 from .calibration import calibration_batches, calibration_images, compare, spread
 
 BATCH_SIZES = (1, 3)  # what the comparison runs with where the export takes any
@@ -61,7 +62,7 @@ def export(config: Config, platform: str) -> Path:
     if odd := next((name for name in names if not is_utf8(name)), None):
         raise UserError(f"ckpt_file: {source}: the class name {ascii(odd)} is not UTF-8; rename its folder and train again")
     preprocessing = preprocessing_for(config, saved.info.preprocessing)
-    target = _target(config, source)
+    target = _target(config, Path(saved.path.name) if is_published(config.ckpt_file) else source)
     convert = _converter(config)
     written = target.with_suffix(".onnx") if convert else target
     kind = written.suffix[1:].upper()

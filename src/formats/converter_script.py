@@ -99,7 +99,7 @@ def convert(
     run: bool,
     before: str = "",
 ) -> None:
-    """Writes the script, which leaves `target` and its description, and runs it.
+    """Writes the script, which leaves `target` and its description, and runs it. What it leaves is not run: `compare` does.
 
     Args:
         options: of the converter, quoted for bash; "$here" is the folder of the script, "$work"/model what it must write.
@@ -130,6 +130,8 @@ def convert(
     write_text(script, text)
     if run:
         _run(converter, script, target)
+        compare = f"python -m src compare {shlex.quote(str(onnx_file))} {shlex.quote(str(target))} --data_dir FOLDER"
+        log.info("%s: written, but not run; what compares it with its ONNX file, where it can be run: %s", target, compare)
     else:
         log.info("%s: ready; run 'bash %s' where %s is installed", script, script, converter.package)
 
@@ -153,4 +155,3 @@ def _run(converter: Converter, script: Path, target: Path) -> None:
         reason = converter.explained(outcome.stdout)
         failed = f"{tool}: {script} failed with exit code {outcome.returncode}" + (f": {reason}" if reason else "")
         raise UserError(f"{failed}; all of its output is in {kept}")
-    log.info("%s: written; it was not run here, its ONNX file was", target)

@@ -21,6 +21,7 @@ from ..model_info import ModelInfo, Preprocessing, describe, meta_path
 from ..models.blocked import plain
 from ..models.create import create_model, folded_copy
 from ..models.resnet import LastStageAndLogits
+from ..weights.by_name import local_path
 from ..weights.importing import read_weights
 from ..weights.writing import network_with
 from .ascendcl import open_om
@@ -40,6 +41,7 @@ def load_classifier(path: Path, config: Config) -> LoadedClassifier:
     Raises:
         UserError: unknown ending, no such file, damaged, or not what `backbone` and `num_classes` ask for.
     """
+    path = local_path(path, config.cache_dir)
     loaders = {".ckpt": _load_checkpoint, ".mindir": _load_mindir, ".onnx": _load_onnx, ".om": _load_om}
     loaders.update(dict.fromkeys(checkpoint.FOREIGN_ENDINGS, _load_weights))
     if path.suffix not in loaders:
@@ -62,7 +64,7 @@ def restore_network(path: Path, config: Config) -> tuple[nn.Cell, Checkpoint]:
     Name, number of classes and padding come from the checkpoint; where it says nothing, the first two come from the
     configuration.
     """
-    saved = checkpoint.load(path)
+    saved = checkpoint.load(local_path(path, config.cache_dir))
     if config.use_ema:
         saved = saved.averaged()
     _check_as_asked(path, config, saved.info)

@@ -22,9 +22,9 @@ class PreparedBatch(nn.Cell):
     def __init__(self, config: Config):
         super().__init__()
         self.normalize: Optional[nn.Cell] = Normalize(config.mean, config.std) if config.device_normalization else None
-        self.erase: Optional[nn.Cell] = Erase(config.image_size) if config.random_erase_prob else None
+        self.erase: Optional[nn.Cell] = Erase(config.largest_crop) if config.random_erase_prob else None
         mixes = BatchDraws.mixes(config)
-        self.mix: Optional[nn.Cell] = Mix(config.per_batch_size, config.image_size, config.num_classes) if mixes else None
+        self.mix: Optional[nn.Cell] = Mix(config.per_batch_size, config.largest_crop, config.num_classes) if mixes else None
 
     def construct(self, images, labels, *drawn):
         if self.normalize is not None:
@@ -37,17 +37,19 @@ class PreparedBatch(nn.Cell):
 
 
 class _Boxes(nn.Cell):
-    """Masks of boxes (..., 4) in images of one size: bool (..., H, W), true inside."""
+    """Masks of boxes (..., 4) in images of H x W pixels, `size` at most: bool (..., H, W), true inside."""
 
     def __init__(self, size: tuple[int, int]):
         super().__init__()
         self.rows = ms.Tensor(np.arange(size[0])[:, None], ms.float32)
         self.columns = ms.Tensor(np.arange(size[1])[None], ms.float32)
 
-    def construct(self, boxes):
+    def construct(self, boxes, shape):
+        """shape: (N, C, H, W) of the images."""
         top, bottom, left, right = ops.split(ops.expand_dims(ops.cast(boxes, ms.float32), -1), 1, -2)
-        rows = ops.logical_and(self.rows >= top, self.rows < bottom)  # (..., H, 1)
-        columns = ops.logical_and(self.columns >= left, self.columns < right)  # (..., 1, W)
+        rows, columns = self.rows[: shape[2]], self.columns[:, : shape[3]]
+        rows = ops.logical_and(rows >= top, rows < bottom)  # (..., H, 1)
+        columns = ops.logical_and(columns >= left, columns < right)  # (..., 1, W)
         return ops.logical_and(rows, columns)
 
 
@@ -62,7 +64,7 @@ class Erase(nn.Cell):
         self.boxes = _Boxes(size)
 
     def construct(self, images, boxes):
-        return ops.masked_fill(images, ops.expand_dims(self.boxes(boxes), 1), 0.0)
+        return ops.masked_fill(images, ops.expand_dims(self.boxes(boxes, images.shape), 1), 0.0)
 
 
 class Mix(nn.Cell):
@@ -79,7 +81,9 @@ class Mix(nn.Cell):
         self.classes = classes
 
     def construct(self, images, labels, mixing):
-        share = ops.masked_fill(ops.broadcast_to(mixing[0], images.shape[2:]), self.boxes(mixing[2:]), 0.0)  # (H, W)
+        share = ops.masked_fill(
+            ops.broadcast_to(mixing[0], images.shape[2:]), self.boxes(mixing[2:], images.shape), 0.0
+        )  # (H, W)
         images = share * images + (1 - share) * ops.gather(images, self.reverse, 0)
         targets = ops.one_hot(labels, self.classes, 1.0, 0.0)
         return images, mixing[1] * targets + (1 - mixing[1]) * ops.gather(targets, self.reverse, 0)

@@ -15,6 +15,7 @@ from ..distributed.collectives import GradientMean
 from ..distributed.group import ALONE, Group
 from ..models.create import create_model
 from ..models.regularization import number_random_layers
+from ..weights.by_name import local_path
 from .batches import PreparedBatch
 from .distillation import DistillationLoss, TaughtBatch, Teacher
 from .finetune import freeze, start_from
@@ -34,7 +35,7 @@ def create_network(config: Config, resumed_from: Optional[Checkpoint] = None, gr
     """
     source = resumed_from
     if source is None and config.pretrained:
-        source = checkpoint.load(Path(config.pretrained))
+        source = checkpoint.load(local_path(Path(config.pretrained), config.cache_dir))
         source = source.averaged() if config.use_ema else source
     network = create_model(
         config.backbone, config.num_classes, config.group_conv, config.drop_rate, config.drop_block_rate,

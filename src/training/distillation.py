@@ -11,6 +11,7 @@ from ..config import Config
 from ..errors import UserError
 from ..model_info import file_digest
 from ..models.create import create_model
+from ..weights.by_name import local_path
 from .precision import mixed_precision
 
 TEACHER = "teacher."  # prefix of the names of its parameters, which are no part of a run's state
@@ -118,7 +119,7 @@ def load_teacher(config: Config, platform: str, class_names: tuple[str, ...]) ->
     """
     if not config.teacher:
         return None
-    saved = checkpoint.load(Path(config.teacher))
+    saved = checkpoint.load(local_path(Path(config.teacher), config.cache_dir))
     info = saved.info
     if not info.backbone or info.preprocessing is None:
         raise UserError(
@@ -144,6 +145,9 @@ def load_teacher(config: Config, platform: str, class_names: tuple[str, ...]) ->
 
 def teacher_digest(config: Config) -> str:
     """SHA-256 of the teacher's file, by which a resumed run knows it; "" without one. Raises UserError without the file."""
-    if config.teacher and not Path(config.teacher).is_file():
-        raise UserError(f"teacher: no such file '{config.teacher}'")
-    return file_digest(Path(config.teacher)) if config.teacher else ""
+    if not config.teacher:
+        return ""
+    path = local_path(Path(config.teacher), config.cache_dir)
+    if not path.is_file():
+        raise UserError(f"teacher: no such file '{path}'")
+    return file_digest(path)

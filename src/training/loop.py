@@ -79,6 +79,9 @@ class Loop:
         """The steps of an epoch that are still to be done. MindSpore's Model calls `after_batches` as they are done."""
         done = self.steps.step - epoch * self.steps.geometry.steps_per_epoch
         if done < self.steps.geometry.steps_per_epoch:
+            size = self.config.crop_size(epoch)
+            if epoch and size != self.config.crop_size(epoch - 1):
+                log.info("epoch %d: crops of %d x %d pixels; the step is compiled anew", epoch + 1, *size)
             batches = train_pipeline(self.images, self.config, epoch, self.workers, done, self.group)
             with naming_bad_images(self.images):
                 self.epochs.run(batches, done, self.before_batch, self.after_batches)

@@ -26,6 +26,7 @@ from ..errors import UserError
 from ..files import owning
 from ..log import log
 from ..model_info import Best, ModelInfo, Preprocessing
+from ..weights.by_name import local_path
 from . import resume
 from .build import create_network, create_step
 from .distillation import load_teacher, teacher_digest
@@ -64,8 +65,10 @@ def _train(config: Config, platform: str, group: Group) -> None:
     """The run of one rank, in a folder that is this run's alone."""
     saved = resume.find_checkpoint(config)
     workers = worker_count(config.num_parallel_workers)
-    with communication.master_first(group):  # it checks the files; the others read what it noted
+    with communication.master_first(group):  # it checks files and fetches weights; the others find what it left
         train_index, eval_index = open_training_data(config, workers)
+        for name in filter(None, (config.pretrained if not saved else "", config.teacher)):
+            local_path(Path(name), config.cache_dir)
     for index in filter(None, (train_index, eval_index)):
         communication.check_same_images(len(index), index.fingerprint, group)
     geometry = divide(config, len(train_index), group, platform)
@@ -91,8 +94,7 @@ def _train(config: Config, platform: str, group: Group) -> None:
         advice(workers, available_cores(), train_index.images.kind),
     )  # fmt: skip
     try:
-        graphs = GraphCache(Path(config.cache_dir), graph_name(step, config, group, platform))
-        epochs = Epochs(step, steps, graphs if config.compile_cache else None)
+        epochs = Epochs(step, steps, _graphs(config, step, steps.step // geometry.steps_per_epoch, group, platform))
         if config.performance or config.profile:
             _measure(config, group, folder, train_index, workers, epochs, platform)
         else:
@@ -121,6 +123,14 @@ def _network_and_step(
     if saved:
         resume.restore(network, step, saved)
     return network, step
+
+
+def _graphs(config: Config, step: TrainStep, epoch: int, group: Group, platform: str) -> Optional[GraphCache]:
+    """Where the compiled step is kept, if it is: the one for the crops of the first epoch to be trained, from 0."""
+    if not config.compile_cache:
+        return None
+    at_size = config.model_copy(update={"image_size": config.crop_size(epoch)})
+    return GraphCache(Path(config.cache_dir), graph_name(step, at_size, group, platform))
 
 
 def _write_split(config: Config, folder: RunFolder, train_index: ImageIndex, eval_index: Optional[ImageIndex]) -> None:

@@ -73,7 +73,7 @@ def _find(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     files = find(options.network)
     if not files:
-        raise UserError(f"{options.network}: torchvision and timm publish no weights for it that are listed here")
+        raise UserError(f"{options.network}: torchvision, timm, the ResNeSt authors and MindCV publish no weights for it")
     print(table(files))
     return 0
 
@@ -95,20 +95,11 @@ def _download(arguments: list[str]) -> int:
     device.prepare(build_config({"platform": "CPU"}))
 
     from . import writing  # imports MindSpore, which `prepare` must precede
-    from .downloading import download
-    from .importing import read_weights
+    from .by_name import read_published
 
-    values, info = read_weights(file.network, download(file, options.cache_dir))
-    assert info.preprocessing, "imported weights have one"
-    images = {"image_size": (file.image_size,) * 2, "resize": file.resize, "mean": file.mean, "std": file.std}
-    info = info.model_copy(update={"preprocessing": info.preprocessing.model_copy(update=images)})
-    if file.interpolation != "bilinear":
-        log.info(
-            "published for images resized by %s, which are bilinear here: accuracy may differ a little", file.interpolation
-        )
+    values, info = read_published(file, options.cache_dir)
     writing.write_checkpoint(values, info, options.output)
-    log.info("%s: %s, %d classes, crop %d of %d pixels as published", options.output, file.name, info.num_classes,
-             file.image_size, file.resize)  # fmt: skip
+    log.info("%s: %s, %d classes", options.output, file.name, info.num_classes)
     return 0
 
 

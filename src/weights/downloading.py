@@ -1,7 +1,6 @@
 """Downloads a published file of weights: resumed where it was cut, checked, kept."""
 
 import logging
-import shutil
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -10,6 +9,7 @@ from urllib.request import Request, urlopen
 from ..errors import UserError
 from ..files import owning
 from ..model_info import file_digest
+from ..progress import beat
 from .listing import Published
 
 log = logging.getLogger("resnet_zoo")
@@ -27,7 +27,7 @@ def download(file: Published, cache: Path) -> Path:
     Raises:
         UserError: no connection, another size or SHA-256 than published, or the disk is full; what was wrong is removed.
     """
-    folder = cache / "weights" / file.name.replace(":", "_")
+    folder = folder_of(file, cache)
     path = folder / file.url.rpartition("/")[2]
     with owning(folder, "cache_dir"):
         if not path.is_file():
@@ -49,6 +49,11 @@ def download(file: Published, cache: Path) -> Path:
     return path
 
 
+def folder_of(file: Published, cache: Path) -> Path:
+    """Where it is kept."""
+    return cache / "weights" / file.name.replace(":", "_")
+
+
 def _fetch(file: Published, part: Path) -> None:
     """Appends to `part` what is missing of the file."""
     done = part.stat().st_size if part.is_file() else 0
@@ -66,7 +71,9 @@ def _fetch(file: Published, part: Path) -> None:
         _check_size(file, total, part)
         log.info("%s: %s%d bytes", file.url, f"going on after {done} of " * bool(done), total)
         with open(part, "ab" if goes_on else "wb") as output:
-            shutil.copyfileobj(response, output, 1 << 20)
+            while content := response.read(1 << 20):
+                output.write(content)
+                beat()  # other ranks wait for this one
     if (found := part.stat().st_size) < total:
         raise URLError(f"cut after {found} of {total} bytes, which are kept")
 

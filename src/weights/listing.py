@@ -42,6 +42,12 @@ def published() -> list[Published]:
     return [Published(**{**row, "mean": tuple(row["mean"]), "std": tuple(row["std"])}) for row in rows]
 
 
+def is_published(name: str) -> bool:
+    """Whether this is the name of published weights, known here or not, and not that of a file."""
+    publisher, colon, _ = name.partition(":")
+    return bool(colon) and publisher in {file.name.partition(":")[0] for file in published()} and not Path(name).exists()
+
+
 def find(network: str) -> list[Published]:
     """The files of a network. Raises UserError for a network that there is not."""
     find_model(network)

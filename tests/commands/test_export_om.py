@@ -58,6 +58,7 @@ def test_several_batch_sizes_become_one_om_with_its_description(arguments, tmp_p
     code, out, err = command(export_command.main, *arguments, "--batch_size", "8,1,64")
     assert code == 0, err
     folder = tmp_path / "my exports"
+    compare = f"python -m src compare '{folder}/net.onnx' '{folder}/net.om' --data_dir FOLDER"
     got = options(read())
     assert got.pop("output").endswith("/model")
     assert got == {
@@ -66,6 +67,7 @@ def test_several_batch_sizes_become_one_om_with_its_description(arguments, tmp_p
         "insert_op_conf": str(folder / "net.aipp.cfg"),
     }  # fmt: skip
     assert (folder / "net.om").read_text() == "om\n"
+    assert f"net.om: written, but not run; what compares it with its ONNX file, where it can be run: {compare}" in out
     names = {"net.om", "net.om.meta.json", "net.onnx", "net.onnx.meta.json", "net.aipp.cfg", "net.atc.sh"}
     assert {path.name for path in folder.iterdir()} == names  # what ATC leaves around is gone
     meta = json.loads((folder / "net.om.meta.json").read_text())
@@ -247,6 +249,7 @@ echo quantized > "${save}_deploy_model.onnx"
 """
 
 
+@pytest.mark.slow
 def test_eight_bits_by_amct(arguments, trained, tmp_path, command, atc, monkeypatch):
     read = atc("[[ -s quantized_deploy_model.onnx ]] && " + WRITES)
     (tmp_path / "bin with space/amct_onnx").write_text(AMCT)
@@ -284,42 +287,3 @@ def test_keys_of_the_converters_that_contradict_each_other(arguments, refused):
         ),
     ):
         assert part in refused(export_command.main, *arguments, *change)
-
-
-LITE = """#!/usr/bin/env bash
-printf '%s\\n' "$@" > "$(dirname "$0")/lite"
-for word in "$@"; do
-  case $word in
-    --outputFile=*) echo mindir > "${word#*=}.mindir" && chmod 400 "${word#*=}.mindir" ;;
-    --configFile=*) cp "${word#*=}" "$(dirname "$0")/lite.cfg" ;;
-  esac
-done
-"""
-
-
-def test_converter_lite_for_a_processor(arguments, tmp_path, command, monkeypatch):
-    tools = tmp_path / "lite home/tools/converter/converter"
-    tools.mkdir(parents=True)
-    (tools / "converter_lite").write_text(LITE)
-    (tools / "converter_lite").chmod(0o755)
-    monkeypatch.setenv("LITE_HOME", str(tmp_path / "lite home"))
-    mindir = ["--file_format", "MINDIR", "--file_name", tmp_path / "my exports/net.mindir", "--converter_lite", "run"]
-    code, _, err = command(export_command.main, *arguments, *mindir, "--batch_size", "1,8", "--precision", "float16")
-    assert code == 0, err
-    folder = tmp_path / "my exports"
-    expected = {"fmk": "ONNX", "modelFile": str(folder / "net.onnx"), "saveType": "MINDIR", "optimize": "ascend_oriented"}
-    got = options((tools / "lite").read_text().splitlines())
-    assert {key: got[key] for key in expected} == expected
-    lines = (tools / "lite.cfg").read_text().splitlines()
-    assert lines[:4] == [
-        "[ascend_context]", "input_format=NCHW", "input_shape=input:[-1,3,16,16]", "dynamic_dims=[1],[8]",
-    ]  # fmt: skip
-    assert lines[4:] == ["precision_mode=enforce_fp16", f"insert_op_config_file_path={folder}/net.aipp.cfg"]
-    meta = json.loads((folder / "net.mindir.meta.json").read_text())
-    assert meta["sha256"] == hashlib.sha256(b"mindir\n").hexdigest() and meta["onnx"]["file"] == "net.onnx"
-    assert (meta["file_format"], meta["batch_sizes"]) == ("MINDIR", [1, 8])
-    assert meta["input"] == {"name": "input", "shape": ["N", 16, 16, 3], "dtype": "uint8", "format": "RGB888_U8"}
-    assert os.access(folder / "net.mindir", os.W_OK)
-    monkeypatch.delenv("LITE_HOME")
-    code, _, err = command(export_command.main, *arguments, *mindir, "--soc_version", "")
-    assert code == 2 and "converter_lite: not on PATH" in err and "or pass --converter_lite script" in err

@@ -44,6 +44,29 @@ def whole(trained, tmp_path_factory):
     return run
 
 
+def test_a_run_whose_crops_grow_is_resumed_at_either_size(trained, tmp_path, monkeypatch, command):
+    monkeypatch.setattr("sys.argv", [__file__])  # for the graph that is kept, which is of the smaller size
+    growing = {
+        "data_dir": trained["data"], "cache_dir": tmp_path / "cache", "ckpt_path": tmp_path / "whole", "per_batch_size": 12,
+        "max_epoch": 2, "ckpt_interval": 1, "keep_checkpoint_max": 9, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,
+        "random_erase_prob": 0.5, "train_image_size": "12@0,16@1", "report": 0, "compile_cache": 1,
+    }  # fmt: skip
+
+    def run(**values) -> str:
+        given = {**growing, **values}
+        options = [text for key, value in given.items() for text in (f"--{key}", str(value))]
+        code, out, err = command(train.main, *TINY, *options)
+        assert code == 0, err
+        return out
+
+    assert "epoch 2: crops of 16 x 16 pixels; the step is compiled anew" in run()
+    assert checkpoint.load(tmp_path / "whole/last.ckpt").info.preprocessing.image_size == (16, 16)
+    for steps in (1, 4):
+        interrupted_after(tmp_path / "whole", tmp_path / f"after{steps}", steps)
+        assert f"after step {steps} of 6" in run(ckpt_path=tmp_path / f"after{steps}", resume="auto")
+        assert_same_end(tmp_path / f"after{steps}", tmp_path / "whole")
+
+
 def tensors(path) -> dict:
     saved = checkpoint.load(path)
     return {name: value.asnumpy() for name, value in {**saved.weights, **saved.run.tensors}.items()}
@@ -81,6 +104,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(trained, whole, tmp_path, c
     assert {event["loss_scale"] for event in events if event["event"] == "train"} > {1024.0, 2048.0}
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_is_passed_over_and_the_one_before_resumes_within_an_epoch(
     trained, whole, tmp_path, command
 ):
@@ -113,6 +137,7 @@ def test_auto_starts_where_there_is_nothing_and_the_time_limit_ends_the_run_with
     assert checkpoint.load(tmp_path / "run/last.ckpt").run.step == 1
 
 
+@pytest.mark.slow
 def test_a_longer_run_goes_on_when_allowed(trained, whole, tmp_path, command, refused):
     path = whole / "last.ckpt"
     longer = {"resume": path, "max_epoch": 4}
@@ -135,7 +160,7 @@ def other_data(data):
         (other_data, ["data (the training images are not those of then)", "--resume_allow data"]),
         (lambda data: {"backbone": "resnet20"}, ["backbone ('resnext11_8x16d' then, 'resnet20' now)"]),
         (lambda data: {"lr": 0.03, "weight_decay": 0.5}, ["lr (0.02 then, 0.03 now)", "--resume_allow lr,weight_decay"]),
-        (lambda data: {"num_parallel_workers": 1}, ["data workers then, 1 now", "--resume_allow workers"]),
+        (lambda data: {"num_parallel_workers": 7}, ["data workers then, 7 now", "--resume_allow workers"]),
         (lambda data: {"ema_decay": 0, "resume_allow": "ema_decay"}, ["another kind of run", "ema"]),
         (lambda data: {"resume": "nowhere.ckpt"}, ["nowhere.ckpt: no such checkpoint"]),
     ],
@@ -174,6 +199,7 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(trained, whole, tmp_
     assert_same_end(run, whole)
 
 
+@pytest.mark.slow
 def test_a_run_without_progress_stops_early(trained, tmp_path, command):
     run = tmp_path / "run"
     code, out, _ = command(

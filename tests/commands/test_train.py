@@ -78,6 +78,7 @@ def test_the_same_seed_gives_the_same_run_and_another_another(data_set, tmp_path
     assert any((first[name] != other[name]).any() for name in first)
 
 
+@pytest.mark.slow
 def test_a_run_with_every_augmentation_learns_from_soft_labels_and_repeats(data_set, tmp_path, command):
     values = {
         "auto_augment": "trivialaugment", "random_erase_prob": 0.3, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,

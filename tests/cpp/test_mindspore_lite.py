@@ -20,6 +20,7 @@ from mindspore.train.mind_ir_pb2 import ModelProto
 import eval as evaluation
 import export
 from conftest import CLASSES, TINY, building, run_all
+from src.commands import compare
 from src.config import build_config
 from src.formats.fold import prepare_for_inference
 from src.formats.onnx import write_onnx
@@ -147,6 +148,17 @@ def test_counts_and_logits_on_a_folder(through_lite, lite, mindir, trained, tmp_
     assert (tmp_path / "out/acc.log").read_text().startswith(line)
     files = list((tmp_path / "out/result_Files").iterdir())
     assert len(files) == counts[mindir]["images"] and all(path.stat().st_size == 4 * len(CLASSES) for path in files)
+
+
+def test_compare_puts_it_beside_the_others(through_lite, mindir, trained, tmp_path, command):
+    files = [trained["ckpt"], mindir.with_suffix(".onnx"), mindir]
+    limits = ["--min_agreement", "1", "--max_difference", "1e-4", "--result_json", tmp_path / "compared.json"]
+    data = ["--data_dir", trained["data"] / "val", "--cache_dir", tmp_path / "cache"]
+    code, out, err = command(compare, *files, *data, *limits, *through_lite)
+    assert code == 0 and "all put every image into the same class" in out, err
+    rows = json.loads((tmp_path / "compared.json").read_text())["files"]
+    assert rows[2]["file"] == str(mindir) and rows[2]["top1"] == rows[0]["top1"]
+    assert 0 < rows[2]["max_abs_diff"] < 1e-4  # other arithmetic, the same network
 
 
 def test_export_describes_what_it_made(mindir):

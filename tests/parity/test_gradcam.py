@@ -27,6 +27,7 @@ def reference():
         return dict(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.exhaustive] * (n not in FEW)) for n in list_models()])
 def test_heat_maps_are_those_of_grad_cam(name, reference):
     small = find_model(name).stem == "cifar"

@@ -16,6 +16,7 @@ from src.models.complexity import count_multiply_adds
 from src.models.create import create_model
 from src.networks.published import find_accuracy
 from src.networks.registry import find_model, list_models
+from src.weights.listing import published
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
@@ -118,6 +119,7 @@ def test_reference_would_show_a_mistake(reference):
         assert np.std(logits[0] - logits[1]) > 0.1 * logits.std(), name
 
 
+@pytest.mark.slow
 def test_names_and_shapes_are_torchvisions(named_network, reference):
     name, network = named_network
     assert digest(_shapes(network)) == reference[f"{name}.shapes"]
@@ -128,6 +130,7 @@ def test_parameter_count_is_torchvisions(named_network, reference):
     assert _count(network) == reference[f"{name}.parameters"]
 
 
+@pytest.mark.slow
 def test_logits_are_torchvisions(named_network, reference):
     name, network = named_network
     _assert_close(_logits(network, _images(name)), reference[f"{name}.logits"])
@@ -138,12 +141,14 @@ def _mark_own_size(name: str):
     return pytest.param(name, marks=[pytest.mark.slow, *[pytest.mark.exhaustive] * (not few)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [_mark_own_size(name) for name in AT_OWN_SIZE])
 def test_logits_at_the_networks_own_image_size_are_torchvisions(name, reference):
     images = draw_images(find_model(name).image_size)
     _assert_close(_logits(create_model(name), images), reference[f"{name}.logits_at_own_size"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [_small(name) for name in list_models()])
 def test_multiply_adds_are_torchvisions(name, reference):
     size = find_model(name).image_size
@@ -153,9 +158,13 @@ def test_multiply_adds_are_torchvisions(name, reference):
 
 def test_published_accuracies_are_torchvisions(reference):
     stated = {name: float(reference[f"{name}.top1"]) for name in list_models() if f"{name}.top1" in reference}
+    files = {file.name: file.top1 for file in published()}
+    assert {name: files[f"torchvision:{name}.IMAGENET1K_V1"] for name in stated} == stated
     quoted = {name: find_accuracy(name) for name in list_models()}
-    ours = {name: float(a.top1) for name, a in quoted.items() if a and a.source.startswith("torchvision")}
-    assert ours == stated
+    ours = {name: a for name, a in quoted.items() if a and a.source.startswith("torchvision, ")}
+    assert len(ours) == 4
+    for name, accuracy in ours.items():
+        assert float(accuracy.top1) == files[f"torchvision:{name}.{accuracy.source.split()[1]}"]
     assert [name for name, accuracy in quoted.items() if accuracy is None] == ["resnext11_8x16d"]
 
 

@@ -34,6 +34,7 @@ class Weights(nn.Cell):
             setattr(self, f"weight{number}", ms.Parameter(ms.Tensor(value), name=name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", updates.OPTIMIZERS)
 def test_two_hundred_updates(name, reference):
     highest, keys = updates.OPTIMIZERS[name]

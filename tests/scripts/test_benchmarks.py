@@ -7,14 +7,18 @@ import sys
 import pytest
 
 from conftest import ROOT
+from src.config import build_config
+from src.cpu.choice import obstacle
 
 SMALLEST = {
     "allreduce": ["--networks", "resnext11_8x16d", "--step_network", "resnet18", "--rounds", 1],
+    "distillation": ["--data", "digits", "--images", 10, "--seeds", 1, "--steps", 5],
     "first_step": ["--network", "resnext11_8x16d", "--image_size", 16, "--rounds", 1],
     "imbalance": ["--seeds", 1, "--epochs", 1, "--ways", "sampling balanced"],
     "infer_app": ["--backbone", "resnext11_8x16d", "--images", 21, "--rounds", 1, "--precision", "f32"],
     "input": ["--images", 70, "--rounds", 1, "--delays", "0,1", "--readers", 2],
     "kills": ["--kills", 1, "--epochs", 1, "--per_batch_size", 64],
+    "precision": ["--data", "photo crops", "--seeds", 1, "--epochs", 1, "--ways", "float32"],
     "report": ["--classes", 30, "--images", 300, "--lines", 20],
     "scaling": ["--network", "resnext11_8x16d", "--image_size", 16, "--ranks", "1,2", "--rounds", 1],
     "memory": ["--cases", "resnext11_8x16d:4", "--image_size", 32],
@@ -29,7 +33,7 @@ SMALLEST = {
 
 
 # They train or build for a minute and more, even so.
-LONG = ("allreduce", "imbalance", "infer_app", "kills", "suspects")
+LONG = ("allreduce", "distillation", "imbalance", "infer_app", "kills", "precision", "suspects")
 
 
 @pytest.mark.slow
@@ -37,6 +41,8 @@ LONG = ("allreduce", "imbalance", "infer_app", "kills", "suspects")
 def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
     if name == "infer_app":
         pytest.importorskip("openvino")
+    if name == "precision" and (reason := obstacle(build_config({"cpu_kernels": "blocked"}))):
+        pytest.skip(reason)
     if name == "serve":
         pytest.importorskip("starlette")
     output = tmp_path / "figures.json"
@@ -49,4 +55,5 @@ def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
 def test_no_benchmark_is_left_out():
     # tests/unit/launch/test_attacked_job.py runs the first two, tests/scripts/test_infer_throughput.py the last one
     elsewhere = {"attackers", "faults", "infer_throughput"}
-    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == SMALLEST.keys() | elsewhere
+    parts = {"infer_runtimes", "train_contenders", "trials"}  # of others
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == SMALLEST.keys() | elsewhere | parts

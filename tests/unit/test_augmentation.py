@@ -32,11 +32,12 @@ def epoch(index, workers=2, number=0, **values) -> tuple:
     return tuple(map(np.concatenate, zip(*prepared_epoch(index, config, number, workers))))
 
 
-def test_mixing_equals_timms():
+@pytest.mark.parametrize("larger", [0, 3])  # than the images: the largest of a run whose crops grow
+def test_mixing_equals_timms(larger):
     reference = np.load(REFERENCE)
     images, labels = reference["images"], reference["labels"].astype(np.int32)
     size = images.shape[2:]
-    mix = Mix(len(images), size, 5)
+    mix = Mix(len(images), (size[0] + larger, size[1] + larger), 5)
     kinds = set()
     for i in range(12):
         box = tuple(reference[f"{i}.box"])

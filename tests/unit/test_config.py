@@ -76,6 +76,12 @@ def test_device_target_is_an_alias_of_platform_and_booleans_need_no_value():
     assert config.platform == "CPU" and config.predict_json and not config.is_distributed
 
 
+@pytest.mark.parametrize("value", ["160@1", "small", "160@0,100@0", "0", "160,200"])
+def test_sizes_of_crops_that_are_none_are_refused(value):
+    with pytest.raises(UserError, match=r"train_image_size: expected a size.*160@0,192@30,224@60.*got"):
+        build_config({"train_image_size": value})
+
+
 def test_dry_run_prints_the_configuration_and_stops(capsys):
     with pytest.raises(SystemExit) as stop:
         load_config(["--backbone", "resnet18", "--dry_run"])

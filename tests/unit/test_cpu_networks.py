@@ -76,6 +76,7 @@ def cut(name: str) -> ResNetSpec:
 KINDS = {cut(name): name for name in list_models()}  # networks that differ in their depth alone have the same layers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS.values())
 def test_every_kind_of_network(name, monkeypatch):
     """Logits in training and in evaluation, folded too, are the stock ones', and every weight gets a gradient."""

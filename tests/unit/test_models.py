@@ -40,6 +40,7 @@ def without_compiling():
     ms.set_context(mode=mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_models())
 def test_every_weight_of_every_network_gets_a_gradient(name, without_compiling):
     network = create_model(name, 5).set_train()

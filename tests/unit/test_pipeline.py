@@ -57,6 +57,17 @@ def test_an_epoch_can_be_repeated_and_differs_from_the_next(data_set):
     assert (first[1] != second[1]).any() and (first[0] != second[0]).any()
 
 
+def test_the_crops_of_an_epoch_have_its_size(data_set):
+    index = index_folder(data_set / "train")
+    config = build_config({**EVERYTHING, "image_size": "32,16", "train_image_size": "16@0,24@2"})
+    for number, size in ((0, (16, 8)), (1, (16, 8)), (2, (24, 12)), (9, (24, 12))):
+        for images, _, boxes, mixing in read_batches(train_pipeline(index, config, number, 2)):
+            assert images.shape[2:] == size == config.crop_size(number)
+            assert (boxes[:, :2] <= size[0]).all() and (boxes[:, 2:] <= size[1]).all() and (mixing[2:4] <= size[0]).all()
+    assert config.largest_crop == (24, 12) and preprocessing_from(config).image_size == (32, 16)
+    assert build_config({"train_image_size": 176}).crop_size(5) == (176, 176)
+
+
 EVERYTHING = {
     "image_size": "16,16", "per_batch_size": 2, "num_classes": 3, "auto_augment": "randaugment", "random_erase_prob": 0.5,
     "mixup_alpha": 0.2, "cutmix_alpha": 1.0, "repeated_augment": 2,

@@ -10,6 +10,8 @@ import yaml
 import train
 from conftest import ROOT
 from src.config import DEFAULTS_FILE, build_config, load_config
+from src.data.order import steps_per_epoch
+from src.distributed.group import Group
 from src.errors import run_command
 from src.training.schedules import learning_rates
 
@@ -33,6 +35,7 @@ def test_a_recipe_dry_runs_and_its_schedule_and_network_can_be_built(recipe):
     assert len(rates) == 3 * config.max_epoch and np.isfinite(rates).all() and rates.min() >= 0
 
 
+@pytest.mark.slow
 def test_the_networks_of_all_recipes_can_be_built():
     from src.training.build import create_network
 
@@ -53,3 +56,40 @@ def test_a_recipe_holds_only_what_differs_from_the_defaults_and_a_claim(recipe):
         assert {"top1", "img_per_s"} & set(claim)
     if claim["status"] == "cited":
         assert claim["source"] and claim["hardware"]
+
+
+IMAGENET = 1281167  # training images
+BATCHES = {
+    "resnet50_a1_8p": 2048, "resnet50_a2_8p": 2048, "resnet50d_a1_8p": 2048, "resnext50_32x4d_a1_8p": 2048,
+    "resnext50_32x4d_ra_8p": 1536, "seresnext50_32x4d_ra_8p": 1536, "resnet50_distilled_32p": 4096,
+    "resnet50_modern_8p": 1024, "resnet50_mlperf_512p": 32768,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_step_on_the_devices_that_a_recipe_names_has_the_images_of_its_source(name):
+    recipe = ROOT / f"configs/{name}.yaml"
+    config = load_config(["--config_path", str(recipe)])
+    assert config.per_batch_size * config.accumulate_steps * read(recipe)["expected"]["devices"] == BATCHES[name]
+
+
+def test_the_run_of_512_devices_has_the_steps_of_its_log_and_the_rates_of_its_source():
+    config = load_config(["--config_path", str(ROOT / "configs/resnet50_mlperf_512p.yaml")])
+    steps = steps_per_epoch(IMAGENET, config.per_batch_size, Group(0, 512, 0))
+    # train_samples, lars_opt_learning_rate_decay_steps
+    assert steps * 32768 == 1277952 and steps * (config.max_epoch - config.warmup_epochs) == 2028
+    rates, warm = learning_rates(config, steps, 32768), 16 * 39
+    assert rates[: warm - 1] == pytest.approx([26.379 * (step + 1) / warm for step in range(warm - 1)])
+    left = [1 - step / 2028 for step in range(2028)]
+    assert rates[warm:] == pytest.approx([(26.379 - 0.0001) * share**2 + 0.0001 for share in left], abs=1e-6)
+
+
+def test_the_distilled_network_warms_up_and_decays_as_its_source():
+    config = load_config(["--config_path", str(ROOT / "configs/resnet50_distilled_32p.yaml")])
+    steps = steps_per_epoch(IMAGENET, config.per_batch_size, Group(0, 32, 0))
+    assert abs(steps * config.warmup_epochs - 5000) < steps / 2 and config.lr * config.weight_decay == pytest.approx(0.0003)
+
+
+def test_the_network_of_torchvisions_second_recipe_trains_and_is_evaluated_at_the_sizes_of_its_source():
+    config = load_config(["--config_path", str(ROOT / "configs/resnet50_modern_8p.yaml")])
+    assert (config.crop_size(0), config.image_size, config.eval_resize) == ((176, 176), (224, 224), 232)

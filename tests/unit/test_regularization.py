@@ -54,6 +54,7 @@ def test_neither_does_anything_in_evaluation_or_at_rate_0():
             assert (layer(x).asnumpy() == x.asnumpy()).all()
 
 
+@pytest.mark.slow
 def test_a_resnest_trains_with_both_and_every_layer_drops_other_blocks(monkeypatch):
     spec = dataclasses.replace(find_model("resnest50d"), stage_sizes=(1, 1, 1, 1))
     monkeypatch.setitem(registry._MODELS, "small", spec)

@@ -61,6 +61,7 @@ def test_nothing_of_a_rank_is_left(launched, tmp_path):
     wait_until(lambda: not any(map(is_alive, children)), 5)  # the signals are sent; a loaded system delivers them later
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "cause"),
     [
