@@ -38,17 +38,23 @@ NETWORK = ("--backbone", "resnet20", "--num_classes", "2", "--platform", "CPU")
 TRAINING = ("--image_size", "64,64", "--per_batch_size", "16", "--max_epoch", "12", "--lr", "0.05", "--eval_interval", "4")
 
 
+def set_size(driver: Any, width: int, height: int) -> None:
+    """A window that is as high as the page or higher has no scroll bar, which would come and go with screenshots."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
 def screenshot(driver: Any, box: dict[str, float]) -> Image.Image:
-    """A part of a page, whether or not the window shows it. Selenium's own of an element leave fractions of pixels away."""
+    """A part of a page. Selenium's own screenshots of elements leave fractions of pixels away."""
     clip = {"scale": 1, "x": int(box["x"]), "y": int(box["y"]), "width": box["width"], "height": int(box["height"]) + 2}
-    taken = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    taken = driver.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip})
     return Image.open(io.BytesIO(base64.b64decode(taken["data"]))).convert("RGB")
 
 
 def picture_of_report(report: Path) -> Image.Image:
     """Some sections of a report one below the other, as a wide window shows them."""
     with tempfile.TemporaryDirectory() as profile, chromium(Path(profile)) as driver:
-        driver.set_window_size(1240, 800)
+        set_size(driver, 1240, 4000)
         driver.get(report.as_uri())
         elements = [driver.find_element("css selector", f".{name}, #{name}") for name in SECTIONS]
         parts = [screenshot(driver, element.rect) for element in elements]
@@ -86,7 +92,7 @@ def picture_of_page(run: Path, images: Path) -> Image.Image:
         tempfile.TemporaryDirectory() as profile,
         chromium(Path(profile)) as driver,
     ):
-        driver.set_window_size(760, 500)
+        set_size(driver, 760, 1500)
         driver.get(address)
         WebDriverWait(driver, 20).until(lambda _: driver.find_element("id", "network").text)
         driver.find_element("id", "files").send_keys("\n".join(map(str, asked)))
