@@ -12,6 +12,7 @@ from typing import Any
 
 import mindspore as ms
 from mindspore import ops
+from mindspore.ops import signature as sig
 
 from ..device import kernel_threads
 from .libraries import find
@@ -139,3 +140,23 @@ def scale_add() -> ops.Custom:
 def total() -> ops.Custom:
     """a, b -> a + b; MindSpore's own takes no bfloat16. Has no gradient."""
     return _operator("sum", _like(0))
+
+
+class _InPlace(ops.Custom):
+    """An operator that changes its third and fourth input."""
+
+    __mindspore_signature__ = (
+        sig.make_sig("config"),
+        sig.make_sig("rate"),
+        sig.make_sig("weight", sig.sig_rw.RW_WRITE),
+        sig.make_sig("velocity", sig.sig_rw.RW_WRITE),
+        sig.make_sig("gradient"),
+    )
+
+
+@functools.lru_cache(None)
+def momentum() -> ops.Custom:
+    """config (momentum, weight decay, Nesterov's), learning rate, weight, velocity, gradient: a step of SGD, in place."""
+    made = _InPlace(f"{_library()}:momentum", [1], ms.float32, "aot")
+    made.add_prim_attr("side_effect_mem", True)
+    return made
