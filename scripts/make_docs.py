@@ -36,9 +36,9 @@ of all. Also: `--config_path FILE`, `--dry_run`, `--help`; `--device_target` is 
 NETWORKS_INTRODUCTION = f"""{WRITTEN.format(source="src/networks")}
 
 `python -m src.models` prints this table, with `--json` as JSON. Parameters and multiply-adds are counted on the network,
-with 1,000 classes (10 for the networks of 32 x 32 pixels). Top-1 is the best that others have published, on ImageNet (CIFAR-10
-for 32 x 32), in one crop of that size, of weights that saw no other images: it says what to expect of weights that you import,
-not what was trained here.
+with 1,000 classes (10 for the networks of 32 x 32 pixels). Top-1 is the best that others have published, on ImageNet
+(CIFAR-10 for 32 x 32), in one crop of that size, of weights that saw no other images: it says what to expect of weights that
+you import, not what was trained here.
 
 Parameters bear torchvision's and timm's names (`layer1.0.bn1.running_mean`); the letters `d` and `e` are timm's."""
 RECIPES_INTRODUCTION = f"""{WRITTEN.format(source="configs/")}

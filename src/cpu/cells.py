@@ -7,7 +7,6 @@ import numpy as np
 from mindspore import nn, ops
 
 from . import operators
-from .libraries import find
 
 
 def _config(*values: Any) -> ms.Tensor:
@@ -33,7 +32,7 @@ class Conv2d(nn.Conv2d):
         self.convolve = operators.convolution(self.stride[0], self.same, out_type)
 
     def construct(self, x):
-        return self.convolve(x, self.weight, self.config)
+        return self.convolve(self.config, x, self.weight)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -41,7 +40,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        self.normalize, self.normalize_add = operators.norm(), operators.norm_add()
+        self.normalize, self.normalize_add = operators.norm(False), operators.norm(True)
         self.fuse_relu(False)
 
     def fuse_relu(self, relu: bool) -> None:
@@ -56,9 +55,9 @@ class BatchNorm2d(nn.BatchNorm2d):
         config = self.of_batch if of_batch else self.of_run
         mean, variance = self.moving_mean, self.moving_variance
         if other is None:
-            y, _, _, new_mean, new_variance = self.normalize(x, self.gamma, self.beta, mean, variance, config)
+            y, _, _, new_mean, new_variance = self.normalize(config, x, self.gamma, self.beta, mean, variance)
         else:
-            y, _, _, new_mean, new_variance = self.normalize_add(x, self.gamma, self.beta, mean, variance, config, other)
+            y, _, _, new_mean, new_variance = self.normalize_add(config, x, self.gamma, self.beta, mean, variance, other)
         if of_batch:
             ops.assign(mean, new_mean)
             ops.assign(variance, new_variance)
@@ -66,7 +65,11 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 class FoldedConv2d(nn.Cell):
-    """A convolution and the batch norm after it, in evaluation mode, as one; takes what the batch norm takes."""
+    """A convolution and the batch norm after it, in evaluation mode, as one; takes what the batch norm takes.
+
+    Attributes:
+        names: of the parameters that the folded weight and bias are made of.
+    """
 
     def __init__(self, convolution: Conv2d, norm: BatchNorm2d):
         super().__init__()
@@ -76,20 +79,12 @@ class FoldedConv2d(nn.Cell):
         self.folded_bias = ms.Parameter(norm.beta.value())
         stride, same = convolution.stride[0], convolution.same
         self.config = _config(stride, int(same), int(norm.relu))
-        self.convolve = operators.folded_convolution(stride, same, False)
-        self.convolve_add = operators.folded_convolution(stride, same, True)
-
-    def take(self, values: dict[str, Any]) -> None:
-        """Folds anew, from name -> array: w' = w * gamma / sqrt(var + eps), b' = beta - mean * gamma / sqrt(var + eps)."""
-        weight, gamma, beta, mean, variance = (np.asarray(values[name], np.float64) for name in self.names)
-        factor = gamma / np.sqrt(variance + self.eps)
-        self.folded_weight.set_data(ms.Tensor((weight * factor[:, None, None, None]).astype(np.float32)))
-        self.folded_bias.set_data(ms.Tensor((beta - mean * factor).astype(np.float32)))
+        self.convolve = operators.convolution(stride, same)
 
     def construct(self, x, other=None):
         if other is None:
-            return self.convolve(x, self.folded_weight, self.folded_bias, self.config)
-        return self.convolve_add(x, self.folded_weight, self.folded_bias, self.config, other)
+            return self.convolve(self.config, x, self.folded_weight, self.folded_bias)
+        return self.convolve(self.config, x, self.folded_weight, self.folded_bias, other)
 
 
 class Pool2d(nn.Cell):
@@ -101,7 +96,7 @@ class Pool2d(nn.Cell):
         self.pool = operators.pool(kernel, stride, same)
 
     def construct(self, x):
-        return self.pool(x, self.config)[0]
+        return self.pool(self.config, x)[0]
 
 
 class GlobalAveragePool(nn.Cell):
@@ -130,24 +125,13 @@ class Fork(nn.Cell):
 
 
 class PadShortcut(nn.Cell):
-    """Every `stride`-th pixel, with `added` channels of zeros, half of them in front."""
+    """Every `stride`-th pixel, with missing channels of zeros, half of them in front: a convolution with zeros and ones."""
 
-    def __init__(self, added: int, stride: int):
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
         super().__init__()
-        self.config = _config(added // 2, stride)
-        self.shortcut = operators.shortcut(added, stride)
+        moved = np.eye(out_channels, in_channels, (in_channels - out_channels) // 2, np.float32)
+        self.weight = ms.Tensor(moved[:, :, None, None])
+        self.config, self.convolve = _config(stride, 0, 0), operators.convolution(stride, False)
 
     def construct(self, x):
-        return self.shortcut(x, self.config)
-
-
-class Blocked(nn.Cell):
-    """A plain tensor (N, C, H, W) -> (N, C/b, H, W, b)."""
-
-    def __init__(self):
-        super().__init__()
-        self.block = find().block
-
-    def construct(self, x):
-        n, c, h, w = x.shape
-        return x.reshape((n, c // self.block, self.block, h, w)).transpose((0, 1, 3, 4, 2))
+        return self.convolve(self.config, x, self.weight)

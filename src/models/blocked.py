@@ -11,21 +11,18 @@ from mindspore import nn, ops
 
 from ..cpu import cells, operators
 from . import layers, regularization, resnet
+from .folding import fold_pairs, folded
 
 
 class DropBlock(regularization.DropBlock):
     """As the stock one, with its masks."""
 
-    def __init__(self, rate: float):
-        super().__init__(rate)
-        self.blocked = cells.Blocked()
-
     def construct(self, x):
         if not self.training or self.uniform is None:
             return x
         n, blocks, height, width, block = x.shape
-        mask = self.blocked(self.mask((n, blocks * block, height, width)))
-        return ops.cast(ops.cast(x, ms.float32) * mask, x.dtype)
+        mask = self.mask((n, blocks * block, height, width)).reshape((n, blocks, block, height, width))
+        return ops.cast(ops.cast(x, ms.float32) * mask.transpose((0, 1, 3, 4, 2)), x.dtype)
 
 
 class DropPath(regularization.DropPath):
@@ -47,9 +44,8 @@ class SqueezeExcitation(layers.SqueezeExcitation):
         self.mean = operators.mean()
 
     def construct(self, x):
-        pooled = self.mean(x)
-        weights = self.sigmoid(self.fc2(self.relu(self.fc1(pooled.reshape((x.shape[0], -1, 1, 1))))))
-        return weights.reshape(pooled.shape)
+        means = self.mean(x)
+        return self.weights(means.reshape((x.shape[0], -1, 1, 1))).reshape(means.shape)
 
 
 class SplitAttention(layers.SplitAttention):
@@ -63,12 +59,7 @@ class SplitAttention(layers.SplitAttention):
         x, pooled = self.fork(self.drop_block(self.bn0(self.conv(x))))  # (N, R * C/b, H, W, b)
         means = self.mean(pooled)
         pooled = means.reshape((x.shape[0], self.radix, self.channels)).sum(1).reshape((x.shape[0], self.channels, 1, 1))
-        scores = self.fc2(self.relu1(self.bn1(self.fc1(pooled))))
-        if self.radix == 1:
-            return self.scale(x, self.sigmoid(scores).reshape(means.shape))
-        scores = scores.reshape((-1, self.groups, self.radix, self.channels // self.groups))
-        weights = self.softmax(scores.transpose((0, 2, 1, 3)))  # (N, R, K, C / K)
-        return self.scale(x, weights.reshape(means.shape))
+        return self.scale(x, self.weights(pooled).reshape(means.shape))
 
 
 class BlockedLayers(layers.Layers):
@@ -177,26 +168,8 @@ def compute_in_bfloat16(network: nn.Cell) -> nn.Cell:
 
 def fold(network: nn.Cell) -> nn.Cell:
     """Makes one operation of every convolution and the batch norm after it, for evaluation; changes `network` itself."""
-    for _, cell in list(network.cells_and_names()):
-        children = cell.name_cells()
-        names = list(children)
-        pairs = [(name, name.replace("conv", "bn")) for name in names] + [("conv", "bn0")]
-        for conv_name, norm_name in list(zip(names, names[1:])) if isinstance(cell, nn.SequentialCell) else pairs:
-            convolution, norm = children.get(conv_name), children.get(norm_name)
-            owner, place = cell, conv_name
-            if isinstance(convolution, nn.SequentialCell):  # a deep stem
-                owner, place, convolution = convolution, str(len(convolution) - 1), convolution[len(convolution) - 1]
-            if isinstance(convolution, cells.Conv2d) and isinstance(norm, cells.BatchNorm2d):
-                _put(owner, place, nn.Identity())
-                _put(cell, norm_name, cells.FoldedConv2d(convolution, norm))
+    fold_pairs(network, lambda convolution, norm: (nn.Identity(), cells.FoldedConv2d(convolution, norm)))
     return network.set_train(False)
-
-
-def _put(cell: nn.Cell, name: str, child: nn.Cell) -> None:
-    if isinstance(cell, nn.SequentialCell):
-        cell[int(name)] = child
-    else:
-        setattr(cell, name, child)
 
 
 def plain(stage: Any) -> Any:
@@ -207,11 +180,13 @@ def plain(stage: Any) -> Any:
     return stage.transpose(0, 1, 4, 2, 3).reshape(n, blocks * block, height, width)
 
 
-def take_weights(folded: nn.Cell, values: dict[str, Any]) -> None:
+def take_weights(network: nn.Cell, values: dict[str, Any]) -> None:
     """Gives a folded network the weights of a network of the same kind, name -> array."""
-    for _, cell in folded.cells_and_names():
+    for _, cell in network.cells_and_names():
         if isinstance(cell, cells.FoldedConv2d):
-            cell.take(values)
-    for parameter in folded.get_parameters():
+            weight, *norm = (values[name] for name in cell.names)
+            for parameter, value in zip(cell.get_parameters(), folded(weight, tuple(norm), cell.eps)):
+                parameter.set_data(ms.Tensor(value))
+    for parameter in network.get_parameters():
         if parameter.name in values:
             parameter.set_data(ms.Tensor(values[parameter.name]))

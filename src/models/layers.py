@@ -62,12 +62,14 @@ class PadShortcut(nn.Cell):
     """Parameter-free shortcut: every second pixel, missing channels are zero (option A of He et al. 2015, section 3.3).
 
     Args:
-        added_channels: number of zero channels; half of them go in front, half behind.
+        in_channels: of the input.
+        out_channels: of the output; half of those that are missing go in front, half behind.
         stride: 1 or 2.
     """
 
-    def __init__(self, added_channels: int, stride: int):
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
         super().__init__()
+        added_channels = out_channels - in_channels
         front = added_channels // 2
         # A 1x1 pool picks every second pixel; strided slices come out wrong in ONNX files of MindSpore 2.10.
         self.subsample = nn.MaxPool2d(kernel_size=1, stride=stride)
@@ -120,8 +122,11 @@ class SqueezeExcitation(nn.Cell):
         self.sigmoid = nn.Sigmoid()
 
     def construct(self, x):
-        weights = global_average_pool(x)  # (N, C, 1, 1)
-        return x * self.sigmoid(self.fc2(self.relu(self.fc1(weights))))
+        return x * self.weights(global_average_pool(x))
+
+    def weights(self, pooled):
+        """Means (N, C, 1, 1) -> weights of the channels, of the same shape."""
+        return self.sigmoid(self.fc2(self.relu(self.fc1(pooled))))
 
 
 class SplitAttention(nn.Cell):
@@ -150,23 +155,25 @@ class SplitAttention(nn.Cell):
 
     def construct(self, x):
         x = self.relu(self.drop_block(self.bn0(self.conv(x))))  # (N, R * C, H, W)
+        return self._sum_of_splits(x * self.weights(global_average_pool(self._sum_of_splits(x))))
+
+    def weights(self, pooled):
+        """Means of the splits' sum (N, C, 1, 1) -> weights of the splits' channels (N, R * C, 1, 1)."""
+        scores = self.fc2(self.relu1(self.bn1(self.fc1(pooled))))
         if self.radix == 1:
-            return x * self.sigmoid(self._scores(x))
-        scores = self._scores(self._sum_of_splits(x)).reshape((-1, self.groups, self.radix, self.channels // self.groups))
+            return self.sigmoid(scores)
+        scores = scores.reshape((-1, self.groups, self.radix, self.channels // self.groups))
         weights = self.softmax(ops.cast(scores.transpose((0, 2, 1, 3)), ms.float32))  # (N, R, K, C / K)
-        weights = ops.cast(weights.reshape((-1, self.radix * self.channels, 1, 1)), x.dtype)
-        return self._sum_of_splits(x * weights)
+        return ops.cast(weights.reshape((-1, self.radix * self.channels, 1, 1)), pooled.dtype)
 
     def _sum_of_splits(self, x):
+        if self.radix == 1:
+            return x
         splits = ops.split(x, self.channels, 1)  # R times (N, C, H, W)
         total = splits[0]
         for split in splits[1:]:
             total = total + split
         return total
-
-    def _scores(self, x):
-        pooled = global_average_pool(x)  # (N, C, 1, 1)
-        return self.fc2(self.relu1(self.bn1(self.fc1(pooled))))  # (N, R * C, 1, 1)
 
 
 def global_average_pool(x):
@@ -252,7 +259,7 @@ class Layers:
         if stride == 1 and in_channels == out_channels:
             return None
         if self.spec.shortcut == "pad":
-            return self.pad_shortcut(out_channels - in_channels, stride)
+            return self.pad_shortcut(in_channels, out_channels, stride)
         if self.spec.shortcut == "pooled":  # ResNet-D, He et al. 2018, arXiv 1812.01187
             pool = nn.Identity() if stride == 1 else self.halving_pool()
             return nn.SequentialCell(pool, self.conv(in_channels, out_channels, 1), self.batch_norm(out_channels))

@@ -1,11 +1,15 @@
 """Writes training_reference.npz: what five steps of PyTorch's SGD do to torchvision's and timm's networks.
 
-Usage: python tests/parity/make_training_reference.py, with what benchmarks/requirements.txt lists.
+Usage: python tests/parity/make_training_reference.py [--choose SECONDS], with what benchmarks/requirements.txt lists.
 
 The file holds `<network>.losses` (5,) and `<network>/<parameter>` as `training.sample` gives them, computed in float64, and
 `curve`: the losses of 50 steps of a small ResNeXt in float32.
-What the same run in float32 differs by is printed: it is large where rounding decides where gradients go (training.py).
+What the same run in float32 differs by is printed, which is much where rounding decides where gradients go (training.py),
+and how near the run comes to such a kink. --choose writes nothing, but tries seeds and names those that keep farthest away.
 """
+
+import sys
+import time
 
 import numpy as np
 import torch
@@ -62,14 +66,55 @@ def train(network: nn.Module, seeds: list, dtype: torch.dtype, rate: float = LEA
     return np.array(losses), sample({k: v.numpy() for k, v in network.state_dict().items() if v.dtype == dtype})
 
 
+def watch_kinks(network: nn.Module) -> list:
+    """A list that grows as the network runs, of distances from kinks: a ReLU's input from 0, a pool's two largest inputs.
+
+    Each is divided by the root mean square of the numbers that it is found among.
+    """
+    found = []
+
+    def relu(_, inputs):
+        found.append((inputs[0].abs().min() / inputs[0].square().mean().sqrt()).item())
+
+    def pool(module, inputs):
+        padded = nn.functional.pad(inputs[0], [module.padding] * 4).flatten(0, 1)[:, None]
+        first, second = nn.functional.unfold(padded, module.kernel_size, stride=module.stride).topk(2, 1).values.unbind(1)
+        gaps = (first - second)[first > 0]  # windows of zeros, ReLU's, have no gradient
+        found.append((gaps.min() / inputs[0].square().mean().sqrt()).item())
+
+    for module in network.modules():
+        if hook := {nn.ReLU: relu, nn.MaxPool2d: pool}.get(type(module)):
+            module.register_forward_pre_hook(hook)
+    return found
+
+
+def choose(seconds: float) -> None:
+    """Tries seeds for some seconds per network and prints those that keep farthest from kinks."""
+    for name, (published, stage_sizes, _) in NETWORKS.items():
+        best, seed, end = 0.0, 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            network = reference_network(published, stage_sizes)
+            distances = watch_kinks(network)
+            train(network, [seed] * STEPS, torch.float64)
+            if min(distances) > best:
+                best = min(distances)
+                print(f"{name}: seed {seed} keeps {best:.1e} away from kinks", flush=True)
+            seed += 1
+
+
 def main() -> None:
     """Computes and writes the file."""
+    if sys.argv[1:2] == ["--choose"]:
+        choose(float(sys.argv[2]))
+        return
     content = {"versions": np.array(f"torch {torch.__version__}")}
     for name, (published, stage_sizes, seed) in NETWORKS.items():
-        losses, samples = train(reference_network(published, stage_sizes), [seed] * STEPS, torch.float64)
+        network = reference_network(published, stage_sizes)
+        distances = watch_kinks(network)
+        losses, samples = train(network, [seed] * STEPS, torch.float64)
         _, rounded = train(reference_network(published, stage_sizes), [seed] * STEPS, torch.float32)
         difference = max(np.abs(rounded[key] - samples[key]).max() / samples[key][-1] for key in samples)
-        print(f"{name}: losses {losses}, float32 differs by {difference:.1e}")
+        print(f"{name}: losses {losses}, float32 differs by {difference:.1e}, {min(distances):.1e} away from kinks")
         content[f"{name}.losses"] = losses
         content.update({f"{name}/{key}": values for key, values in samples.items()})
     seeds = range(CURVE_FIRST_SEED, CURVE_FIRST_SEED + CURVE_STEPS)

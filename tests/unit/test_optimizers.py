@@ -6,6 +6,7 @@ import pytest
 from mindspore import nn
 
 from src.config import build_config
+from src.cpu.choice import obstacle
 from src.training.optimizers import create_optimizer
 
 RATES = [0.5, 0.25, 0.125]
@@ -74,3 +75,23 @@ def test_a_parameter_of_zeros_still_moves(optimizer):
     step = create_optimizer(network, np.array(RATES, np.float32), build_config({"optimizer": optimizer}))
     step(tuple(map(ms.Tensor, gradients()[0])))
     assert np.isfinite(network.weight.asnumpy()).all() and network.weight.asnumpy().any()
+
+
+@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_in_one_pass_has_the_same_bits(nesterov, mode):
+    if reason := obstacle(build_config()):
+        pytest.skip(reason)
+    old = ms.get_context("mode")
+    ms.set_context(mode=mode)
+    found = [after_three_steps(nesterov=nesterov, cpu_kernels=kernels) for kernels in ("blocked", "stock")]
+    ms.set_context(mode=old)
+    weight, bias = (np.ones((3, 4), np.float32), np.ones(3, np.float32))
+    velocities = [np.zeros_like(weight), np.zeros_like(bias)]
+    for rate, both in zip(np.float32(RATES), gradients()):
+        for value, velocity, gradient, decay in zip((weight, bias), velocities, both, np.float32([DECAY, 0])):
+            decayed = gradient + decay * value
+            velocity[:] = np.float32(0.9) * velocity + decayed
+            value[:] = value - rate * (decayed + np.float32(0.9) * velocity if nesterov else velocity)
+    for (ours, theirs), expected in zip(zip(*found), (weight, bias)):
+        assert ours.tobytes() == theirs.tobytes() == expected.tobytes()

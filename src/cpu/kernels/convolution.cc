@@ -6,173 +6,108 @@
 #include <cstring>
 
 #include "plan.h"
-#include "windows.h"
 
 using onednn::Check;
-using onednn::MemoryDesc;
-using onednn::PrimitiveDesc;
+using onednn::Make;
+using onednn::Owned;
 
 namespace {
-struct Convolution {
-  std::vector<int64_t> input, weights, output;
-  bool narrow;  // groups whose channels do not fill blocks
-  onednn::Type type;
-  onednn::Tag input_tag, output_tag;
-  MemoryDesc input_outside, weights_outside, output_outside;
-  Windows windows;
-
-  // x, w and y: which of the call's parameters are input, weights and output, or have their shapes.
-  Convolution(const Call& c, int x, int w, int y, const int32_t* config)
-      : input(ImageDims(c, x)), weights(c.shapes[w], c.shapes[w] + 4), output(ImageDims(c, y)), narrow(false),
-        type(c.IsBfloat16(x) || c.IsBfloat16(y) ? onednn::kBfloat16 : onednn::kFloat32), input_tag(TagOf(c, x)),
-        output_tag(TagOf(c, y)), windows(&input[2], &output[2], &weights[2], config[0], config[1] != 0) {
-    int64_t groups = input[1] / weights[1];
-    if (groups > 1) {
-      narrow = c.ndims[x] == 5 && (weights[1] % BLOCK || weights[0] / groups % BLOCK);
-      weights = {groups, weights[0] / groups, weights[1], weights[2], weights[3]};
-    }
-    input_outside = Describe(input, c.Type(x), input_tag);
-    weights_outside = Describe(weights, onednn::kFloat32, groups > 1 ? onednn::kGoihw : onednn::kOihw);
-    output_outside = Describe(output, c.Type(y), output_tag);
-  }
-
-  // make(layout of input, layout of output) with the tensors' own layouts, or with those that oneDNN likes best where it has
-  // no fast kernel for the tensors' own.
-  template <typename Make>
-  PrimitiveDesc WithFastLayout(const Make& make) const {
-    if (!narrow) {
-      PrimitiveDesc description = make(input_tag, output_tag);
-      const char* name = nullptr;
-      if (description) Check(dnnl_primitive_desc_query(description.get(), onednn::kName, 0, &name), "asking for a name");
-      if (name && !std::strstr(name, "ref")) return description;
-    }
-    PrimitiveDesc description = make(onednn::kAny, onednn::kAny);
-    if (!description) throw std::runtime_error("oneDNN: no kernel for this convolution");
-    return description;
-  }
-
-  // Null where oneDNN has no such kernel; so are the results of the two functions below.
-  PrimitiveDesc Forward(onednn::Propagation propagation, onednn::Type in, onednn::Type out, onednn::Tag in_tag,
-                        onednn::Tag out_tag, const dnnl_memory_desc* bias, const dnnl_primitive_attr* attributes) const {
-    dnnl_primitive_desc* made = nullptr;
-    dnnl_convolution_forward_primitive_desc_create(
-        &made, Runtime::Get().engine, propagation, onednn::kDirectConvolution, Describe(input, in, in_tag).get(),
-        Describe(weights, type, onednn::kAny).get(), bias, Describe(output, out, out_tag).get(), windows.strides,
-        windows.no_dilation, windows.before, windows.after, attributes);
-    return PrimitiveDesc(made);
-  }
-  PrimitiveDesc Hint(onednn::Tag in_tag, onednn::Tag out_tag) const {
-    return Forward(onednn::kForwardTraining, type, type, in_tag, out_tag, nullptr, OwnScratchpad().get());
-  }
+// Which parameters of the call are input, weights and output, or have their shapes; which of the three is written. Of `bias`
+// and `other`, a tensor that is added to the output, 0 where there is none.
+struct Parameters {
+  int x, w, y, written, bias = 0, other = 0;
 };
 
-const dnnl_memory_desc* Inside(const PrimitiveDesc& description, onednn::Query what) {
-  return dnnl_primitive_desc_query_md(description.get(), what, 0);
-}
+class Convolution {
+ public:
+  Convolution(const Call& c, const Parameters& parameters)
+      : p_(parameters), input_(c, p_.x), output_(c, p_.y), weights_(c.shapes[p_.w], c.shapes[p_.w] + 4),
+        groups_(input_.dims[1] / weights_[1]), config_(c.Data<int32_t>(0)),
+        windows_(input_, output_, weights_[2], config_[0], config_[1] != 0), attributes_(OwnScratchpad()) {
+    if (groups_ > 1) weights_ = {groups_, weights_[0] / groups_, weights_[1], weights_[2], weights_[3]};
+    if (input_.type == onednn::kBfloat16 || output_.type == onednn::kBfloat16) type_ = onednn::kBfloat16;
+    if (p_.bias) bias_ = Describe({output_.dims[1]}, onednn::kFloat32, onednn::kVector);
+    auto ops = Make("making post-operations", dnnl_post_ops_create);
+    if (p_.other) Check(dnnl_post_ops_append_binary(ops.get(), onednn::kAdd, output_.MakeLayout().get()), "adding a sum");
+    if (config_[2]) Check(dnnl_post_ops_append_eltwise(ops.get(), onednn::kRelu, 0, 0), "adding a ReLU");
+    Check(dnnl_primitive_attr_set_post_ops(attributes_.get(), ops.get()), "setting post-operations");
+  }
 
-void PlanForward(Plan& plan, const Call& c) {
-  Convolution s(c, 0, 1, 3, c.Data<int32_t>(2));
-  PrimitiveDesc d = s.WithFastLayout([&](onednn::Tag in_tag, onednn::Tag out_tag) {
-    return s.Forward(onednn::kForwardTraining, s.type, c.Type(3), in_tag, out_tag, nullptr, OwnScratchpad().get());
-  });
-  plan.Add(onednn::kArgSource, 0, false, s.input_outside.get(), Inside(d, onednn::kSource));
-  plan.Add(onednn::kArgWeights, 1, false, s.weights_outside.get(), Inside(d, onednn::kWeights));
-  plan.Add(onednn::kArgTarget, 3, true, s.output_outside.get(), Inside(d, onednn::kTarget));
-  plan.Finish(d.get());
-}
+  Plan MakePlan() const {
+    std::vector<Tensor> tensors;
+    // A primitive for a gradient takes the output's, and gives that of what is written.
+    auto add = [&](int id, int i, Owned<dnnl_memory_desc> layout) {
+      bool is_gradient = p_.written != p_.y && (i == p_.y || i == p_.written);
+      tensors.push_back({is_gradient ? id | onednn::kGradientOf : id, i, std::move(layout)});
+    };
+    add(onednn::kSource, p_.x, input_.MakeLayout());
+    add(onednn::kWeights, p_.w, Weights(onednn::kFloat32, groups_ > 1 ? onednn::kGoihw : onednn::kOihw));
+    add(onednn::kTarget, p_.y, output_.MakeLayout());
+    if (p_.bias) add(onednn::kBias, p_.bias, nullptr);
+    if (p_.other) add(onednn::kSource | onednn::kOfFirstPostOp, p_.other, output_.MakeLayout());
+    return Plan(WithFastLayout(), std::move(tensors));
+  }
 
-void PlanBackwardData(Plan& plan, const Call& c) {
-  Convolution s(c, 2, 1, 0, c.Data<int32_t>(3));
-  PrimitiveDesc d = s.WithFastLayout([&](onednn::Tag in_tag, onednn::Tag out_tag) {
-    dnnl_primitive_desc* made = nullptr;
-    if (PrimitiveDesc hint = s.Hint(in_tag, out_tag))
-      dnnl_convolution_backward_data_primitive_desc_create(
-          &made, Runtime::Get().engine, onednn::kDirectConvolution, Describe(s.input, c.Type(2), in_tag).get(),
-          Describe(s.weights, s.type, onednn::kAny).get(), Describe(s.output, s.type, out_tag).get(), s.windows.strides,
-          s.windows.no_dilation, s.windows.before, s.windows.after, hint.get(), OwnScratchpad().get());
-    return PrimitiveDesc(made);
-  });
-  plan.Add(onednn::kArgDiffTarget, 0, false, s.output_outside.get(), Inside(d, onednn::kDiffTarget));
-  plan.Add(onednn::kArgWeights, 1, false, s.weights_outside.get(), Inside(d, onednn::kWeights));
-  plan.Add(onednn::kArgDiffSource, 4, true, s.input_outside.get(), Inside(d, onednn::kDiffSource));
-  plan.Finish(d.get());
-}
+ private:
+  Owned<dnnl_memory_desc> Weights(onednn::Type type, onednn::Tag tag) const { return Describe(weights_, type, tag); }
 
-void PlanBackwardWeights(Plan& plan, const Call& c) {
-  Convolution s(c, 1, 2, 0, c.Data<int32_t>(3));
-  PrimitiveDesc d = s.WithFastLayout([&](onednn::Tag in_tag, onednn::Tag out_tag) {
-    dnnl_primitive_desc* made = nullptr;
-    if (PrimitiveDesc hint = s.Hint(in_tag, out_tag))
-      dnnl_convolution_backward_weights_primitive_desc_create(
-          &made, Runtime::Get().engine, onednn::kDirectConvolution, Describe(s.input, s.type, in_tag).get(),
-          Describe(s.weights, onednn::kFloat32, onednn::kAny).get(), nullptr, Describe(s.output, s.type, out_tag).get(),
-          s.windows.strides, s.windows.no_dilation, s.windows.before, s.windows.after, hint.get(), OwnScratchpad().get());
-    return PrimitiveDesc(made);
-  });
-  plan.Add(onednn::kArgDiffTarget, 0, false, s.output_outside.get(), Inside(d, onednn::kDiffTarget));
-  plan.Add(onednn::kArgSource, 1, false, s.input_outside.get(), Inside(d, onednn::kSource));
-  plan.Add(onednn::kArgDiffWeights, 4, true, s.weights_outside.get(), Inside(d, onednn::kDiffWeights));
-  plan.Finish(d.get());
-}
+  // With the tensors' own layouts, or with those that oneDNN likes best where it has no fast kernel for the tensors' own: it
+  // has none where the channels of groups do not fill blocks.
+  Owned<dnnl_primitive_desc> WithFastLayout() const {
+    const int64_t inputs = input_.dims[1] / groups_, outputs = output_.dims[1] / groups_;
+    bool is_narrow = groups_ > 1 && input_.tag != onednn::kNchw && (inputs % BLOCK || outputs % BLOCK);
+    if (!is_narrow) {
+      auto description = Description(input_.tag, output_.tag);
+      const char* name = nullptr;
+      Check(dnnl_primitive_desc_query(description.get(), onednn::kName, 0, &name), "asking for a name");
+      if (!std::strstr(name, "ref")) return description;
+    }
+    return Description(onednn::kAny, onednn::kAny);
+  }
 
-onednn::Attributes WithPostOps(const dnnl_memory_desc* other, bool relu) {
-  onednn::Attributes attributes = OwnScratchpad();
-  dnnl_post_ops* made = nullptr;
-  Check(dnnl_post_ops_create(&made), "making post-operations");
-  onednn::PostOps ops(made);
-  if (other) Check(dnnl_post_ops_append_binary(made, onednn::kAdd, other), "adding a sum");
-  if (relu) Check(dnnl_post_ops_append_eltwise(made, onednn::kRelu, 0, 0), "adding a ReLU");
-  Check(dnnl_primitive_attr_set_post_ops(attributes.get(), made), "setting post-operations");
-  return attributes;
-}
+  // What is read is of the products' type, what is written of its own.
+  Owned<dnnl_primitive_desc> Description(onednn::Tag in_tag, onednn::Tag out_tag) const {
+    dnnl_engine* engine = Runtime::Get().engine;
+    const Windows& w = windows_;
+    auto in = Describe(input_.dims, type_, in_tag), weights = Weights(type_, onednn::kAny);
+    auto out = Describe(output_.dims, p_.written == p_.y ? output_.type : type_, out_tag);
+    auto forward = Make("describing a convolution", dnnl_convolution_forward_primitive_desc_create, engine,
+                        onednn::kForwardTraining, onednn::kDirectConvolution, in.get(), weights.get(), bias_.get(),
+                        out.get(), w.strides, w.no_dilation, w.before, w.after, attributes_.get());
+    if (p_.written == p_.y) return forward;
+    if (p_.written == p_.x)
+      return Make("describing a gradient of data", dnnl_convolution_backward_data_primitive_desc_create, engine,
+                  onednn::kDirectConvolution, Describe(input_.dims, input_.type, in_tag).get(), weights.get(), out.get(),
+                  w.strides, w.no_dilation, w.before, w.after, forward.get(), attributes_.get());
+    return Make("describing a gradient of weights", dnnl_convolution_backward_weights_primitive_desc_create, engine,
+                onednn::kDirectConvolution, in.get(), Weights(onednn::kFloat32, onednn::kAny).get(), nullptr, out.get(),
+                w.strides, w.no_dilation, w.before, w.after, forward.get(), attributes_.get());
+  }
 
-void PlanInference(Plan& plan, const Call& c, bool has_other) {
-  const auto* config = c.Data<int32_t>(3);
-  int y = has_other ? 5 : 4;
-  Convolution s(c, 0, 1, y, config);
-  MemoryDesc bias = Describe({s.output[1]}, onednn::kFloat32, onednn::kVector);
-  onednn::Attributes attributes = WithPostOps(has_other ? s.output_outside.get() : nullptr, config[2] != 0);
-  PrimitiveDesc d = s.WithFastLayout([&](onednn::Tag in_tag, onednn::Tag out_tag) {
-    return s.Forward(onednn::kForwardInference, s.type, c.Type(y), in_tag, out_tag, bias.get(), attributes.get());
-  });
-  plan.Add(onednn::kArgSource, 0, false, s.input_outside.get(), Inside(d, onednn::kSource));
-  plan.Add(onednn::kArgWeights, 1, false, s.weights_outside.get(), Inside(d, onednn::kWeights));
-  plan.Add(onednn::kArgBias, 2, false, bias.get(), bias.get());
-  if (has_other) plan.Add(onednn::kArgFirstPostOp, 4, false, s.output_outside.get(), s.output_outside.get());
-  plan.Add(onednn::kArgTarget, y, true, s.output_outside.get(), Inside(d, onednn::kTarget));
-  plan.Finish(d.get());
-}
+  const Parameters p_;
+  const Activations input_, output_;
+  std::vector<int64_t> weights_;
+  const int64_t groups_;
+  const int32_t* const config_;
+  const Windows windows_;
+  const Owned<dnnl_primitive_attr> attributes_;
+  onednn::Type type_ = onednn::kFloat32;  // of the products
+  Owned<dnnl_memory_desc> bias_;
+};
 
-enum Kind { kForward, kBackwardData, kBackwardWeights, kInference, kInferenceAdd };
-
-void RunConvolution(Kind kind, const Call& c, std::initializer_list<int> tensors, int config_at,
-                    const std::function<void(Plan&)>& fill) {
-  const auto* config = c.Data<int32_t>(config_at);
-  Planned(kind, c, tensors, {config[0], config[1], config[2]}, fill).Run(c.data);
+void Run(const Call& c, const Parameters& parameters) {
+  RunPlan(c, [&] { return Convolution(c, parameters).MakePlan(); });
 }
 }  // namespace
 
-// x, weights, config -> y
+// config, x, weights[, bias[, other]] -> y
 OPERATOR(convolution_forward) {
-  RunConvolution(kForward, c, {0, 1, 3}, 2, [&](Plan& plan) { PlanForward(plan, c); });
+  const int y = c.count - 1;
+  Run(c, {1, 2, y, y, y > 3 ? 3 : 0, y > 4 ? 4 : 0});
 }
 
-// dy, weights, x (for its shape), config -> dx
-OPERATOR(convolution_backward_data) {
-  RunConvolution(kBackwardData, c, {0, 1, 2}, 3, [&](Plan& plan) { PlanBackwardData(plan, c); });
-}
+// config, dy, weights, x (for its shape) -> dx
+OPERATOR(convolution_backward_data) { Run(c, {4, 2, 1, 4}); }
 
-// dy, x, weights (for their shape), config -> dweights
-OPERATOR(convolution_backward_weights) {
-  RunConvolution(kBackwardWeights, c, {0, 1, 2}, 3, [&](Plan& plan) { PlanBackwardWeights(plan, c); });
-}
-
-// x, weights, bias, config -> y
-OPERATOR(convolution_inference) {
-  RunConvolution(kInference, c, {0, 1, 4}, 3, [&](Plan& plan) { PlanInference(plan, c, false); });
-}
-
-// x, weights, bias, config, other -> y, the convolution plus `other`
-OPERATOR(convolution_inference_add) {
-  RunConvolution(kInferenceAdd, c, {0, 1, 5}, 3, [&](Plan& plan) { PlanInference(plan, c, true); });
-}
+// config, dy, x, weights (for their shape) -> dweights
+OPERATOR(convolution_backward_weights) { Run(c, {2, 4, 1, 4}); }

@@ -14,52 +14,54 @@ struct Config {
   float epsilon, momentum, relu, of_batch;
 };
 
-using Sums = double[BLOCK];
-
-// What one pass over a channel block does: `run` for some of its images, then `finish` once for the whole block.
+// One pass over the activations: `image` for every image of a channel block, then `channel` for each of the block's
+// channels.
 struct Pass {
-  std::function<void(int64_t block, int64_t from, int64_t to)> run;
-  std::function<void(int64_t block)> finish;
+  std::function<void(int64_t image, int64_t block)> image;
+  std::function<void(int64_t channel)> channel = [](int64_t) {};
 };
 
 // Where blocks suffice to keep the threads busy each goes through all passes by itself, so that it stays in the cache;
 // otherwise its images are shared out, pass by pass. The numbers come out the same.
 void RunPasses(const Extent& e, const std::vector<Pass>& passes) {
-  int64_t wanted = 2 * Runtime::Get().pool.get_num_threads(), threads = Runtime::Get().pool.get_num_threads();
-  if (e.blocks >= wanted || e.blocks % threads == 0 || e.images == 1) {
+  const int64_t threads = Runtime::Get().pool.get_num_threads();
+  auto finish = [](const Pass& pass, int64_t block) {
+    for (int64_t channel = block * BLOCK; channel < (block + 1) * BLOCK; ++channel) pass.channel(channel);
+  };
+  if (e.blocks >= 2 * threads || e.blocks % threads == 0 || e.images == 1) {
     Parallel(e.blocks, [&](int64_t block) {
       for (const Pass& pass : passes) {
-        if (pass.run) pass.run(block, 0, e.images);
-        if (pass.finish) pass.finish(block);
+        for (int64_t image = 0; image < e.images; ++image) pass.image(image, block);
+        finish(pass, block);
       }
     });
     return;
   }
-  int64_t shares = std::min((wanted + e.blocks - 1) / e.blocks, e.images);
   for (const Pass& pass : passes) {
-    if (pass.run)
-      Parallel(e.blocks * shares, [&](int64_t task) {
-        int64_t share = task % shares;
-        pass.run(task / shares, e.images * share / shares, e.images * (share + 1) / shares);
-      });
-    if (pass.finish)
-      for (int64_t block = 0; block < e.blocks; ++block) pass.finish(block);
+    Parallel(e.images * e.blocks, [&](int64_t plane) { pass.image(plane % e.images, plane / e.images); });
+    for (int64_t block = 0; block < e.blocks; ++block) finish(pass, block);
   }
 }
 
-// Sums of every image and channel block, K of each, added up in the order of the images.
+// K sums of every image and channel, added up in the order of the images.
 template <int K>
 class ImageSums {
  public:
   explicit ImageSums(const Extent& e) : e_(e), sums_(e.images * e.blocks * K * BLOCK) {}
-  Sums* Of(int64_t image, int64_t block) { return reinterpret_cast<Sums*>(&sums_[(block * e_.images + image) * K * BLOCK]); }
-  double Total(int64_t block, int k, int j) {
+  // AddUp's, over the pixels of an image.
+  template <typename Term>
+  void Add(int64_t image, int64_t block, const Term& term) {
+    AddUp<K>(e_.At(image, block), e_.pixels, reinterpret_cast<double(*)[BLOCK]>(At(image, block)), term);
+  }
+  double Total(int64_t channel, int k = 0) {
     double total = 0;
-    for (int64_t image = 0; image < e_.images; ++image) total += Of(image, block)[k][j];
+    for (int64_t image = 0; image < e_.images; ++image) total += At(image, channel / BLOCK)[k * BLOCK + channel % BLOCK];
     return total;
   }
 
  private:
+  double* At(int64_t image, int64_t block) { return &sums_[(block * e_.images + image) * K * BLOCK]; }
+
   const Extent e_;
   std::vector<double> sums_;
 };
@@ -73,34 +75,21 @@ struct Affine {
     scale[channel] = gamma * inverse;
     shift[channel] = beta - mean * scale[channel];
   }
+  // The function of one channel block.
+  auto Of(int64_t block) const {
+    return [a = Load(&scale[block * BLOCK]), b = Load(&shift[block * BLOCK])](Vector x) { return MultiplyAdd(x, a, b); };
+  }
 };
 
 template <typename T>
-void Apply(const Extent& e, int64_t block, int64_t from, int64_t to, const Affine& affine, const T* x, const T* other, T* y,
-           bool relu) {
-  Vector scale = Load(&affine.scale[block * BLOCK]), shift = Load(&affine.shift[block * BLOCK]);
-  for (int64_t image = from; image < to; ++image) {
-    int64_t first = e.At(image, block), end = first + e.pixels * BLOCK;
-    if (other && relu)
-      for (int64_t i = first; i < end; i += BLOCK)
-        Store(y + i, Positive(MultiplyAdd(Load(x + i), scale, shift) + Load(other + i)));
-    else if (other)
-      for (int64_t i = first; i < end; i += BLOCK) Store(y + i, MultiplyAdd(Load(x + i), scale, shift) + Load(other + i));
-    else if (relu)
-      for (int64_t i = first; i < end; i += BLOCK) Store(y + i, Positive(MultiplyAdd(Load(x + i), scale, shift)));
-    else
-      for (int64_t i = first; i < end; i += BLOCK) Store(y + i, MultiplyAdd(Load(x + i), scale, shift));
-  }
-}
-
-template <typename T>
-void Forward(const Call& c, bool has_other) {
-  const Extent e(c, 0);
-  const auto *x = c.Data<T>(0), *other = has_other ? c.Data<T>(6) : nullptr;
-  const auto *gamma = c.Data<float>(1), *beta = c.Data<float>(2), *old_mean = c.Data<float>(3),
-             *old_variance = c.Data<float>(4);
-  const Config config = *c.Data<Config>(5);
-  int out = has_other ? 7 : 6;
+void Forward(const Call& c) {
+  const bool has_other = c.count == 12;
+  const int out = c.count - 5;
+  const Extent e(c, 1);
+  const Config config = *c.Data<Config>(0);
+  const auto *x = c.Data<T>(1), *other = has_other ? c.Data<T>(6) : nullptr;
+  const auto *gamma = c.Data<float>(2), *beta = c.Data<float>(3);
+  const auto *old_mean = c.Data<float>(4), *old_variance = c.Data<float>(5);
   auto* y = c.Data<T>(out);
   auto *mean = c.Data<float>(out + 1), *inverse = c.Data<float>(out + 2);
   auto *new_mean = c.Data<float>(out + 3), *new_variance = c.Data<float>(out + 4);
@@ -108,56 +97,54 @@ void Forward(const Call& c, bool has_other) {
   ImageSums<1> sums(e), squares(e);
   Affine affine(e);
 
-  Pass add_up{[&](int64_t block, int64_t from, int64_t to) {
-                for (int64_t n = from; n < to; ++n)
-                  AddUp<1>(e.At(n, block), e.pixels, sums.Of(n, block), [&](int64_t i, Vector* s) { s[0] += Load(x + i); });
-              },
-              [&](int64_t block) {
-                for (int j = 0; j < BLOCK; ++j) mean[block * BLOCK + j] = sums.Total(block, 0, j) / count;
-              }};
-  Pass add_up_squares{[&](int64_t block, int64_t from, int64_t to) {
-                        Vector center = Load(mean + block * BLOCK);
-                        for (int64_t n = from; n < to; ++n)
-                          AddUp<1>(e.At(n, block), e.pixels, squares.Of(n, block), [&](int64_t i, Vector* s) {
-                            Vector d = Load(x + i) - center;
-                            s[0] = MultiplyAdd(d, d, s[0]);
-                          });
+  auto settle = [&](int64_t k, double variance) {
+    inverse[k] = 1 / std::sqrt(variance + config.epsilon);
+    affine.Set(k, gamma[k], beta[k], mean[k], inverse[k]);
+  };
+  Pass add_up{
+      [&](int64_t image, int64_t block) { sums.Add(image, block, [&](int64_t i, Vector* s) { s[0] += Load(x + i); }); },
+      [&](int64_t k) { mean[k] = sums.Total(k) / count; }};
+  Pass add_up_squares{[&](int64_t image, int64_t block) {
+                        squares.Add(image, block, [&, center = Load(mean + block * BLOCK)](int64_t i, Vector* s) {
+                          Vector d = Load(x + i) - center;
+                          s[0] = MultiplyAdd(d, d, s[0]);
+                        });
                       },
-                      [&](int64_t block) {
-                        for (int64_t channel = block * BLOCK; channel < (block + 1) * BLOCK; ++channel) {
-                          double square = squares.Total(block, 0, channel % BLOCK), variance = square / count;
-                          double unbiased = count > 1 ? square / (count - 1) : variance;
-                          inverse[channel] = 1 / std::sqrt(variance + config.epsilon);
-                          new_mean[channel] = old_mean[channel] + moved * (mean[channel] - old_mean[channel]);
-                          new_variance[channel] = old_variance[channel] + moved * (unbiased - old_variance[channel]);
-                          affine.Set(channel, gamma[channel], beta[channel], mean[channel], inverse[channel]);
-                        }
+                      [&](int64_t k) {
+                        double square = squares.Total(k), unbiased = count > 1 ? square / (count - 1) : square / count;
+                        new_mean[k] = old_mean[k] + moved * (mean[k] - old_mean[k]);
+                        new_variance[k] = old_variance[k] + moved * (unbiased - old_variance[k]);
+                        settle(k, square / count);
                       }};
-  Pass take_running{nullptr, [&](int64_t block) {
-                      for (int64_t channel = block * BLOCK; channel < (block + 1) * BLOCK; ++channel) {
-                        mean[channel] = new_mean[channel] = old_mean[channel];
-                        new_variance[channel] = old_variance[channel];
-                        inverse[channel] = 1 / std::sqrt(static_cast<double>(old_variance[channel]) + config.epsilon);
-                        affine.Set(channel, gamma[channel], beta[channel], mean[channel], inverse[channel]);
-                      }
-                    }};
-  Pass apply{
-      [&](int64_t block, int64_t from, int64_t to) { Apply(e, block, from, to, affine, x, other, y, config.relu != 0); },
-      nullptr};
+  Pass apply{[&, has_relu = config.relu != 0](int64_t image, int64_t block) {
+    auto normalize = affine.Of(block);
+    for (int64_t i = e.At(image, block), end = i + e.pixels * BLOCK; i < end; i += BLOCK) {
+      Vector v = normalize(Load(x + i));
+      if (has_other) v += Load(other + i);
+      Store(y + i, has_relu ? Positive(v) : v);
+    }
+  }};
   if (config.of_batch != 0) {
     RunPasses(e, {add_up, add_up_squares, apply});
   } else {
-    RunPasses(e, {take_running, apply});
+    for (int64_t k = 0; k < e.blocks * BLOCK; ++k) {
+      mean[k] = new_mean[k] = old_mean[k];
+      new_variance[k] = old_variance[k];
+      settle(k, old_variance[k]);
+    }
+    RunPasses(e, {apply});
   }
 }
 
 template <typename T>
-void Backward(const Call& c, bool has_other) {
-  const Extent e(c, 1);
-  const auto *dy = c.Data<T>(0), *x = c.Data<T>(1), *y = has_other ? c.Data<T>(7) : nullptr;
-  const auto *gamma = c.Data<float>(2), *beta = c.Data<float>(3), *mean = c.Data<float>(4), *inverse = c.Data<float>(5);
-  const Config config = *c.Data<Config>(6);
-  int out = has_other ? 8 : 7;
+void Backward(const Call& c) {
+  const bool has_other = c.count == 12;
+  const int out = has_other ? 8 : 7;
+  const Extent e(c, 2);
+  const Config config = *c.Data<Config>(0);
+  const bool has_relu = config.relu != 0, of_batch = config.of_batch != 0;
+  const auto *dy = c.Data<T>(1), *x = c.Data<T>(2), *y = has_other ? c.Data<T>(7) : nullptr;
+  const auto *gamma = c.Data<float>(3), *beta = c.Data<float>(4), *mean = c.Data<float>(5), *inverse = c.Data<float>(6);
   auto *dx = c.Data<T>(out), *dother = has_other ? c.Data<T>(out + 3) : nullptr;
   auto *dgamma = c.Data<float>(out + 1), *dbeta = c.Data<float>(out + 2);
   const float count = static_cast<float>(e.images * e.pixels);
@@ -166,60 +153,43 @@ void Backward(const Call& c, bool has_other) {
   std::vector<float> offset(e.blocks * BLOCK), slope(e.blocks * BLOCK);
   for (int64_t k = 0; k < e.blocks * BLOCK; ++k) affine.Set(k, gamma[k], beta[k], mean[k], inverse[k]);
 
-  // gradient(i, x there): what arrives at batch norm's own output. With `other` it is `other`'s gradient too.
-  auto run = [&](auto gradient) {
-    Pass add_up{[&](int64_t block, int64_t from, int64_t to) {
-                  Vector center = Load(mean + block * BLOCK), a = Load(&affine.scale[block * BLOCK]);
-                  Vector b = Load(&affine.shift[block * BLOCK]);
-                  for (int64_t n = from; n < to; ++n)
-                    AddUp<2>(e.At(n, block), e.pixels, sums.Of(n, block), [&](int64_t i, Vector* s) {
-                      Vector v = Load(x + i), g = gradient(i, MultiplyAdd(v, a, b));
-                      if (dother) Store(dother + i, g);
-                      s[0] += g;
-                      s[1] = MultiplyAdd(g, v - center, s[1]);
-                    });
-                },
-                [&](int64_t block) {
-                  for (int64_t channel = block * BLOCK; channel < (block + 1) * BLOCK; ++channel) {
-                    double sum = sums.Total(block, 0, channel % BLOCK), product = sums.Total(block, 1, channel % BLOCK);
-                    double w = inverse[channel];
-                    dbeta[channel] = sum;
-                    dgamma[channel] = product * w;
-                    offset[channel] = config.of_batch != 0 ? sum / count : 0;
-                    slope[channel] = config.of_batch != 0 ? product * w * w / count : 0;
-                  }
-                }};
-    Pass apply{[&](int64_t block, int64_t from, int64_t to) {
-                 Vector center = Load(mean + block * BLOCK), a = Load(&affine.scale[block * BLOCK]);
-                 Vector b = Load(&affine.shift[block * BLOCK]);
-                 Vector o = Load(&offset[block * BLOCK]), k = Load(&slope[block * BLOCK]);
-                 for (int64_t n = from; n < to; ++n)
-                   for (int64_t i = e.At(n, block), end = i + e.pixels * BLOCK; i < end; i += BLOCK) {
-                     Vector v = Load(x + i), g = dother ? Load(dother + i) : gradient(i, MultiplyAdd(v, a, b));
-                     Store(dx + i, a * (g - MultiplyAdd(v - center, k, o)));
-                   }
-               },
-               nullptr};
-    RunPasses(e, {add_up, apply});
+  // What arrives at batch norm's own output, from the number i on; with `other` it is `other`'s gradient too. The sign of y
+  // says where ReLU cut; without `other` it is found again from x, which saves reading y.
+  auto gradient = [=](int64_t i, Vector normalized) {
+    Vector g = Load(dy + i);
+    return has_relu ? WherePositive(has_other ? Load(y + i) : normalized, g) : g;
   };
-  // With `other` the sign of y says where ReLU cut; without, it is found again from x, which saves reading y.
-  if (config.relu == 0)
-    run([&](int64_t i, Vector) { return Load(dy + i); });
-  else if (has_other)
-    run([&](int64_t i, Vector) { return WherePositive(Load(y + i), Load(dy + i)); });
-  else
-    run([&](int64_t i, Vector normalized) { return WherePositive(normalized, Load(dy + i)); });
+  Pass add_up{[&](int64_t image, int64_t block) {
+                auto normalize = affine.Of(block);
+                sums.Add(image, block, [=, center = Load(mean + block * BLOCK)](int64_t i, Vector* s) {
+                  Vector v = Load(x + i), g = gradient(i, normalize(v));
+                  if (has_other) Store(dother + i, g);
+                  s[0] += g;
+                  s[1] = MultiplyAdd(g, v - center, s[1]);
+                });
+              },
+              [&](int64_t k) {
+                double sum = sums.Total(k, 0), product = sums.Total(k, 1), w = inverse[k];
+                dbeta[k] = sum;
+                dgamma[k] = product * w;
+                offset[k] = of_batch ? sum / count : 0;
+                slope[k] = of_batch ? product * w * w / count : 0;
+              }};
+  Pass apply{[&](int64_t image, int64_t block) {
+    auto normalize = affine.Of(block);
+    Vector a = Load(&affine.scale[block * BLOCK]), center = Load(mean + block * BLOCK);
+    Vector o = Load(&offset[block * BLOCK]), k = Load(&slope[block * BLOCK]);
+    for (int64_t i = e.At(image, block), end = i + e.pixels * BLOCK; i < end; i += BLOCK) {
+      Vector v = Load(x + i), g = has_other ? Load(dother + i) : gradient(i, normalize(v));
+      Store(dx + i, a * (g - MultiplyAdd(v - center, k, o)));
+    }
+  }};
+  RunPasses(e, {add_up, apply});
 }
 }  // namespace
 
-// x, gamma, beta, running mean, running variance, config -> y, mean, 1 / deviation, new running mean, new running variance
-OPERATOR(norm_forward) { FOR_TYPE_OF(0, Forward, c, false); }
+// config, x, gamma, beta, running mean, running variance[, other] -> y, mean, 1 / deviation, the new running statistics
+OPERATOR(norm_forward) { FOR_TYPE_OF(1, Forward, c); }
 
-// x, gamma, beta, running mean, running variance, config, other -> the same
-OPERATOR(norm_forward_add) { FOR_TYPE_OF(0, Forward, c, true); }
-
-// dy, x, gamma, beta, mean, 1 / deviation, config -> dx, dgamma, dbeta
-OPERATOR(norm_backward) { FOR_TYPE_OF(1, Backward, c, false); }
-
-// dy, x, gamma, beta, mean, 1 / deviation, config, y -> dx, dgamma, dbeta, dother
-OPERATOR(norm_backward_add) { FOR_TYPE_OF(1, Backward, c, true); }
+// config, dy, x, gamma, beta, mean, 1 / deviation[, y] -> dx, dgamma, dbeta[, dother]
+OPERATOR(norm_backward) { FOR_TYPE_OF(2, Backward, c); }

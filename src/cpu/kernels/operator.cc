@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <new>
 
 namespace {
-constexpr size_t kPage = 4096;
+constexpr std::align_val_t kPage{4096};
 int threads = 1;
 std::mutex one_operator;  // MindSpore runs independent operators on several threads
 }  // namespace
@@ -19,8 +18,9 @@ extern "C" void blocked_set_threads(int number) { threads = number; }
 bool Call::IsBfloat16(int i) const { return std::strcmp(dtypes[i], "bfloat16") == 0; }
 
 Extent::Extent(const Call& call, int i) : images(0), blocks(0), pixels(0) {
-  if (call.ndims[i] != 5 || call.Dim(i, 4) != BLOCK) throw std::invalid_argument("a tensor (N, C/b, H, W, b) is needed");
-  images = call.Dim(i, 0), blocks = call.Dim(i, 1), pixels = call.Dim(i, 2) * call.Dim(i, 3);
+  if (call.ndims[i] != 5 || call.shapes[i][4] != BLOCK) throw std::invalid_argument("a tensor (N, C/b, H, W, b) is needed");
+  const int64_t* shape = call.shapes[i];
+  images = shape[0], blocks = shape[1], pixels = shape[2] * shape[3];
 }
 
 Runtime& Runtime::Get() {
@@ -35,13 +35,10 @@ Runtime::Runtime() : pool(*new ThreadPool(threads)) {
 
 char* Runtime::Scratch(size_t size) {
   if (size > scratch_size_) {
-    std::free(scratch_);
-    scratch_size_ = (size + kPage - 1) / kPage * kPage;
-    scratch_ = static_cast<char*>(std::aligned_alloc(kPage, scratch_size_));
-    if (!scratch_) {
-      scratch_size_ = 0;
-      throw std::bad_alloc();
-    }
+    ::operator delete(scratch_, kPage);
+    scratch_ = nullptr, scratch_size_ = 0;  // in case there is no more
+    scratch_ = static_cast<char*>(::operator new(size, kPage));
+    scratch_size_ = size;
   }
   return scratch_;
 }
@@ -55,13 +52,13 @@ void Parallel(int64_t tasks, const std::function<void(int64_t)>& run) {
   });
 }
 
-int Guarded(const char* name, const Call& call, void (*body)(const Call&)) {
+int Guarded(const Call& call, void (*body)(const Call&)) {
   try {
     std::lock_guard<std::mutex> hold(one_operator);
     body(call);
     return 0;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    std::fprintf(stderr, "%s: %s\n", call.name, error.what());
     return 1;
   }
 }

@@ -3,19 +3,20 @@
 
 #include <cstdint>
 #include <functional>
-#include <vector>
 
 #include "onednn.h"
 #include "thread_pool.h"
 
-// Inputs, then outputs. Activations are (N, C/b, H, W, b) with b = BLOCK, float32 or bfloat16.
+// A call of an operator: its inputs, a configuration before the others, then its outputs. Activations are (N, C/b, H, W, b)
+// with b = BLOCK, float32 or bfloat16. Inputs in brackets below are left out where they are not wanted.
 struct Call {
+  const char* name;
+  int count;
   void** data;
   const int* ndims;
   int64_t** shapes;
   const char** dtypes;
 
-  int64_t Dim(int i, int axis) const { return shapes[i][axis]; }
   bool IsBfloat16(int i) const;
   onednn::Type Type(int i) const { return IsBfloat16(i) ? onednn::kBfloat16 : onednn::kFloat32; }
   template <typename T>
@@ -54,12 +55,12 @@ struct Runtime {
 void Parallel(int64_t tasks, const std::function<void(int64_t)>& run);
 
 // Runs an operator's body alone; 0, or 1 after a line on stderr.
-int Guarded(const char* name, const Call& call, void (*body)(const Call&));
+int Guarded(const Call& call, void (*body)(const Call&));
 
 // Defines the operator NAME with the body that follows; `c` is its call.
-#define OPERATOR(NAME)                                                                                     \
-  static void Body_##NAME(const Call& c);                                                                  \
-  extern "C" int NAME(int, void** data, int* ndims, int64_t** shapes, const char** dtypes, void*, void*) { \
-    return Guarded(#NAME, Call{data, ndims, shapes, dtypes}, Body_##NAME);                                 \
-  }                                                                                                        \
+#define OPERATOR(NAME)                                                                                           \
+  static void Body_##NAME(const Call& c);                                                                        \
+  extern "C" int NAME(int count, void** data, int* ndims, int64_t** shapes, const char** dtypes, void*, void*) { \
+    return Guarded(Call{#NAME, count, data, ndims, shapes, dtypes}, Body_##NAME);                                \
+  }                                                                                                              \
   static void Body_##NAME(const Call& c)

@@ -1,6 +1,4 @@
-// What works pixel by pixel: means, scaled channels, sums, the parameter-free shortcut.
-
-#include <algorithm>
+// What works pixel by pixel: means, scaled channels, sums.
 
 #include "operator.h"
 #include "vector.h"
@@ -24,15 +22,16 @@ void MeanBackward(const Call& c) {
   const auto* dy = c.Data<float>(0);
   auto* dx = c.Data<T>(2);
   Parallel(e.images * e.blocks, [&](int64_t plane) {
-    Vector share = Load(dy + plane * BLOCK) / Same(e.pixels);
+    Vector share = Load(dy + plane * BLOCK) / static_cast<float>(e.pixels);
     for (int64_t i = plane * e.pixels * BLOCK; i < (plane + 1) * e.pixels * BLOCK; i += BLOCK) Store(dx + i, share);
   });
 }
 
 // y: the sum of the `radix` runs of x's channel blocks, each times its scale; with `other`, ReLU of that plus `other`.
 template <typename T>
-void ScaleForward(const Call& c, bool has_other) {
-  const int out = has_other ? 3 : 2;
+void ScaleForward(const Call& c) {
+  const bool has_other = c.count == 4;
+  const int out = c.count - 1;
   const Extent in(c, 0), e(c, out);
   const auto *x = c.Data<T>(0), *other = has_other ? c.Data<T>(2) : nullptr;
   const auto* scale = c.Data<float>(1);
@@ -52,7 +51,8 @@ void ScaleForward(const Call& c, bool has_other) {
 }
 
 template <typename T>
-void ScaleBackward(const Call& c, bool has_other) {
+void ScaleBackward(const Call& c) {
+  const bool has_other = c.count == 7;
   const int out = has_other ? 4 : 3;
   const Extent in(c, 1), e(c, 0);
   const auto *dy = c.Data<T>(0), *x = c.Data<T>(1), *y = has_other ? c.Data<T>(3) : nullptr;
@@ -85,29 +85,6 @@ void Sum(const Call& c) {
       Store(y + i, Load(a + i) + Load(b + i));
   });
 }
-
-// Copies every `stride`-th pixel of channel k of the small tensor to or from channel k + front of the other; the rest of the
-// tensor written is 0. `small` has fewer channels and more pixels.
-template <typename T>
-void Shortcut(const Call& c, const int32_t* config, bool backward) {
-  const int small = backward ? 3 : 0, large = backward ? 0 : 2;
-  const Extent s(c, small), l(c, large);
-  const int64_t front = config[0], stride = config[1];
-  const int64_t rows = c.Dim(large, 2), columns = c.Dim(large, 3), width = c.Dim(small, 3);
-  T *from = c.Data<T>(0), *to = c.Data<T>(backward ? small : large);
-  const Extent& written = backward ? s : l;
-  std::fill(to, to + written.images * written.blocks * written.pixels * BLOCK, T{});
-  Parallel(s.images * s.blocks * BLOCK, [&](int64_t task) {
-    int64_t image = task / (s.blocks * BLOCK), channel = task % (s.blocks * BLOCK), moved = channel + front;
-    int64_t in_small = s.At(image, channel / BLOCK) + channel % BLOCK, in_large = l.At(image, moved / BLOCK) + moved % BLOCK;
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t column = 0; column < columns; ++column) {
-        int64_t here = in_small + (row * width + column) * stride * BLOCK;
-        int64_t there = in_large + (row * columns + column) * BLOCK;
-        to[backward ? here : there] = from[backward ? there : here];
-      }
-  });
-}
 }  // namespace
 
 // x -> mean over the pixels, float32 (N, C/b, 1, 1, b)
@@ -116,23 +93,11 @@ OPERATOR(mean_forward) { FOR_TYPE_OF(0, MeanForward, c); }
 // dy, x (for its shape) -> dx
 OPERATOR(mean_backward) { FOR_TYPE_OF(1, MeanBackward, c); }
 
-// x (N, R * C/b, H, W, b), scale (N, R * C/b, 1, 1, b) -> (N, C/b, H, W, b)
-OPERATOR(scale_forward) { FOR_TYPE_OF(0, ScaleForward, c, false); }
+// x (N, R * C/b, H, W, b), scale (N, R * C/b, 1, 1, b)[, other] -> (N, C/b, H, W, b)
+OPERATOR(scale_forward) { FOR_TYPE_OF(0, ScaleForward, c); }
 
-// x, scale, other -> ReLU(x * scale + other)
-OPERATOR(scale_forward_add) { FOR_TYPE_OF(0, ScaleForward, c, true); }
-
-// dy, x, scale -> dx, dscale
-OPERATOR(scale_backward) { FOR_TYPE_OF(1, ScaleBackward, c, false); }
-
-// dy, x, scale, y -> dx, dscale, dother
-OPERATOR(scale_backward_add) { FOR_TYPE_OF(1, ScaleBackward, c, true); }
+// dy, x, scale[, y] -> dx, dscale[, dother]
+OPERATOR(scale_backward) { FOR_TYPE_OF(1, ScaleBackward, c); }
 
 // a, b -> a + b
 OPERATOR(sum) { FOR_TYPE_OF(0, Sum, c); }
-
-// x, config (int32: channels of zeros in front, stride) -> y
-OPERATOR(shortcut_forward) { FOR_TYPE_OF(0, Shortcut, c, c.Data<int32_t>(1), false); }
-
-// dy, x (for its shape), config -> dx
-OPERATOR(shortcut_backward) { FOR_TYPE_OF(0, Shortcut, c, c.Data<int32_t>(2), true); }

@@ -1,124 +1,122 @@
 #include "plan.h"
 
+#include <algorithm>
 #include <map>
 
 using onednn::Check;
+using onednn::Make;
+using onednn::Owned;
 
 namespace {
 constexpr size_t kAlignment = 4096;
 
-onednn::Memory MakeMemory(const dnnl_memory_desc* desc) {
-  dnnl_memory* memory = nullptr;
-  Check(dnnl_memory_create(&memory, desc, Runtime::Get().engine, nullptr), "making a tensor");
-  return onednn::Memory(memory);
+Owned<dnnl_memory> MakeMemory(Layout layout) {
+  return Make("making a tensor", dnnl_memory_create, layout, Runtime::Get().engine, nullptr);
 }
 
-onednn::Primitive MakePrimitive(const dnnl_primitive_desc* description) {
-  dnnl_primitive* primitive = nullptr;
-  Check(dnnl_primitive_create(&primitive, description), "making a primitive");
-  return onednn::Primitive(primitive);
-}
-
-onednn::Primitive MakeReorder(const dnnl_memory_desc* from, const dnnl_memory_desc* to) {
+Owned<dnnl_primitive> MakeReorder(Layout from, Layout to) {
   dnnl_engine* engine = Runtime::Get().engine;
-  dnnl_primitive_desc* made = nullptr;
-  Check(dnnl_reorder_primitive_desc_create(&made, from, engine, to, engine, OwnScratchpad().get()),
-        "describing a re-ordering");
-  onednn::PrimitiveDesc description(made);
-  if (dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(made, onednn::kScratchpad, 0)))
+  auto description =
+      Make("describing a re-ordering", dnnl_reorder_primitive_desc_create, from, engine, to, engine, OwnScratchpad().get());
+  if (dnnl_memory_desc_get_size(
+          dnnl_primitive_desc_query_md(description.get(), onednn::kLayoutOfArgument, onednn::kScratchpad)))
     throw std::runtime_error("oneDNN: a re-ordering that needs scratch memory");
-  return MakePrimitive(made);
+  return Make("making a re-ordering", dnnl_primitive_create, description.get());
 }
 
-void Reorder(const onednn::Primitive& reorder, const onednn::Memory& from, const onednn::Memory& to) {
-  const onednn::ExecutionArgument arguments[] = {{onednn::kArgSource, from.get()}, {onednn::kArgTarget, to.get()}};
+void Reorder(const Owned<dnnl_primitive>& reorder, const Owned<dnnl_memory>& from, const Owned<dnnl_memory>& to) {
+  const onednn::ExecutionArgument arguments[] = {{onednn::kSource, from.get()}, {onednn::kTarget, to.get()}};
   Check(dnnl_primitive_execute(reorder.get(), Runtime::Get().stream, 2, arguments), "re-ordering");
 }
 }  // namespace
 
-size_t Plan::Reserve(size_t size) {
-  size_t place = size_;
-  size_ += (size + kAlignment - 1) / kAlignment * kAlignment;
-  return place;
-}
-
-void Plan::Add(int id, int index, bool output, const dnnl_memory_desc* outside, const dnnl_memory_desc* inside) {
-  Tensor tensor{index, output, MakeMemory(outside), nullptr, nullptr, 0};
-  if (!dnnl_memory_desc_equal(outside, inside)) {
-    tensor.inside = MakeMemory(inside);
-    tensor.reorder = output ? MakeReorder(inside, outside) : MakeReorder(outside, inside);
-    tensor.place = Reserve(dnnl_memory_desc_get_size(inside));
+Plan::Plan(const Owned<dnnl_primitive_desc>& description, std::vector<Tensor> tensors)
+    : primitive_(Make("making a primitive", dnnl_primitive_create, description.get())) {
+  auto wanted = [&](int id) { return dnnl_primitive_desc_query_md(description.get(), onednn::kLayoutOfArgument, id); };
+  for (const Tensor& tensor : tensors) {
+    bool is_output = tensor.id == onednn::kTarget || tensor.id == (onednn::kSource | onednn::kGradientOf) ||
+                     tensor.id == (onednn::kWeights | onednn::kGradientOf);
+    Layout inside = wanted(tensor.id), outside = tensor.layout ? tensor.layout.get() : inside;
+    Placed placed{tensor.index, is_output, MakeMemory(outside), nullptr, nullptr, 0};
+    if (!dnnl_memory_desc_equal(outside, inside)) {
+      placed.inside = MakeMemory(inside);
+      placed.reorder = is_output ? MakeReorder(inside, outside) : MakeReorder(outside, inside);
+      placed.place = Reserve(inside);
+    }
+    arguments_.push_back({tensor.id, placed.inside ? placed.inside.get() : placed.outside.get()});
+    tensors_.push_back(std::move(placed));
   }
-  arguments_.push_back({id, tensor.inside ? tensor.inside.get() : tensor.outside.get()});
-  tensors_.push_back(std::move(tensor));
+  scratchpad_ = MakeMemory(wanted(onednn::kScratchpad));
+  scratchpad_place_ = Reserve(wanted(onednn::kScratchpad));
+  arguments_.push_back({onednn::kScratchpad, scratchpad_.get()});
 }
 
-void Plan::Finish(const dnnl_primitive_desc* description) {
-  primitive_ = MakePrimitive(description);
-  const dnnl_memory_desc* scratchpad = dnnl_primitive_desc_query_md(description, onednn::kScratchpad, 0);
-  scratchpad_ = MakeMemory(scratchpad);
-  scratchpad_place_ = Reserve(dnnl_memory_desc_get_size(scratchpad));
-  arguments_.push_back({onednn::kArgScratchpad, scratchpad_.get()});
+size_t Plan::Reserve(Layout layout) {
+  size_t place = size_;
+  size_ += (dnnl_memory_desc_get_size(layout) + kAlignment - 1) / kAlignment * kAlignment;
+  return place;
 }
 
 void Plan::Run(void** data) {
   Runtime& runtime = Runtime::Get();
   char* scratch = runtime.Scratch(size_);
   Check(dnnl_memory_set_data_handle(scratchpad_.get(), scratch + scratchpad_place_), "placing scratch memory");
-  for (Tensor& tensor : tensors_) {
+  for (Placed& tensor : tensors_) {
     Check(dnnl_memory_set_data_handle(tensor.outside.get(), data[tensor.index]), "placing a tensor");
     if (!tensor.reorder) continue;
     Check(dnnl_memory_set_data_handle(tensor.inside.get(), scratch + tensor.place), "placing a tensor");
-    if (!tensor.output) Reorder(tensor.reorder, tensor.outside, tensor.inside);
+    if (!tensor.is_output) Reorder(tensor.reorder, tensor.outside, tensor.inside);
   }
   Check(dnnl_primitive_execute(primitive_.get(), runtime.stream, static_cast<int>(arguments_.size()), arguments_.data()),
         "running a primitive");
-  for (Tensor& tensor : tensors_)
-    if (tensor.reorder && tensor.output) Reorder(tensor.reorder, tensor.inside, tensor.outside);
+  for (Placed& tensor : tensors_)
+    if (tensor.reorder && tensor.is_output) Reorder(tensor.reorder, tensor.inside, tensor.outside);
 }
 
-Plan& Planned(int kind, const Call& call, std::initializer_list<int> tensors, std::initializer_list<int64_t> numbers,
-              const std::function<void(Plan&)>& fill) {
-  static auto& plans = *new std::map<std::vector<int64_t>, std::unique_ptr<Plan>>;
-  std::vector<int64_t> key{kind};
-  key.insert(key.end(), numbers);
-  for (int i : tensors) {
+void RunPlan(const Call& call, const std::function<Plan()>& make) {
+  static auto& plans = *new std::map<std::vector<int64_t>, Plan>;
+  const auto* config = call.Data<int32_t>(0);
+  std::vector<int64_t> key{reinterpret_cast<int64_t>(call.name)};
+  key.insert(key.end(), config, config + call.shapes[0][0]);
+  for (int i = 1; i < call.count; ++i) {
     key.push_back(2 * call.ndims[i] + call.IsBfloat16(i));
     key.insert(key.end(), call.shapes[i], call.shapes[i] + call.ndims[i]);
   }
-  std::unique_ptr<Plan>& plan = plans[key];
-  if (!plan) {
+  auto found = plans.find(key);
+  if (found == plans.end()) {
     // Known to each of MindSpore's threads by itself, hence said again.
     Check(dnnl_threadpool_interop_set_max_concurrency(Runtime::Get().pool.get_num_threads()), "setting the threads");
-    auto fresh = std::make_unique<Plan>();
-    fill(*fresh);
-    plan = std::move(fresh);
+    found = plans.emplace(key, make()).first;
   }
-  return *plan;
+  found->second.Run(call.data);
 }
 
-onednn::MemoryDesc Describe(const std::vector<int64_t>& dims, onednn::Type type, onednn::Tag tag) {
-  dnnl_memory_desc* desc = nullptr;
-  Check(dnnl_memory_desc_create_with_tag(&desc, static_cast<int>(dims.size()), dims.data(), type, tag),
-        "describing a tensor");
-  return onednn::MemoryDesc(desc);
+Owned<dnnl_memory_desc> Describe(const std::vector<int64_t>& dims, onednn::Type type, onednn::Tag tag) {
+  return Make("describing a tensor", dnnl_memory_desc_create_with_tag, dims.size(), dims.data(), type, tag);
 }
 
-std::vector<int64_t> ImageDims(const Call& call, int i) {
-  const int64_t* s = call.shapes[i];
-  if (call.ndims[i] == 4) return {s[0], s[1], s[2], s[3]};
-  if (call.ndims[i] != 5 || s[4] != BLOCK)
-    throw std::invalid_argument("a tensor (N, C, H, W) or (N, C/b, H, W, b) is needed");
-  return {s[0], s[1] * s[4], s[2], s[3]};
+Activations::Activations(const Call& call, int i) : type(call.Type(i)), tag(onednn::kNchw) {
+  const int64_t* shape = call.shapes[i];
+  const bool is_blocked = call.ndims[i] == 5 && shape[4] == BLOCK;
+  if (call.ndims[i] != 4 && !is_blocked) throw std::invalid_argument("a tensor (N, C, H, W) or (N, C/b, H, W, b) is needed");
+  dims.assign(shape, shape + 4);
+  if (!is_blocked) return;
+  dims[1] *= BLOCK;
+  tag = BLOCK == 16 ? onednn::kNchw16c : onednn::kNchw8c;
 }
 
-onednn::Tag TagOf(const Call& call, int i) {
-  return call.ndims[i] == 4 ? onednn::kNchw : BLOCK == 16 ? onednn::kNchw16c : onednn::kNchw8c;
+Owned<dnnl_primitive_attr> OwnScratchpad() {
+  auto attributes = Make("making attributes", dnnl_primitive_attr_create);
+  Check(dnnl_primitive_attr_set_scratchpad_mode(attributes.get(), onednn::kScratchpadOfUser), "taking over scratch memory");
+  return attributes;
 }
 
-onednn::Attributes OwnScratchpad() {
-  dnnl_primitive_attr* attributes = nullptr;
-  Check(dnnl_primitive_attr_create(&attributes), "making attributes");
-  Check(dnnl_primitive_attr_set_scratchpad_mode(attributes, onednn::kScratchpadOfUser), "taking over scratch memory");
-  return onednn::Attributes(attributes);
+Windows::Windows(const Activations& input, const Activations& output, int64_t size, int64_t stride, bool same) {
+  for (int axis = 0; axis < 2; ++axis) {
+    strides[axis] = stride;
+    kernel[axis] = size;
+    int64_t needed = std::max<int64_t>((output.dims[axis + 2] - 1) * stride + size - input.dims[axis + 2], 0);
+    before[axis] = same ? needed / 2 : (size - 1) / 2;
+    after[axis] = same ? needed - before[axis] : before[axis];
+  }
 }

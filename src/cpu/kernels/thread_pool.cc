@@ -39,11 +39,11 @@ void ThreadPool::parallel_for(int n, const std::function<void(int, int)>& run) {
   run_ = &run;
   done_.store(0);
   uint64_t job = (JobOf(ticket_.load()) + 1) & kJobs;
-  ticket_.store(job << kJobShift | static_cast<uint64_t>(n) << kSizeShift);
-  if (sleepers_.load() > 0) {
-    std::lock_guard<std::mutex> hold(mutex_);
-    wake_.notify_all();
+  {
+    std::lock_guard<std::mutex> hold(mutex_);  // a worker that has just found nothing to do sleeps before, or sees the job
+    ticket_.store(job << kJobShift | static_cast<uint64_t>(n) << kSizeShift);
   }
+  wake_.notify_all();
   Take(job);
   for (int spins = 0; done_.load(std::memory_order_acquire) < n; ++spins) {
     if (spins < kSpins) {
@@ -76,9 +76,7 @@ void ThreadPool::Work() {
     for (int left = kSpins; JobOf(ticket_.load()) == seen && left > 0; --left) _mm_pause();
     if (JobOf(ticket_.load()) == seen) {
       std::unique_lock<std::mutex> hold(mutex_);
-      sleepers_.fetch_add(1);
       wake_.wait(hold, [&] { return JobOf(ticket_.load()) != seen; });
-      sleepers_.fetch_sub(1);
     }
     seen = JobOf(ticket_.load());
     Take(seen);

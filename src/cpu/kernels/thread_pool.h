@@ -34,7 +34,6 @@ class ThreadPool : public onednn::ThreadPoolInterface {
   // are done, so whoever has drawn one may call it.
   std::atomic<uint64_t> ticket_{0};
   std::atomic<int> done_{0};
-  std::atomic<int> sleepers_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
 };

@@ -4,46 +4,38 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 using Bfloat16 = uint16_t;
 
 #if BLOCK == 16
 using Vector = __m512;
-inline Vector Load(const float* p) { return _mm512_loadu_ps(p); }
-inline Vector Load(const Bfloat16* p) {
-  __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
-}
-inline void Store(float* p, Vector v) { _mm512_storeu_ps(p, v); }
-// To the nearest bfloat16, ties to even; NaN stays one.
-inline void Store(Bfloat16* p, Vector v) {
-  __m512i bits = _mm512_castps_si512(v), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-  rounded = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x400000));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
-}
 inline Vector MultiplyAdd(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
-inline Vector Positive(Vector v) { return _mm512_max_ps(_mm512_setzero_ps(), v); }  // NaN stays one
-inline Vector WherePositive(Vector condition, Vector v) {
-  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(condition, _mm512_setzero_ps(), _CMP_GT_OQ), v);
-}
-inline Vector Same(float value) { return _mm512_set1_ps(value); }
 #else
 using Vector = __m256;
-inline Vector Load(const float* p) { return _mm256_loadu_ps(p); }
-inline Vector Load(const Bfloat16* p) {
-  __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
-}
-inline void Store(float* p, Vector v) { _mm256_storeu_ps(p, v); }
-inline void Store(Bfloat16*, Vector) { __builtin_trap(); }  // bfloat16 comes with AVX-512: Python refuses it here
 inline Vector MultiplyAdd(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
-inline Vector Positive(Vector v) { return _mm256_max_ps(_mm256_setzero_ps(), v); }
-inline Vector WherePositive(Vector condition, Vector v) {
-  return _mm256_and_ps(_mm256_cmp_ps(condition, _mm256_setzero_ps(), _CMP_GT_OQ), v);
-}
-inline Vector Same(float value) { return _mm256_set1_ps(value); }
 #endif
+// The rest is the same for both: arithmetic and comparisons of GCC's vectors, number by number.
+typedef uint32_t Bits __attribute__((vector_size(4 * BLOCK)));
+typedef Bfloat16 Halves __attribute__((vector_size(2 * BLOCK)));
+
+template <typename V>
+inline V LoadAs(const void* p) {
+  V v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+inline Vector Load(const float* p) { return LoadAs<Vector>(p); }
+inline Vector Load(const Bfloat16* p) { return (Vector)(__builtin_convertvector(LoadAs<Halves>(p), Bits) << 16); }
+inline void Store(float* p, Vector v) { std::memcpy(p, &v, sizeof(v)); }
+// To the nearest bfloat16, ties to even; NaN stays one.
+inline void Store(Bfloat16* p, Vector v) {
+  Bits bits = (Bits)v, rounded = bits + (bits >> 16 & 1) + 0x7fff;
+  Halves halves = __builtin_convertvector((v == v ? rounded : bits | 0x400000) >> 16, Halves);
+  std::memcpy(p, &halves, sizeof(halves));
+}
+inline Vector Positive(Vector v) { return v < 0 ? Vector{} : v; }  // NaN stays one
+inline Vector WherePositive(Vector condition, Vector v) { return condition > 0 ? v : Vector{}; }
 
 // sums[k][j] += what term(i, parts) adds to parts[k][j], over the numbers i of `pixels` pixels from `first` on. The sums of
 // one call are taken in float32, in four parts; calls are added up in float64.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import STATE, assert_holds, draw, shapes_of
+from cases import STATE, assert_holds
 from torch_writer import write_state
 
 import eval as evaluation
@@ -20,6 +20,7 @@ from conftest import run_arguments
 from src import checkpoint
 from src.errors import UserError
 from src.library import load
+from src.models.create import create_model
 from src.networks.published import find_accuracy
 from src.networks.registry import find_model, list_models
 from src.weights import downloading, listing
@@ -124,7 +125,7 @@ def test_by_its_name_a_published_file_is_trained_from_evaluated_exported_and_loa
     trained, server, monkeypatch, tmp_path, command
 ):
     """Downloaded and imported once; then no server is needed."""
-    state = draw(shapes_of("resnext11_8x16d", 3))
+    state = {p.name: p.asnumpy().copy() for p in create_model("resnext11_8x16d", 3).get_parameters()}
     server.content = write_state(tmp_path / "published.pth", state).read_bytes()
     found = file_on(server, "resnext11_8x16d", image_size=16, resize=20)
     monkeypatch.setattr(listing, "published", lambda: [found])
