@@ -71,7 +71,7 @@ def test_block(spec, stride):
     if spec.block != "split":
         compare(stock, ours, [draw()], shape, dw_limit=2e-5)
         return
-    compare(stock, ours, [draw()], shape, dw_limit=1e-3)
+    compare(stock, ours, [draw()], shape, dw_limit=3e-4)
     if not spec.drop_path_rate:  # whose masks change from call to call
         compare_rounding(stock, ours, exact, draw, shape)
 
