@@ -3,8 +3,9 @@
 Kept from the forward to the backward pass are, of every convolution with its batch norm and ReLU, the convolution's output
 (batch norm's gradient needs it) and ReLU's (its own gradient and the next convolution's need it); of pools their input.
 Weights, their gradients and the optimizer's state come on top. The most is in use where the backward pass begins, at the
-last layers, whose own activations are small; at the large first ones, most of the others are freed again.
-`benchmarks/memory.py` compares the sum with what a CPU takes.
+last layers, whose own activations are small; at the large first ones, most of the others are freed again. Of networks with
+split attention MindSpore 2.10 was measured to free nothing of the forward pass until then; the reason was not looked for.
+`benchmarks/memory.py` compares the sum with what a CPU takes, a test with what it took.
 """
 
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ class Shapes:
         height, width, channels: of the activation at the end of what was counted.
         parameters: trainable weights.
         kept: numbers per image that wait for the backward pass.
+        frees: whether the forward pass frees what the backward pass does not need: the outputs of batch norm and of sums.
     """
 
     height: int
@@ -36,6 +38,7 @@ class Shapes:
     channels: int = 3
     parameters: int = 0
     kept: int = 0
+    frees: bool = True
 
     @property
     def size(self) -> int:
@@ -52,6 +55,7 @@ class Shapes:
         self.channels = channels
         self.shrink(stride)
         self.kept += self.size * (2 if relu else 1)
+        self.passing()
 
     def pointwise(self, inputs: int, channels: int, groups: int = 1) -> None:
         """A 1x1 convolution with bias on pooled features, whose activations are too small to count."""
@@ -61,10 +65,14 @@ class Shapes:
         """The present activation waits for the backward pass once more."""
         self.kept += self.size
 
+    def passing(self) -> None:
+        """An activation like the present one, which the backward pass does not need."""
+        self.kept += 0 if self.frees else self.size
+
 
 def shapes_of(spec: ResNetSpec, num_classes: int, height: int, width: int) -> Shapes:
     """Weights and kept activations of a network on one image."""
-    shapes = Shapes(height, width, spec.in_channels)
+    shapes = Shapes(height, width, spec.in_channels, frees=spec.block != "split")
     if spec.stem == "cifar":
         shapes.conv(spec.width, 3)
     elif spec.stem == "deep":
@@ -101,7 +109,8 @@ def _block(shapes: Shapes, spec: ResNetSpec, channels: int, stride: int) -> None
             shapes.pointwise(shapes.channels, hidden)
             shapes.pointwise(hidden, shapes.channels)
             shapes.keep()  # what is weighed
-    shapes.keep()  # the ReLU behind the sum
+    shapes.passing()  # the sum of both branches
+    shapes.keep()  # the ReLU behind it
     _shortcut(shapes, spec, source, stride)
 
 
@@ -114,6 +123,9 @@ def _split_attention(shapes: Shapes, spec: ResNetSpec, width: int, stride: int) 
     hidden = max(width * spec.radix // 4, 32)
     shapes.pointwise(width, hidden, spec.groups)
     shapes.parameters += 2 * hidden
+    if spec.radix > 1:
+        for _ in range(3):  # the splits, weighed, and as splits again
+            shapes.passing()
     shapes.pointwise(hidden, width * spec.radix, spec.groups)
     shapes.channels = width
     shapes.keep()  # the sum of the weighed splits
@@ -128,7 +140,7 @@ def _shortcut(shapes: Shapes, spec: ResNetSpec, source: tuple[int, int, int], st
     height, width, channels = source
     if (stride == 1 and channels == shapes.channels) or spec.shortcut == "pad":
         return
-    beside = Shapes(height, width, channels)
+    beside = Shapes(height, width, channels, frees=shapes.frees)
     if spec.shortcut == "pooled":
         beside.shrink(stride)
         beside.keep()

@@ -15,7 +15,7 @@ from .machine import Machine
 if TYPE_CHECKING:
     from ..config import Config
 
-RUNTIME_BYTES = 1.0e9  # of a training process beside its tensors: libraries, the compiled graph, the input pipeline
+RUNTIME_BYTES = 0.9e9  # of a training process beside its tensors: libraries, the compiled graph, the input pipeline
 _SHARED_BYTES = 64 << 20  # Docker's default for /dev/shm
 _HANDLES = 1024
 _NO_LIMIT = 1 << 60  # cgroup v1 writes "no limit" as a number of about this size
