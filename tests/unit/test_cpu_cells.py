@@ -107,7 +107,7 @@ def weight_differences(found, expected):
     return [difference(a, b, floor) for a, b in zip(found, expected)]
 
 
-def compare_rounding(stock, ours, exact, draw, output_shape, draws=6):
+def compare_rounding(stock, ours, exact, draw, output_shape, draws=4):
     """Holds gradients of weights of blocked and stock cells against float64, as root mean squares over random inputs.
 
     For gradients that are differences of large numbers, where rounding takes two correct float32 kernels far apart: ours
@@ -235,7 +235,8 @@ def test_split_attention(radix, groups):
 
     x = draw()
     compare(stock, ours, [x], x.shape, dw_limit=1e-4)
-    compare_rounding(stock, ours, exact, draw, x.shape)
+    if groups < radix:  # two of the four: float64 takes seconds
+        compare_rounding(stock, ours, exact, draw, x.shape)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -6,7 +6,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import nn
-from test_cpu_cells import SPEC, built, compare, compare_rounding, difference, image, seeded, share_weights  # noqa: F401 - fixtures
+from test_cpu_cells import SPEC, built, compare, difference, image, seeded, share_weights  # noqa: F401 - fixtures
 
 from src.models.blocked import BLOCKED_BLOCKS, BlockedLayers
 from src.models.create import create_model, folded_copy
@@ -56,24 +56,16 @@ def test_block(spec, stride):
     channels = 32 if spec.block == "basic" else 64
     made = [
         blocks[spec.block](in_channels, channels, stride, spec, layers(spec), spec.drop_path_rate)
-        for blocks, layers in ((BLOCKS, Layers), (BLOCKED_BLOCKS, BlockedLayers), (BLOCKS, Layers))
+        for blocks, layers in ((BLOCKS, Layers), (BLOCKED_BLOCKS, BlockedLayers))
     ]
     for cell in made:
         clear_of_kinks(cell)
         number_random_layers(cell)
-    stock, ours, exact = made
     out = channels * BLOCKS[spec.block].expansion
-    shape = (6, out, -(-8 // stride), -(-9 // stride))
-
-    def draw():
-        return image(6, in_channels, 8, 9) * 0.1 + image(6, in_channels, 1, 1) * 0.3
-
-    if spec.block != "split":
-        compare(stock, ours, [draw()], shape, dw_limit=2e-5)
-        return
-    compare(stock, ours, [draw()], shape, dw_limit=3e-4)
-    if not spec.drop_path_rate:  # whose masks change from call to call
-        compare_rounding(stock, ours, exact, draw, shape)
+    x = image(6, in_channels, 8, 9) * 0.1 + image(6, in_channels, 1, 1) * 0.3
+    # Split attention has gradients that are differences of large numbers: test_split_attention measures against float64.
+    limit = 3e-4 if spec.block == "split" else 2e-5
+    compare(*made, [x], (6, out, -(-8 // stride), -(-9 // stride)), dw_limit=limit)
 
 
 def cut(name: str) -> ResNetSpec:

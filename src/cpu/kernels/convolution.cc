@@ -44,7 +44,7 @@ class Convolution {
     add(onednn::kWeights, p_.w, Weights(onednn::kFloat32, groups_ > 1 ? onednn::kGoihw : onednn::kOihw));
     add(onednn::kTarget, p_.y, output_.MakeLayout());
     if (p_.bias) add(onednn::kBias, p_.bias, nullptr);
-    if (p_.other) add(onednn::kSource | onednn::kOfFirstPostOp, p_.other, output_.MakeLayout());
+    if (p_.other) add(onednn::kOtherOfFirstPostOp, p_.other, output_.MakeLayout());
     return Plan(WithFastLayout(), std::move(tensors));
   }
 

@@ -4,14 +4,15 @@
 
 #include "operator.h"
 
-// config (float32: momentum, weight decay, whether it is Nesterov's), rate, weight, velocity, gradient -> nothing of use
+// config (float32: momentum, weight decay, whether it is Nesterov's, share of the rate), rate, weight, velocity, gradient ->
+// nothing of use
 //
 // Every product and every sum is rounded to float32, in this order:
 //   g = gradient + decay * weight, where decay is not 0; v = momentum * velocity + g;
 //   w = weight - rate * v, or Nesterov's w = weight - rate * (g + momentum * v).
 OPERATOR(momentum) {
   const auto* config = c.Data<float>(0);
-  const float kept = config[0], decay = config[1], rate = *c.Data<float>(1);
+  const float kept = config[0], decay = config[1], rate = *c.Data<float>(1) * config[3];
   const bool is_nesterovs = config[2] != 0;
   float* __restrict weight = c.Data<float>(2), * __restrict velocity = c.Data<float>(3);
   const float* __restrict gradient = c.Data<float>(4);

@@ -27,7 +27,7 @@ enum Pool : int { kMaximum = 511, kAverageWithPadding = 767, kAverageWithoutPadd
 enum Query : int { kName = 8, kLayoutOfArgument = 255 };
 // Tensors of a primitive. The gradient of one has its number and kGradientOf.
 enum Argument : int { kSource = 1, kTarget = 17, kWeights = 33, kBias = 41, kWorkspace = 64, kScratchpad = 80 };
-constexpr int kGradientOf = 128, kOfFirstPostOp = 32768 | 2;
+constexpr int kGradientOf = 128, kOtherOfFirstPostOp = 32768 | 2;
 constexpr int kCpu = 1, kForwardTraining = 64, kScratchpadOfUser = 1, kDirectConvolution = 1, kRelu = 32, kAdd = 131056;
 
 struct ExecutionArgument {
