@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 CASES = (
     "resnet18:8,resnet18:32,resnet50:4,resnet50:12,resnext50_32x4d:4,resnext50_32x4d:12,"
-    "resnet50d:12,seresnet50:4,seresnet50:12,resnest50d:4,resnest50d:8,resnet20:64,resnet20:256"
+    "resnet50d:12,seresnet50:4,seresnet50:12,resnest50d:4,resnest50d:8,resnest50d:16,resnet20:64,resnet20:256"
 )
 
 

@@ -20,6 +20,7 @@ MEASURED = [
     ("seresnet50", 12, 4841),
     ("resnest50d", 4, 2517),
     ("resnest50d", 8, 3520),
+    ("resnest50d", 16, 5552),
 ]
 
 
