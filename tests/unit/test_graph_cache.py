@@ -10,6 +10,7 @@ from src.distributed.group import ALONE, Group
 from src.training import graph_cache
 from src.training.build import create_network, create_step
 from src.training.graph_cache import GraphCache, graph_name
+from src.training.start import _graphs
 
 BASE = {"backbone": "resnext11_8x16d", "num_classes": 3}
 
@@ -48,6 +49,13 @@ def test_weights_of_classes_which_the_data_decide_change_the_name():
         step = create_step(create_network(config), rates, config, "CPU", class_weights=by_class)
         names.append(graph_name(step, config, ALONE, "CPU"))
     assert names[0] == names[1] != names[2]
+
+
+def test_the_size_of_the_crops_that_come_first_changes_the_name():
+    config = build_config({**BASE, "train_image_size": "12@0,16@1"})
+    step = create_step(create_network(config), np.full(4, 0.1, np.float32), config, "CPU")
+    files = [_graphs(config, step, epoch, ALONE, "CPU").file for epoch in (0, 1, 2)]
+    assert files[0] != files[1] == files[2]
 
 
 def test_another_source_or_release_has_another_name(name, monkeypatch):
