@@ -169,6 +169,12 @@ def compute_in_bfloat16(network: nn.Cell) -> nn.Cell:
 def fold(network: nn.Cell) -> nn.Cell:
     """Makes one operation of every convolution and the batch norm after it, for evaluation; changes `network` itself."""
     fold_pairs(network, lambda convolution, norm: (nn.Identity(), cells.FoldedConv2d(convolution, norm)))
+    for path, cell in network.cells_and_names():
+        if isinstance(cell, cells.FoldedConv2d):
+            # Their names tell the place in the block alone. Where two are the same, MindSpore renames every parameter of the
+            # network when it compiles, and `take_weights` would not know the classifier by its name any more.
+            for parameter in cell.get_parameters():
+                parameter.name = f"{path}.{parameter.name.rpartition('.')[2]}"
     return network.set_train(False)
 
 

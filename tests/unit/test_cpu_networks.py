@@ -8,8 +8,10 @@ import pytest
 from mindspore import nn
 from test_cpu_cells import SPEC, built, compare, difference, image, seeded, share_weights  # noqa: F401 - fixtures
 
-from src.models.blocked import BLOCKED_BLOCKS, BlockedLayers
+from src.checkpoint import weights_of
+from src.models.blocked import BLOCKED_BLOCKS, BlockedLayers, take_weights
 from src.models.create import create_model, folded_copy
+from src.models.inputs import OnBytes
 from src.models.layers import Layers
 from src.models.regularization import number_random_layers
 from src.models.resnet import BLOCKS
@@ -99,6 +101,20 @@ def test_every_kind_of_network(name, monkeypatch):
     expected = stock.set_train(False)(images).asnumpy()
     assert difference(ours.set_train(False)(images).asnumpy(), expected) < 1e-5
     assert difference(folded_copy(stock, "small")(images).asnumpy(), expected) < 1e-5
+
+
+def test_a_folded_copy_that_has_run_takes_other_weights(monkeypatch):
+    """As in the evaluations of a training, every one with the weights of its epoch."""
+    monkeypatch.setitem(registry._MODELS, "small", cut("resnet18"))
+    first, second = (create_model("small", 5) for _ in range(2))
+    for parameter in second.get_parameters():
+        parameter.set_data(parameter * 1.2 + 0.01)
+    folded = folded_copy(first, "small")
+    images = ms.Tensor(np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), np.uint8))
+    theirs, seconds, ours = (OnBytes(cell, (0.5,) * 3, (0.2,) * 3).set_train(False) for cell in (first, second, folded))
+    assert difference(ours(images).asnumpy(), theirs(images).asnumpy()) < 1e-5
+    take_weights(folded, weights_of(second))
+    assert difference(ours(images).asnumpy(), seconds(images).asnumpy()) < 1e-5
 
 
 @pytest.mark.parametrize("padding", ["same", "same_pools"])
