@@ -103,7 +103,15 @@ def test_every_kind_of_network(name, monkeypatch):
     assert difference(folded_copy(stock, "small")(images).asnumpy(), expected) < 1e-5
 
 
-def test_a_folded_copy_that_has_run_takes_other_weights(monkeypatch):
+@pytest.fixture
+def compiled():
+    """Graph mode, which may give parameters other names."""
+    ms.set_context(mode=ms.GRAPH_MODE)
+    yield
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+
+
+def test_a_folded_copy_that_has_run_takes_other_weights(compiled, monkeypatch):
     """As in the evaluations of a training, every one with the weights of its epoch."""
     monkeypatch.setitem(registry._MODELS, "small", cut("resnet18"))
     first, second = (create_model("small", 5) for _ in range(2))
