@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import mindspore as ms
 import pytest
 
 import train
@@ -46,13 +45,12 @@ def whole(trained, tmp_path_factory):
     return run
 
 
-def test_a_run_whose_crops_have_grown_ends_as_the_uninterrupted_one(trained, tmp_path, monkeypatch, command):
-    monkeypatch.setattr("sys.argv", [__file__])  # for the graph that is kept, which is of the smaller size
-    is_kept = int(not ms.__version__.startswith(("2.7", "2.8")))  # these keep the name of the program that imported them
+@pytest.mark.slow
+def test_a_run_whose_crops_have_grown_ends_as_the_uninterrupted_one(trained, tmp_path, command):
     growing = {
         "data_dir": trained["data"], "cache_dir": tmp_path / "cache", "ckpt_path": tmp_path / "whole", "per_batch_size": 12,
         "max_epoch": 2, "ckpt_interval": 1, "keep_checkpoint_max": 9, "mixup_alpha": 0.2, "cutmix_alpha": 1.0,
-        "random_erase_prob": 0.5, "train_image_size": "12@0,16@1", "report": 0, "compile_cache": is_kept,
+        "random_erase_prob": 0.5, "train_image_size": "12@0,16@1", "report": 0,
     }  # fmt: skip
 
     def run(**values) -> str:
