@@ -32,8 +32,8 @@ SMALLEST = {
 }  # fmt: skip
 
 
-# They train or build for a minute and more, even so.
-LONG = ("allreduce", "distillation", "imbalance", "infer_app", "kills", "precision", "suspects")
+# They train or build for a minute and more, even so, or fail where the machine is busy.
+LONG = ("allreduce", "distillation", "imbalance", "infer_app", "kills", "precision", "serve", "suspects")
 
 
 @pytest.mark.slow
