@@ -57,11 +57,11 @@ class GraphCache:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.private = self.cleanup.enter_context(work_folder(self.file.parent)) / "compiled"
             self.private.mkdir()
+            self.is_known = _unpack(self.file, self.private)
         except OSError:  # a cache that cannot be written is one that is not used
             self.cleanup.close()
             self.private = None
             return
-        self.is_known = _unpack(self.file, self.private)
         os.environ.update({_ENABLE: "1", _PATH: str(self.private.resolve())})
 
     def close(self, compiled: bool = True) -> None:
