@@ -34,7 +34,7 @@ from .image_headers import (
     check_scans,
     check_size,
     format_of,
-    is_usual_jpeg,
+    is_plain_jpeg,
     jpeg_frame,
     ordinary_size,
 )
@@ -42,6 +42,7 @@ from .image_headers import (
 RULE = 2  # counts the changes of what is accepted: verdicts kept from earlier do not hold any more
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")  # of the files that are looked at
 
+_USUAL_HEADER = 16 << 10  # bytes, with a small picture of the image
 _LENGTHS = 500  # of its shorter side that an image may be long before its ends are left out
 _TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "jpeg")
 _TIFF_SAMPLES = {"L": (1,), "P": (1,), "RGB": (3, 4), "RGBA": (4,)}  # Pillow's mode -> samples per pixel in the file
@@ -86,7 +87,10 @@ def find_problem(path: str, whole: bool) -> Optional[str]:
     """
     try:
         with open_file(path) as file:
-            _check(file, whole)
+            if whole:
+                _decoded(file.read(), at_an_eighth=True)
+            elif not is_plain_jpeg(file.read(_USUAL_HEADER)):
+                _check_header(file)
     except ImageError as error:
         return str(error)
     except OSError as error:
@@ -146,18 +150,12 @@ def _as_bmp(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _check(file: BinaryIO, whole: bool) -> None:
-    if whole:
-        _decoded(file.read(), at_an_eighth=True)
-        return
-    image = _open(file)
-    if isinstance(image, JpegImageFile):
+def _check_header(file: BinaryIO) -> None:
+    file.seek(0)
+    if isinstance(_open(file), JpegImageFile):
         length = file.tell()  # Pillow stops at the first scan's data
         file.seek(0)
-        header = file.read(length)
-        if "progressive" not in image.info and is_usual_jpeg(header, image.layers):
-            return
-        frame = jpeg_frame(header)
+        frame = jpeg_frame(file.read(length))
         if frame and frame.in_passes:
             file.seek(0)
             check_scans(file.read())

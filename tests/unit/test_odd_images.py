@@ -1,5 +1,6 @@
 """The same verdict on the same files everywhere, and the same pixels."""
 
+import io
 import json
 import os
 import resource
@@ -12,7 +13,7 @@ from PIL import Image
 import preprocess as preprocess_command
 from conftest import CLASSES, prepared_epoch
 from src.config import build_config
-from src.data import image_formats
+from src.data import image_formats, image_headers
 from src.data.pipeline import eval_pipeline, read_batches
 from src.data.scan import check_image, find_problems, usable_images
 from src.data.sources.folder import index_folder
@@ -50,6 +51,23 @@ def test_the_scan_passes_what_the_list_says_and_gives_its_reasons(folder, tmp_pa
     assert set(problems["headers"]) == {name for name, odd in FILES.items() if odd.reason is not None and not odd.in_data}
     for name, problem in problems["full"].items():
         assert FILES[name].reason in problem
+
+
+def test_pillow_opens_every_header_that_is_taken_for_plain():
+    seeds = [odd.content for odd in FILES.values() if image_headers.is_plain_jpeg(odd.content)]
+    assert len(seeds) > 20
+    random = np.random.default_rng(0)
+    plain, odd = 0, np.frombuffer(b"\x00\x01\x11\xc0\xc4\xda\xdb\xe1\xff", np.uint8)
+    for content in seeds * 100:
+        changed = bytearray(content[: 16 << 10])
+        for place in random.integers(2, changed.index(b"\xff\xda") + 14, random.integers(1, 3)):
+            replaced = random.integers(0, 3)
+            changed[place : place + replaced] = bytes(random.choice(odd, replaced or 1))
+        if image_headers.is_plain_jpeg(bytes(changed)):
+            plain += 1
+            with Image.open(io.BytesIO(changed), formats=["JPEG"]) as image:
+                image_headers.check_size(*image.size)
+    assert 200 < plain < len(seeds) * 100
 
 
 @pytest.mark.filterwarnings("error")
