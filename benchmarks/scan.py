@@ -22,15 +22,13 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from src.data.scan import find_problems  # noqa: E402
-from src.data.sources.folder import index_folder  # noqa: E402
-from src.device import available_cores  # noqa: E402
-
 WIDTH, HEIGHT = 500, 375
 
 
 def main() -> None:
     """Makes the files, measures and prints a table."""
+    from src.device import available_cores
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=2000, help="different images")
     parser.add_argument("--copies", type=int, default=5, help="hard links to each: more files to scan, but not to make")
@@ -87,6 +85,10 @@ def draw_photo(generator: np.random.Generator) -> Image.Image:
 
 def measure(root: Path, number: int, scan: str, processes: int, cache: Path, repeats: int) -> list:
     """One result without and one with the results of an earlier run, for `number` files below `root`."""
+    # Within functions, as in the entry scripts: what a program imports at its top every process of the scan imports too.
+    from src.data.scan import find_problems
+    from src.data.sources.folder import index_folder
+
     seconds = {False: [], True: []}
     cpu_seconds = {False: [], True: []}
     for repeat in range(repeats):

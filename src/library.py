@@ -14,10 +14,9 @@ from . import device
 from .config import Config, build_config
 from .config.command_line import canonical_key
 from .data.datasets import open_evaluation_data
-from .data.image_formats import to_rgb
+from .data.image_formats import find_problem, to_rgb
 from .data.index import index_of
 from .data.preprocessing import Preprocessing
-from .data.scan import check_image
 from .data.sources.folder import FolderImages
 from .data.sources.images import Images, Names
 from .data.sources.lists import index_unlabeled
@@ -112,7 +111,7 @@ class Model:
         """
         if isinstance(images, (str, os.PathLike)) and Path(images).is_dir():
             index = index_unlabeled(Path(images), "predict")
-            problems = {path: check_image(str(path), "full") for path in map(index.path, range(len(index)))}
+            problems = {path: find_problem(str(path), whole=True) for path in map(index.path, range(len(index)))}
             for path, problem in problems.items():
                 if problem:
                     log.warning("cannot be used: %s: %s", path, problem)
@@ -210,7 +209,7 @@ def _images_of(pictures: list[Any]) -> Images:
     if not all(are_files):
         raise UserError("predict: files and pixels in one list; pass them one after the other")
     for path in pictures:
-        problem = check_image(os.fspath(path), "full") if Path(path).is_file() else "no such image file"
+        problem = find_problem(os.fspath(path), whole=True) if Path(path).is_file() else "no such image file"
         if problem:
             raise UserError(f"{path}: {problem}")
     return FolderImages(Path(), Names.of(map(os.path.abspath, pictures)))

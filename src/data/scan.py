@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -33,7 +32,8 @@ from .sources.mindrecord import MindRecordImages
 
 log = logging.getLogger("resnet_zoo")
 
-_CHUNK = 256  # files per task; processes are started only for more than this
+_CHUNK = 256  # files per task
+_SINGLE = {"full": 256, "headers": 4096}  # files that one process may check while others would still be starting
 _ROUND = 65_536  # files whose paths are in memory at a time
 
 
@@ -119,11 +119,6 @@ def find_problems(index: ImageIndex, scan: str, cache_dir: Path, workers: int) -
     return {int(position): problems[int(index.rows[position])] for position in positions}
 
 
-def check_image(path: str, scan: str) -> Optional[str]:
-    """What is wrong with an image file, or None."""
-    return find_problem(path, whole=scan == "full")
-
-
 def _report(index: ImageIndex, problems: dict[int, str]) -> str:
     """Logs every bad file and returns a summary."""
     for position, problem in problems.items():
@@ -136,16 +131,16 @@ def _report(index: ImageIndex, problems: dict[int, str]) -> str:
 def _check_all(images: FolderImages, rows: NDArray[np.int64], scan: str, workers: int) -> list[Optional[str]]:
     problems: list[Optional[str]] = []
     progress = bar(total=len(rows), desc=f"checking images ({scan})", unit="img")
-    # Fresh processes, because forking one whose MindSpore threads run can hang.
     several = None
-    if len(rows) > _CHUNK and workers > 1:
+    # Fresh processes, because forking one whose MindSpore threads run can hang.
+    if len(rows) > _SINGLE[scan] and workers > 1:
         several = ProcessPoolExecutor(workers, get_context("spawn"), warnings.simplefilter, ("ignore",))
     with progress, several or contextlib.nullcontext(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of oddities that decode all the same
         for start in range(0, len(rows), _ROUND):
             paths = [os.path.join(images.root, images.name(int(row))) for row in rows[start : start + _ROUND]]
             check = partial(several.map, chunksize=_CHUNK) if several else map
-            for problem in check(check_image, paths, repeat(scan)):
+            for problem in check(partial(find_problem, whole=scan == "full"), paths):
                 problems.append(problem)
                 progress.update()
                 if len(problems) % _CHUNK == 0:

@@ -21,8 +21,8 @@ SEED = 20
 BATCH = 200  # files per process
 
 
-def run(*command):
-    return subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=120)
+def run(*command, seconds=120):
+    return subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=seconds)
 
 
 def damaged(random: np.random.Generator, content: bytes, other: bytes) -> bytes:
@@ -94,7 +94,7 @@ def test_damaged_images(sanitized_programs, tmp_path, count):
     command = ["--model_path", model, "--dataset_path", tmp_path / "data", "--output", tmp_path / "out"]
     meta = json.loads(Path(f"{model}.meta.json").read_text())
     assert meta["preprocessing"]["antialias"] is False
-    result = run(sanitized_programs / "infer_images", *command)
+    result = run(sanitized_programs / "infer_images", *command, seconds=120 + count / 50)
     assert result.returncode == 3 and result.stderr.count(b"\n") == 1, result.stderr[-3000:]
     failed = (tmp_path / "out/failed.txt").read_text().splitlines()
     assert len(failed) + len(list((tmp_path / "out/result_Files").iterdir())) == count

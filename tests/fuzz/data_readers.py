@@ -14,8 +14,8 @@ from mindspore.dataset import vision
 from PIL import Image
 
 from conftest import write_image
-from src.data.image_formats import decode, for_mindspore
-from src.data.scan import check_image, find_problems
+from src.data.image_formats import decode, find_problem, for_mindspore
+from src.data.scan import find_problems
 from src.data.sources.folder import index_folder
 from src.data.sources.mindrecord import index_mindrecord
 from src.data.sources.records import Records
@@ -168,7 +168,7 @@ def images(folder: Path) -> Reader:
 
     def read() -> None:
         """What the whole check accepts, both decoders read, and to the same size."""
-        problem = [check_image(str(path), scan) for scan in ("headers", "full")][1]
+        problem = [find_problem(str(path), whole) for whole in (False, True)][1]
         if problem:
             raise UserError(problem)
         content = path.read_bytes()

@@ -15,7 +15,7 @@ from conftest import CLASSES, prepared_epoch
 from src.config import build_config
 from src.data import image_formats, image_headers
 from src.data.pipeline import eval_pipeline, read_batches
-from src.data.scan import check_image, find_problems, usable_images
+from src.data.scan import find_problems, usable_images
 from src.data.sources.folder import index_folder
 from src.errors import UserError
 from src.model_info import Preprocessing
@@ -139,7 +139,7 @@ def test_an_eps_starts_no_program(tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr("subprocess.Popen", lambda *arguments, **options: started.append(arguments))
     (tmp_path / "a.jpg").write_bytes(FILES["holiday.jpg"].content)
-    assert "PostScript" in check_image(str(tmp_path / "a.jpg"), "full") and started == []
+    assert "PostScript" in image_formats.find_problem(str(tmp_path / "a.jpg"), whole=True) and started == []
 
 
 @pytest.mark.parametrize("scan", ["full", "off"])
@@ -156,7 +156,7 @@ def test_only_regular_files_are_opened(data_set, tmp_path, scan):
 def test_a_file_may_not_be_larger_than_half_a_gigabyte(tmp_path):
     with open(tmp_path / "a.jpg", "wb") as file:
         file.truncate(image_formats.MOST_BYTES + 1)
-    assert "at most 536870912" in check_image(str(tmp_path / "a.jpg"), "headers")
+    assert "at most 536870912" in image_formats.find_problem(str(tmp_path / "a.jpg"), whole=False)
 
 
 def test_ordinary_files_reach_mindspore_as_they_are(data_set):

@@ -69,8 +69,8 @@ def test_stop_lists_all_and_skip_leaves_them_out(data_set, tmp_path):
 def test_only_files_that_changed_are_looked_at_again(data_set, tmp_path, monkeypatch):
     index = index_folder(data_set / "train")
     looked_at = []
-    real = scan.check_image
-    monkeypatch.setattr(scan, "check_image", lambda path, kind: looked_at.append(path) or real(path, kind))
+    real = scan.find_problem
+    monkeypatch.setattr(scan, "find_problem", lambda path, whole: looked_at.append(path) or real(path, whole))
     scan.find_problems(index, "full", tmp_path, 1)
     assert len(looked_at) == 18
     looked_at.clear()
@@ -122,7 +122,7 @@ def test_decoding_at_an_eighth_finds_what_decoding_whole_finds(tmp_path):
             whole_decodes = True
         except Exception:
             whole_decodes = False
-        assert (scan.check_image(str(path), "full") is None) == whole_decodes, cut
+        assert (scan.find_problem(str(path), whole=True) is None) == whole_decodes, cut
 
 
 def test_a_long_scan_shows_signs_of_life(data_set, tmp_path, monkeypatch):
