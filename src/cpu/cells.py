@@ -14,21 +14,16 @@ def _config(*values: Any) -> ms.Tensor:
 
 
 class Conv2d(nn.Conv2d):
-    """Convolution without bias; takes a blocked tensor, or an image (N, 3, H, W), and gives a blocked one.
-
-    Attributes:
-        out_type: type of the result; None: that of the input. With bfloat16 on either side the products are bfloat16.
-    """
+    """Convolution without bias; takes a blocked tensor, or an image (N, 3, H, W), and gives a blocked one."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.same = self.pad_mode == "same"
         self.config = _config(self.stride[0], int(self.same), 0)
-        self.give(None)
+        self.give(ms.float32)
 
     def give(self, out_type: Any) -> None:
-        """Sets the type of the result."""
-        self.out_type = out_type
+        """Sets the type of the result. With bfloat16 on either side the products are bfloat16."""
         self.convolve = operators.convolution(self.stride[0], self.same, out_type)
 
     def construct(self, x):
@@ -131,7 +126,12 @@ class PadShortcut(nn.Cell):
         super().__init__()
         moved = np.eye(out_channels, in_channels, (in_channels - out_channels) // 2, np.float32)
         self.weight = ms.Tensor(moved[:, :, None, None])
-        self.config, self.convolve = _config(stride, 0, 0), operators.convolution(stride, False)
+        self.stride, self.config = stride, _config(stride, 0, 0)
+        self.give(ms.float32)
+
+    def give(self, out_type: Any) -> None:
+        """Sets the type of the result."""
+        self.convolve = operators.convolution(self.stride, False, out_type)
 
     def construct(self, x):
         return self.convolve(self.config, x, self.weight)

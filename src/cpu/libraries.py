@@ -25,7 +25,7 @@ _FLAGS = (
 # Channels per block -> what the CPU must have, as /proc/cpuinfo calls it; the widest first.
 _KINDS = {16: ("avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"), 8: ("avx2", "fma")}
 _THREADPOOL = 8  # DNNL_RUNTIME_THREADPOOL
-_AVX512_CORE, _AVX512_BFLOAT16 = 0x27, 0xE7  # dnnl_cpu_isa_avx512_core, ..._bf16
+_AVX512_CORE, _AVX512_BFLOAT16, _AMX = 0x27, 0xE7, 0xFEF  # dnnl_cpu_isa_avx512_core, ..._bf16, ..._amx
 _VERSIONS = range(13)  # minor numbers of oneDNN 3 whose interface of thread pools is the one in kernels/onednn.h
 
 
@@ -40,11 +40,13 @@ class Library:
     Attributes:
         block: channels per block, b.
         has_bfloat16: whether the CPU multiplies bfloat16 numbers.
+        has_amx: whether it does so in tiles, for which oneDNN wants channels last.
     """
 
     path: Path
     block: int
     has_bfloat16: bool
+    has_amx: bool
 
 
 class _Version(ctypes.Structure):  # dnnl_version_t
@@ -126,7 +128,8 @@ def find() -> Library:
     check()
     limit = _load().dnnl_get_effective_cpu_isa()
     block = 16 if limit & _AVX512_CORE == _AVX512_CORE and _cpu_flags().issuperset(_KINDS[16]) else 8
-    return Library(_path(block), block, block == 16 and limit & _AVX512_BFLOAT16 == _AVX512_BFLOAT16)
+    has_bfloat16, has_amx = (block == 16 and limit & kind == kind for kind in (_AVX512_BFLOAT16, _AMX))
+    return Library(_path(block), block, has_bfloat16, has_amx)
 
 
 def _load() -> ctypes.CDLL:

@@ -161,8 +161,9 @@ def is_blocked(network: nn.Cell) -> bool:
 
 def compute_in_bfloat16(network: nn.Cell) -> nn.Cell:
     """Makes the activations bfloat16 from the first convolution to the last pool; sums, statistics, weights stay float32."""
-    first = network.conv1[0] if isinstance(network.conv1, nn.SequentialCell) else network.conv1
-    first.give(ms.bfloat16)
+    for _, cell in network.cells_and_names():
+        if isinstance(cell, (cells.Conv2d, cells.PadShortcut)):
+            cell.give(ms.bfloat16)
     return network
 
 

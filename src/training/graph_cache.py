@@ -90,7 +90,7 @@ def graph_name(step: TrainStep, config: Config, group: Group, device: str) -> st
         ms.__version__, np.__version__, sys.version, platform.machine(), device, os.path.realpath(sys.argv[0]), tuple(group),
         sorted((key, value) for key, value in config.resolved().items() if key not in others),
         re.sub(r" at 0x[0-9a-f]+", "", repr(step)), parameters,
-        str(find().path) if config.cpu_kernels == "blocked" else "",  # the graph names the library
+        repr(find()) if config.cpu_kernels == "blocked" else "",  # the graph names the library and has its layouts
     )  # fmt: skip
     digest.update(repr(parts).encode())
     for constant in _constants(step):

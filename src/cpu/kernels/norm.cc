@@ -6,7 +6,6 @@
 #include <cmath>
 #include <vector>
 
-#include "operator.h"
 #include "vector.h"
 
 namespace {
@@ -14,57 +13,34 @@ struct Config {
   float epsilon, momentum, relu, of_batch;
 };
 
-// One pass over the activations: `image` for every image of a channel block, then `channel` for each of the block's
-// channels.
+// One pass over the activations: `tile` for every tile, then `channel` for each channel.
 struct Pass {
-  std::function<void(int64_t image, int64_t block)> image;
+  std::function<void(const Tile& tile)> tile;
   std::function<void(int64_t channel)> channel = [](int64_t) {};
+
+  void Finish(int64_t block) const {
+    for (int64_t k = block * BLOCK; k < (block + 1) * BLOCK; ++k) channel(k);
+  }
 };
 
-// Where blocks suffice to keep the threads busy each goes through all passes by itself, so that it stays in the cache;
-// otherwise its images are shared out, pass by pass. The numbers come out the same.
+// Where blocks lie apart and suffice to keep the threads busy, each goes through all passes by itself, so that it stays in
+// the cache; otherwise the tiles are shared out, pass by pass. The numbers come out the same.
 void RunPasses(const Extent& e, const std::vector<Pass>& passes) {
   const int64_t threads = Runtime::Get().pool.get_num_threads();
-  auto finish = [](const Pass& pass, int64_t block) {
-    for (int64_t channel = block * BLOCK; channel < (block + 1) * BLOCK; ++channel) pass.channel(channel);
-  };
-  if (e.blocks >= 2 * threads || e.blocks % threads == 0 || e.images == 1) {
+  if (e.step == BLOCK && (e.blocks >= 2 * threads || e.blocks % threads == 0 || e.images == 1)) {
     Parallel(e.blocks, [&](int64_t block) {
       for (const Pass& pass : passes) {
-        for (int64_t image = 0; image < e.images; ++image) pass.image(image, block);
-        finish(pass, block);
+        for (int64_t image = 0; image < e.images; ++image) e.ForTiles(image, block, pass.tile);
+        pass.Finish(block);
       }
     });
     return;
   }
   for (const Pass& pass : passes) {
-    Parallel(e.images * e.blocks, [&](int64_t plane) { pass.image(plane % e.images, plane / e.images); });
-    for (int64_t block = 0; block < e.blocks; ++block) finish(pass, block);
+    ParallelTiles(e, pass.tile);
+    Parallel(e.blocks, [&](int64_t block) { pass.Finish(block); });
   }
 }
-
-// K sums of every image and channel, added up in the order of the images.
-template <int K>
-class ImageSums {
- public:
-  explicit ImageSums(const Extent& e) : e_(e), sums_(e.images * e.blocks * K * BLOCK) {}
-  // AddUp's, over the pixels of an image.
-  template <typename Term>
-  void Add(int64_t image, int64_t block, const Term& term) {
-    AddUp<K>(e_.At(image, block), e_.pixels, reinterpret_cast<double(*)[BLOCK]>(At(image, block)), term);
-  }
-  double Total(int64_t channel, int k = 0) {
-    double total = 0;
-    for (int64_t image = 0; image < e_.images; ++image) total += At(image, channel / BLOCK)[k * BLOCK + channel % BLOCK];
-    return total;
-  }
-
- private:
-  double* At(int64_t image, int64_t block) { return &sums_[(block * e_.images + image) * K * BLOCK]; }
-
-  const Extent e_;
-  std::vector<double> sums_;
-};
 
 // y = x * scale + shift, per channel: the form in which forward and backward find the same sign.
 struct Affine {
@@ -102,11 +78,14 @@ void Forward(const Call& c) {
     affine.Set(k, gamma[k], beta[k], mean[k], inverse[k]);
   };
   Pass add_up{
-      [&](int64_t image, int64_t block) { sums.Add(image, block, [&](int64_t i, Vector* s) { s[0] += Load(x + i); }); },
+      [&](const Tile& t) {
+        sums.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) { s[0] += Load(x + pixel * e.step); });
+      },
       [&](int64_t k) { mean[k] = sums.Total(k) / count; }};
-  Pass add_up_squares{[&](int64_t image, int64_t block) {
-                        squares.Add(image, block, [&, center = Load(mean + block * BLOCK)](int64_t i, Vector* s) {
-                          Vector d = Load(x + i) - center;
+  Pass add_up_squares{[&](const Tile& t) {
+                        const Vector center = Load(mean + t.block * BLOCK);
+                        squares.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
+                          Vector d = Load(x + pixel * e.step) - center;
                           s[0] = MultiplyAdd(d, d, s[0]);
                         });
                       },
@@ -116,9 +95,9 @@ void Forward(const Call& c) {
                         new_variance[k] = old_variance[k] + moved * (unbiased - old_variance[k]);
                         settle(k, square / count);
                       }};
-  Pass apply{[&, has_relu = config.relu != 0](int64_t image, int64_t block) {
-    auto normalize = affine.Of(block);
-    for (int64_t i = e.At(image, block), end = i + e.pixels * BLOCK; i < end; i += BLOCK) {
+  Pass apply{[&, has_relu = config.relu != 0](const Tile& t) {
+    auto normalize = affine.Of(t.block);
+    for (int64_t i = e.At(t), end = i + t.count * e.step; i < end; i += e.step) {
       Vector v = normalize(Load(x + i));
       if (has_other) v += Load(other + i);
       Store(y + i, has_relu ? Positive(v) : v);
@@ -159,9 +138,11 @@ void Backward(const Call& c) {
     Vector g = Load(dy + i);
     return has_relu ? WherePositive(has_other ? Load(y + i) : normalized, g) : g;
   };
-  Pass add_up{[&](int64_t image, int64_t block) {
-                auto normalize = affine.Of(block);
-                sums.Add(image, block, [=, center = Load(mean + block * BLOCK)](int64_t i, Vector* s) {
+  Pass add_up{[&](const Tile& t) {
+                auto normalize = affine.Of(t.block);
+                const Vector center = Load(mean + t.block * BLOCK);
+                sums.Add(t, [=, first = e.At(t), step = e.step](int64_t pixel, Vector* s) {
+                  const int64_t i = first + pixel * step;
                   Vector v = Load(x + i), g = gradient(i, normalize(v));
                   if (has_other) Store(dother + i, g);
                   s[0] += g;
@@ -175,11 +156,12 @@ void Backward(const Call& c) {
                 offset[k] = of_batch ? sum / count : 0;
                 slope[k] = of_batch ? product * w * w / count : 0;
               }};
-  Pass apply{[&](int64_t image, int64_t block) {
-    auto normalize = affine.Of(block);
-    Vector a = Load(&affine.scale[block * BLOCK]), center = Load(mean + block * BLOCK);
-    Vector o = Load(&offset[block * BLOCK]), k = Load(&slope[block * BLOCK]);
-    for (int64_t i = e.At(image, block), end = i + e.pixels * BLOCK; i < end; i += BLOCK) {
+  Pass apply{[&](const Tile& t) {
+    const int64_t first = t.block * BLOCK;
+    auto normalize = affine.Of(t.block);
+    Vector a = Load(&affine.scale[first]), center = Load(mean + first);
+    Vector o = Load(&offset[first]), k = Load(&slope[first]);
+    for (int64_t i = e.At(t), end = i + t.count * e.step; i < end; i += e.step) {
       Vector v = Load(x + i), g = has_other ? Load(dother + i) : gradient(i, normalize(v));
       Store(dx + i, a * (g - MultiplyAdd(v - center, k, o)));
     }

@@ -17,10 +17,15 @@ extern "C" void blocked_set_threads(int number) { threads = number; }
 
 bool Call::IsBfloat16(int i) const { return std::strcmp(dtypes[i], "bfloat16") == 0; }
 
-Extent::Extent(const Call& call, int i) : images(0), blocks(0), pixels(0) {
-  if (call.ndims[i] != 5 || call.shapes[i][4] != BLOCK) throw std::invalid_argument("a tensor (N, C/b, H, W, b) is needed");
+bool Call::IsActivations(int i) const {
+  const int64_t* shape = shapes[i];
+  return ndims[i] == 5 && (shape[4] == BLOCK || (shape[1] == 1 && shape[4] % BLOCK == 0));
+}
+
+Extent::Extent(const Call& call, int i) : images(0), blocks(0), pixels(0), step(0) {
+  if (!call.IsActivations(i)) throw std::invalid_argument("a tensor (N, C/b, H, W, b) is needed");
   const int64_t* shape = call.shapes[i];
-  images = shape[0], blocks = shape[1], pixels = shape[2] * shape[3];
+  images = shape[0], blocks = shape[1] * shape[4] / BLOCK, pixels = shape[2] * shape[3], step = shape[4];
 }
 
 Runtime& Runtime::Get() {

@@ -1,6 +1,5 @@
 // What works pixel by pixel: means, scaled channels, sums.
 
-#include "operator.h"
 #include "vector.h"
 
 namespace {
@@ -9,11 +8,12 @@ void MeanForward(const Call& c) {
   const Extent e(c, 0);
   const auto* x = c.Data<T>(0);
   auto* y = c.Data<float>(1);
-  Parallel(e.images * e.blocks, [&](int64_t plane) {
-    double sum[1][BLOCK] = {};
-    AddUp<1>(plane * e.pixels * BLOCK, e.pixels, sum, [&](int64_t i, Vector* s) { s[0] += Load(x + i); });
-    for (int j = 0; j < BLOCK; ++j) y[plane * BLOCK + j] = sum[0][j] / e.pixels;
+  const int64_t channels = e.blocks * BLOCK;
+  ImageSums<1> sums(e);
+  ParallelTiles(e, [&](const Tile& t) {
+    sums.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) { s[0] += Load(x + pixel * e.step); });
   });
+  for (int64_t i = 0; i < e.images * channels; ++i) y[i] = sums.Of(i / channels, i % channels) / e.pixels;
 }
 
 template <typename T>
@@ -21,9 +21,9 @@ void MeanBackward(const Call& c) {
   const Extent e(c, 1);
   const auto* dy = c.Data<float>(0);
   auto* dx = c.Data<T>(2);
-  Parallel(e.images * e.blocks, [&](int64_t plane) {
-    Vector share = Load(dy + plane * BLOCK) / static_cast<float>(e.pixels);
-    for (int64_t i = plane * e.pixels * BLOCK; i < (plane + 1) * e.pixels * BLOCK; i += BLOCK) Store(dx + i, share);
+  ParallelTiles(e, [&](const Tile& t) {
+    Vector share = Load(dy + (t.image * e.blocks + t.block) * BLOCK) / static_cast<float>(e.pixels);
+    for (int64_t i = e.At(t), end = i + t.count * e.step; i < end; i += e.step) Store(dx + i, share);
   });
 }
 
@@ -37,15 +37,16 @@ void ScaleForward(const Call& c) {
   const auto* scale = c.Data<float>(1);
   auto* y = c.Data<T>(out);
   const int64_t radix = in.blocks / e.blocks;
-  Parallel(e.images * e.blocks, [&](int64_t plane) {
-    int64_t image = plane / e.blocks, block = plane % e.blocks, first = e.At(image, block);
-    for (int64_t i = 0; i < e.pixels * BLOCK; i += BLOCK) {
+  ParallelTiles(e, [&](const Tile& t) {
+    for (int64_t pixel = 0; pixel < t.count; ++pixel) {
+      const int64_t i = e.At(t) + pixel * e.step;
       Vector sum{};
       for (int64_t r = 0; r < radix; ++r) {
-        int64_t run = block + r * e.blocks;
-        sum = MultiplyAdd(Load(x + in.At(image, run) + i), Load(scale + (image * in.blocks + run) * BLOCK), sum);
+        int64_t run = t.block + r * e.blocks;
+        Vector factor = Load(scale + (t.image * in.blocks + run) * BLOCK);
+        sum = MultiplyAdd(Load(x + in.At(t.image, run, t.pixel + pixel)), factor, sum);
       }
-      Store(y + first + i, other ? Positive(sum + Load(other + first + i)) : sum);
+      Store(y + i, other ? Positive(sum + Load(other + i)) : sum);
     }
   });
 }
@@ -59,20 +60,21 @@ void ScaleBackward(const Call& c) {
   const auto* scale = c.Data<float>(2);
   auto *dx = c.Data<T>(out), *dother = has_other ? c.Data<T>(out + 2) : nullptr;
   auto* dscale = c.Data<float>(out + 1);
-  Parallel(in.images * in.blocks, [&](int64_t plane) {
-    int64_t image = plane / in.blocks, first = in.At(image, plane % in.blocks);
-    int64_t shift = e.At(image, plane % in.blocks % e.blocks) - first;  // from a number of x to its number of y
-    Vector factor = Load(scale + plane * BLOCK);
-    double sum[1][BLOCK] = {};
-    AddUp<1>(first, e.pixels, sum, [&](int64_t i, Vector* s) {
-      Vector g = Load(dy + i + shift);
-      if (y) g = WherePositive(Load(y + i), g);
-      if (dother) Store(dother + i, g);
+  const int64_t channels = in.blocks * BLOCK;
+  ImageSums<1> sums(in);
+  ParallelTiles(in, [&](const Tile& t) {
+    const int64_t first = in.At(t), first_of_y = e.At(t.image, t.block % e.blocks, t.pixel);
+    Vector factor = Load(scale + t.image * channels + t.block * BLOCK);
+    sums.Add(t, [=, step = in.step, step_of_y = e.step](int64_t pixel, Vector* s) {
+      const int64_t i = first + pixel * step, j = first_of_y + pixel * step_of_y;
+      Vector g = Load(dy + j);
+      if (y) g = WherePositive(Load(y + j), g);
+      if (dother) Store(dother + j, g);
       s[0] = MultiplyAdd(g, Load(x + i), s[0]);
       Store(dx + i, g * factor);
     });
-    for (int j = 0; j < BLOCK; ++j) dscale[plane * BLOCK + j] = sum[0][j];
   });
+  for (int64_t i = 0; i < in.images * channels; ++i) dscale[i] = sums.Of(i / channels, i % channels);
 }
 
 template <typename T>

@@ -97,12 +97,13 @@ Owned<dnnl_memory_desc> Describe(const std::vector<int64_t>& dims, onednn::Type 
 
 Activations::Activations(const Call& call, int i) : type(call.Type(i)), tag(onednn::kNchw) {
   const int64_t* shape = call.shapes[i];
-  const bool is_blocked = call.ndims[i] == 5 && shape[4] == BLOCK;
-  if (call.ndims[i] != 4 && !is_blocked) throw std::invalid_argument("a tensor (N, C, H, W) or (N, C/b, H, W, b) is needed");
+  const bool is_image = call.ndims[i] == 4;
+  if (!is_image && !call.IsActivations(i))
+    throw std::invalid_argument("a tensor (N, C, H, W) or (N, C/b, H, W, b) is needed");
   dims.assign(shape, shape + 4);
-  if (!is_blocked) return;
-  dims[1] *= BLOCK;
-  tag = BLOCK == 16 ? onednn::kNchw16c : onednn::kNchw8c;
+  if (is_image) return;
+  dims[1] *= shape[4];
+  tag = shape[4] != BLOCK ? onednn::kNhwc : BLOCK == 16 ? onednn::kNchw16c : onednn::kNchw8c;
 }
 
 Owned<dnnl_primitive_attr> OwnScratchpad() {

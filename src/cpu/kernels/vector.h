@@ -5,6 +5,9 @@
 
 #include <cstdint>
 #include <cstring>
+#include <vector>
+
+#include "operator.h"
 
 using Bfloat16 = uint16_t;
 
@@ -37,20 +40,43 @@ inline void Store(Bfloat16* p, Vector v) {
 inline Vector Positive(Vector v) { return v < 0 ? Vector{} : v; }  // NaN stays one
 inline Vector WherePositive(Vector condition, Vector v) { return condition > 0 ? v : Vector{}; }
 
-// sums[k][j] += what term(i, parts) adds to parts[k][j], over the numbers i of `pixels` pixels from `first` on. The sums of
-// one call are taken in float32, in four parts; calls are added up in float64.
-template <int K, typename Term>
-inline void AddUp(int64_t first, int64_t pixels, double (*sums)[BLOCK], const Term& term) {
-  Vector parts[4][K] = {};
-  int64_t pixel = 0;
-  for (; pixel + 4 <= pixels; pixel += 4)
-    for (int part = 0; part < 4; ++part) term(first + (pixel + part) * BLOCK, parts[part]);
-  for (; pixel < pixels; ++pixel) term(first + pixel * BLOCK, parts[0]);
-  for (int k = 0; k < K; ++k) {
-    Vector total = (parts[0][k] + parts[1][k]) + (parts[2][k] + parts[3][k]);
-    for (int j = 0; j < BLOCK; ++j) sums[k][j] += total[j];
+// K sums of every image and channel.
+template <int K>
+class ImageSums {
+ public:
+  explicit ImageSums(const Extent& e) : e_(e), sums_(e.images * e.blocks * K * BLOCK) {}
+
+  // Adds what term(pixel, sums) adds to sums[k], over the pixels of a tile counted from its first. A tile's sums are taken
+  // in float32, in four parts; tiles are added up in float64.
+  template <typename Term>
+  void Add(const Tile& tile, const Term& term) {
+    Vector parts[4][K] = {};
+    int64_t pixel = 0;
+    for (; pixel + 4 <= tile.count; pixel += 4)
+      for (int part = 0; part < 4; ++part) term(pixel + part, parts[part]);
+    for (; pixel < tile.count; ++pixel) term(pixel, parts[0]);
+    double* sums = &sums_[At(tile.image, tile.block * BLOCK, 0)];
+    for (int k = 0; k < K; ++k) {
+      Vector total = (parts[0][k] + parts[1][k]) + (parts[2][k] + parts[3][k]);
+      for (int j = 0; j < BLOCK; ++j) sums[k * BLOCK + j] += total[j];
+    }
   }
-}
+  double Of(int64_t image, int64_t channel, int k = 0) const { return sums_[At(image, channel, k)]; }
+  // Of all images, in their order.
+  double Total(int64_t channel, int k = 0) const {
+    double total = 0;
+    for (int64_t image = 0; image < e_.images; ++image) total += Of(image, channel, k);
+    return total;
+  }
+
+ private:
+  int64_t At(int64_t image, int64_t channel, int k) const {
+    return (((channel / BLOCK) * e_.images + image) * K + k) * BLOCK + channel % BLOCK;
+  }
+
+  const Extent e_;
+  std::vector<double> sums_;
+};
 
 // Calls FUNCTION<type of tensor i>(...).
 #define FOR_TYPE_OF(i, FUNCTION, ...) (c.IsBfloat16(i) ? FUNCTION<Bfloat16>(__VA_ARGS__) : FUNCTION<float>(__VA_ARGS__))
