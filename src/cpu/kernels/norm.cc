@@ -13,9 +13,9 @@ struct Config {
   float epsilon, momentum, relu, of_batch;
 };
 
-// One pass over the activations: `tile` for every tile, then `channel` for each channel.
+// One pass over the activations: `panel` for every panel of an image, then `channel` for each channel.
 struct Pass {
-  std::function<void(const Tile& tile)> tile;
+  std::function<void(int64_t image, int64_t panel)> panel;
   std::function<void(int64_t channel)> channel = [](int64_t) {};
 
   void Finish(int64_t block) const {
@@ -24,22 +24,27 @@ struct Pass {
 };
 
 // Where blocks lie apart and suffice to keep the threads busy, each goes through all passes by itself, so that it stays in
-// the cache; otherwise the tiles are shared out, pass by pass. The numbers come out the same.
+// the cache; otherwise the panels are shared out, pass by pass. The numbers come out the same.
 void RunPasses(const Extent& e, const std::vector<Pass>& passes) {
   const int64_t threads = Runtime::Get().pool.get_num_threads();
   if (e.step == BLOCK && (e.blocks >= 2 * threads || e.blocks % threads == 0 || e.images == 1)) {
     Parallel(e.blocks, [&](int64_t block) {
       for (const Pass& pass : passes) {
-        for (int64_t image = 0; image < e.images; ++image) e.ForTiles(image, block, pass.tile);
+        for (int64_t image = 0; image < e.images; ++image) pass.panel(image, block);
         pass.Finish(block);
       }
     });
     return;
   }
   for (const Pass& pass : passes) {
-    ParallelTiles(e, pass.tile);
+    Parallel(e.images * e.Panels(), [&](int64_t i) { pass.panel(i / e.Panels(), i % e.Panels()); });
     Parallel(e.blocks, [&](int64_t block) { pass.Finish(block); });
   }
+}
+
+template <typename Run>
+auto OfTiles(const Extent& e, const Run& run) {
+  return [=](int64_t image, int64_t panel) { e.ForTiles(image, panel, run); };
 }
 
 // y = x * scale + shift, per channel: the form in which forward and backward find the same sign.
@@ -78,31 +83,31 @@ void Forward(const Call& c) {
     affine.Set(k, gamma[k], beta[k], mean[k], inverse[k]);
   };
   Pass add_up{
-      [&](const Tile& t) {
+      OfTiles(e, [&](const Tile& t) {
         sums.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) { s[0] += Load(x + pixel * e.step); });
-      },
+      }),
       [&](int64_t k) { mean[k] = sums.Total(k) / count; }};
-  Pass add_up_squares{[&](const Tile& t) {
+  Pass add_up_squares{OfTiles(e, [&](const Tile& t) {
                         const Vector center = Load(mean + t.block * BLOCK);
                         squares.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
                           Vector d = Load(x + pixel * e.step) - center;
                           s[0] = MultiplyAdd(d, d, s[0]);
                         });
-                      },
+                      }),
                       [&](int64_t k) {
                         double square = squares.Total(k), unbiased = count > 1 ? square / (count - 1) : square / count;
                         new_mean[k] = old_mean[k] + moved * (mean[k] - old_mean[k]);
                         new_variance[k] = old_variance[k] + moved * (unbiased - old_variance[k]);
                         settle(k, square / count);
                       }};
-  Pass apply{[&, has_relu = config.relu != 0](const Tile& t) {
+  Pass apply{OfTiles(e, [&, has_relu = config.relu != 0](const Tile& t) {
     auto normalize = affine.Of(t.block);
     for (int64_t i = e.At(t), end = i + t.count * e.step; i < end; i += e.step) {
       Vector v = normalize(Load(x + i));
       if (has_other) v += Load(other + i);
       Store(y + i, has_relu ? Positive(v) : v);
     }
-  }};
+  })};
   if (config.of_batch != 0) {
     RunPasses(e, {add_up, add_up_squares, apply});
   } else {
@@ -138,7 +143,7 @@ void Backward(const Call& c) {
     Vector g = Load(dy + i);
     return has_relu ? WherePositive(has_other ? Load(y + i) : normalized, g) : g;
   };
-  Pass add_up{[&](const Tile& t) {
+  Pass add_up{OfTiles(e, [&](const Tile& t) {
                 auto normalize = affine.Of(t.block);
                 const Vector center = Load(mean + t.block * BLOCK);
                 sums.Add(t, [=, first = e.At(t), step = e.step](int64_t pixel, Vector* s) {
@@ -148,7 +153,7 @@ void Backward(const Call& c) {
                   s[0] += g;
                   s[1] = MultiplyAdd(g, v - center, s[1]);
                 });
-              },
+              }),
               [&](int64_t k) {
                 double sum = sums.Total(k, 0), product = sums.Total(k, 1), w = inverse[k];
                 dbeta[k] = sum;
@@ -156,7 +161,7 @@ void Backward(const Call& c) {
                 offset[k] = of_batch ? sum / count : 0;
                 slope[k] = of_batch ? product * w * w / count : 0;
               }};
-  Pass apply{[&](const Tile& t) {
+  Pass apply{OfTiles(e, [&](const Tile& t) {
     const int64_t first = t.block * BLOCK;
     auto normalize = affine.Of(t.block);
     Vector a = Load(&affine.scale[first]), center = Load(mean + first);
@@ -165,7 +170,7 @@ void Backward(const Call& c) {
       Vector v = Load(x + i), g = has_other ? Load(dother + i) : gradient(i, normalize(v));
       Store(dx + i, a * (g - MultiplyAdd(v - center, k, o)));
     }
-  }};
+  })};
   RunPasses(e, {add_up, apply});
 }
 }  // namespace

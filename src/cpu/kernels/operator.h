@@ -45,8 +45,8 @@ struct Extent {
   }
   int64_t At(const Tile& tile) const { return At(tile.image, tile.block, tile.pixel); }
 
-  // All tiles of an image are those of its panels. A block's come in the order of their pixels; with channels last they are
-  // small, so that what one block's tile brought into the cache is there for that of the next block.
+  // The tiles of an image are those of its panels. A block's come in the order of their pixels; with channels last they are
+  // so small that a panel is gone through in the order of memory.
   int64_t Panels() const { return step == BLOCK ? blocks : (blocks + kPanel - 1) / kPanel; }
   template <typename Run>
   void ForTiles(int64_t image, int64_t panel, const Run& run) const {
@@ -57,7 +57,7 @@ struct Extent {
   }
 
  private:
-  static constexpr int64_t kPanel = 16, kTile = 64;
+  static constexpr int64_t kPanel = 16, kTile = 4;
 };
 
 // What all operators of the process share; one operator runs at a time.
@@ -80,7 +80,7 @@ struct Runtime {
 // Calls run(task) for every task below `tasks`, on all threads.
 void Parallel(int64_t tasks, const std::function<void(int64_t)>& run);
 
-// Calls run(tile) for every tile, on all threads; those of a panel on one.
+// Calls run(tile) for every tile, on all threads; for those of a panel on one.
 template <typename Run>
 void ParallelTiles(const Extent& e, const Run& run) {
   Parallel(e.images * e.Panels(), [&](int64_t i) { e.ForTiles(i / e.Panels(), i % e.Panels(), run); });

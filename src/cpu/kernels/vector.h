@@ -31,23 +31,22 @@ inline V LoadAs(const void* p) {
 inline Vector Load(const float* p) { return LoadAs<Vector>(p); }
 inline Vector Load(const Bfloat16* p) { return (Vector)(__builtin_convertvector(LoadAs<Halves>(p), Bits) << 16); }
 inline void Store(float* p, Vector v) { std::memcpy(p, &v, sizeof(v)); }
-// To the nearest bfloat16, ties to even; NaN stays one.
+// To the nearest bfloat16, ties to even; NaN stays one. By AVX512_BF16, without which nobody asks for bfloat16.
 inline void Store(Bfloat16* p, Vector v) {
-  Bits bits = (Bits)v, rounded = bits + (bits >> 16 & 1) + 0x7fff;
-  Halves halves = __builtin_convertvector((v == v ? rounded : bits | 0x400000) >> 16, Halves);
+  Halves halves;
+  __asm__("vcvtneps2bf16 %1, %0" : "=v"(halves) : "v"(v));
   std::memcpy(p, &halves, sizeof(halves));
 }
 inline Vector Positive(Vector v) { return v < 0 ? Vector{} : v; }  // NaN stays one
 inline Vector WherePositive(Vector condition, Vector v) { return condition > 0 ? v : Vector{}; }
 
-// K sums of every image and channel.
+// K sums of every image and channel, in float32.
 template <int K>
 class ImageSums {
  public:
   explicit ImageSums(const Extent& e) : e_(e), sums_(e.images * e.blocks * K * BLOCK) {}
 
-  // Adds what term(pixel, sums) adds to sums[k], over the pixels of a tile counted from its first. A tile's sums are taken
-  // in float32, in four parts; tiles are added up in float64.
+  // Adds what term(pixel, sums) adds to sums[k], over the pixels of a tile counted from its first; in four parts.
   template <typename Term>
   void Add(const Tile& tile, const Term& term) {
     Vector parts[4][K] = {};
@@ -55,14 +54,12 @@ class ImageSums {
     for (; pixel + 4 <= tile.count; pixel += 4)
       for (int part = 0; part < 4; ++part) term(pixel + part, parts[part]);
     for (; pixel < tile.count; ++pixel) term(pixel, parts[0]);
-    double* sums = &sums_[At(tile.image, tile.block * BLOCK, 0)];
-    for (int k = 0; k < K; ++k) {
-      Vector total = (parts[0][k] + parts[1][k]) + (parts[2][k] + parts[3][k]);
-      for (int j = 0; j < BLOCK; ++j) sums[k * BLOCK + j] += total[j];
-    }
+    float* sums = &sums_[At(tile.image, tile.block * BLOCK, 0)];
+    for (int k = 0; k < K; ++k, sums += BLOCK)
+      Store(sums, Load(sums) + ((parts[0][k] + parts[1][k]) + (parts[2][k] + parts[3][k])));
   }
   double Of(int64_t image, int64_t channel, int k = 0) const { return sums_[At(image, channel, k)]; }
-  // Of all images, in their order.
+  // Of all images, in their order, in float64.
   double Total(int64_t channel, int k = 0) const {
     double total = 0;
     for (int64_t image = 0; image < e_.images; ++image) total += Of(image, channel, k);
@@ -75,7 +72,7 @@ class ImageSums {
   }
 
   const Extent e_;
-  std::vector<double> sums_;
+  std::vector<float> sums_;
 };
 
 // Calls FUNCTION<type of tensor i>(...).
