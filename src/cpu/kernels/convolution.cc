@@ -38,8 +38,7 @@ class Convolution {
   }
 
   Plan MakePlan() const {
-    if (p_.written == p_.w && input_.tag == onednn::kNhwc && groups_ * weights_[2] * windows_.strides[0] == 1)
-      return PlanProduct();
+    if (p_.written == p_.w && IsProduct()) return PlanProduct();
     std::vector<Tensor> tensors;
     // A primitive for a gradient takes the output's, and gives that of what is written.
     auto add = [&](int id, int i, Owned<dnnl_memory_desc> layout) {
@@ -55,15 +54,30 @@ class Convolution {
   }
 
  private:
-  // The gradient of the weights as one product of matrices, dy^T x: with channels last it is twice as fast.
+  // Whether the gradient of the weights is one product of matrices. oneDNN describes used pixels in whole steps only.
+  bool IsProduct() const {
+    return input_.tag == onednn::kNhwc && groups_ * weights_[2] == 1 && input_.dims[2] % windows_.strides[0] == 0 &&
+           input_.dims[3] % windows_.strides[1] == 0;
+  }
+
+  // The gradient of the weights as one product of matrices, dy^T x, of the pixels of x that were used: with channels last it
+  // is twice as fast, with a stride five times.
   Plan PlanProduct() const {
-    const int64_t pixels = input_.dims[0] * input_.dims[2] * input_.dims[3];
+    const std::vector<int64_t>& size = output_.dims;
+    const int64_t channels = input_.dims[1], pixels = size[0] * size[2] * size[3], *strides = windows_.strides;
+    const int64_t used[] = {size[0], channels, size[2], size[3]}, row = input_.dims[3] * channels;
+    const int64_t steps[] = {input_.dims[2] * row, 1, strides[0] * row, strides[1] * channels};
+    auto x = Make("describing pixels", dnnl_memory_desc_create_with_strides, 4, used, input_.type, steps);
+    auto seen = Describe({used, used + 4}, input_.type, onednn::kNhwc);
+    auto dy = Describe({size[1], pixels}, output_.type, onednn::kColumns);
+    auto rows = Describe({pixels, channels}, input_.type, onednn::kRows);
+    auto dw = Describe({weights_[0], channels}, onednn::kFloat32, onednn::kRows);
+    auto made = Make("describing a product", dnnl_matmul_primitive_desc_create, Runtime::Get().engine, dy.get(), rows.get(),
+                     nullptr, dw.get(), attributes_.get());
     std::vector<Tensor> tensors;
-    tensors.push_back({onednn::kSource, p_.y, Describe({output_.dims[1], pixels}, output_.type, onednn::kColumns)});
-    tensors.push_back({onednn::kWeights, p_.x, Describe({pixels, input_.dims[1]}, input_.type, onednn::kRows)});
-    tensors.push_back({onednn::kTarget, p_.w, Describe({weights_[0], weights_[1]}, onednn::kFloat32, onednn::kRows)});
-    auto made = Make("describing a product", dnnl_matmul_primitive_desc_create, Runtime::Get().engine, tensors[0].layout.get(),
-                     tensors[1].layout.get(), nullptr, tensors[2].layout.get(), attributes_.get());
+    tensors.push_back({onednn::kSource, p_.y, std::move(dy)});
+    tensors.push_back({onednn::kWeights, p_.x, std::move(x), std::move(seen)});
+    tensors.push_back({onednn::kTarget, p_.w, std::move(dw)});
     return Plan(made, std::move(tensors));
   }
 

@@ -56,6 +56,7 @@ int dnnl_engine_create(dnnl_engine** engine, int kind, size_t index);
 int dnnl_threadpool_interop_stream_create(dnnl_stream** stream, dnnl_engine* engine, void* pool);
 int dnnl_threadpool_interop_set_max_concurrency(int threads);
 int dnnl_memory_desc_create_with_tag(dnnl_memory_desc** desc, int ndims, Dims dims, int type, int tag);
+int dnnl_memory_desc_create_with_strides(dnnl_memory_desc** desc, int ndims, Dims dims, int type, Dims strides);
 int dnnl_memory_desc_equal(Layout one, Layout other);
 size_t dnnl_memory_desc_get_size(Layout desc);
 int dnnl_memory_desc_destroy(dnnl_memory_desc* desc);

@@ -37,10 +37,12 @@ Plan::Plan(const Owned<dnnl_primitive_desc>& description, std::vector<Tensor> te
     bool is_output = tensor.id == onednn::kTarget || tensor.id == (onednn::kSource | onednn::kGradientOf) ||
                      tensor.id == (onednn::kWeights | onednn::kGradientOf);
     Layout inside = wanted(tensor.id), outside = tensor.layout ? tensor.layout.get() : inside;
-    Placed placed{tensor.index, is_output, MakeMemory(outside), nullptr, nullptr, 0};
-    if (!dnnl_memory_desc_equal(outside, inside)) {
+    Layout seen = tensor.seen ? tensor.seen.get() : inside;
+    Placed placed{tensor.index, is_output, MakeMemory(outside), nullptr, nullptr, nullptr, 0};
+    if (!dnnl_memory_desc_equal(outside, seen)) {
       placed.inside = MakeMemory(inside);
-      placed.reorder = is_output ? MakeReorder(inside, outside) : MakeReorder(outside, inside);
+      placed.seen = MakeMemory(seen);
+      placed.reorder = is_output ? MakeReorder(seen, outside) : MakeReorder(outside, seen);
       placed.place = Reserve(inside);
     }
     arguments_.push_back({tensor.id, placed.inside ? placed.inside.get() : placed.outside.get()});
@@ -65,12 +67,13 @@ void Plan::Run(void** data) {
     Check(dnnl_memory_set_data_handle(tensor.outside.get(), data[tensor.index]), "placing a tensor");
     if (!tensor.reorder) continue;
     Check(dnnl_memory_set_data_handle(tensor.inside.get(), scratch + tensor.place), "placing a tensor");
-    if (!tensor.is_output) Reorder(tensor.reorder, tensor.outside, tensor.inside);
+    Check(dnnl_memory_set_data_handle(tensor.seen.get(), scratch + tensor.place), "placing a tensor");
+    if (!tensor.is_output) Reorder(tensor.reorder, tensor.outside, tensor.seen);
   }
   Check(dnnl_primitive_execute(primitive_.get(), runtime.stream, static_cast<int>(arguments_.size()), arguments_.data()),
         "running a primitive");
   for (Placed& tensor : tensors_)
-    if (tensor.reorder && tensor.is_output) Reorder(tensor.reorder, tensor.inside, tensor.outside);
+    if (tensor.reorder && tensor.is_output) Reorder(tensor.reorder, tensor.seen, tensor.outside);
 }
 
 void RunPlan(const Call& call, const std::function<Plan()>& make) {

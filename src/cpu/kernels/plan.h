@@ -8,10 +8,10 @@
 #include "operator.h"
 
 // A tensor of a primitive, `id`, that is the operator's parameter `index` and lies there in `layout`, or if that is null as
-// the primitive wants it.
+// the primitive wants it. `seen`: how to see what the primitive wants where its dimensions are others than those of `layout`.
 struct Tensor {
   int id, index;
-  onednn::Owned<dnnl_memory_desc> layout;
+  onednn::Owned<dnnl_memory_desc> layout, seen = nullptr;
 };
 
 // A primitive with its tensors; one whose layout or type the primitive wants otherwise is re-ordered through scratch memory.
@@ -24,7 +24,7 @@ class Plan {
   struct Placed {
     int index;
     bool is_output;
-    onednn::Owned<dnnl_memory> outside, inside;  // inside and reorder only where the two differ
+    onednn::Owned<dnnl_memory> outside, inside, seen;  // all but the first only where the two differ
     onednn::Owned<dnnl_primitive> reorder;
     size_t place;  // of `inside` in scratch memory
   };
