@@ -20,11 +20,11 @@ class Conv2d(nn.Conv2d):
         super().__init__(*arguments, **options)
         self.same = self.pad_mode == "same"
         self.config = _config(self.stride[0], int(self.same), 0)
-        self.give(ms.float32)
+        self.give(ms.float32, False)
 
-    def give(self, out_type: Any) -> None:
-        """Sets the type of the result. With bfloat16 on either side the products are bfloat16."""
-        self.convolve = operators.convolution(self.stride[0], self.same, out_type)
+    def give(self, out_type: Any, channels_last: bool) -> None:
+        """Sets type and form of the result. With bfloat16 on either side the products are bfloat16."""
+        self.convolve = operators.convolution(self.stride[0], self.same, out_type, channels_last)
 
     def construct(self, x):
         return self.convolve(self.config, x, self.weight)
@@ -127,11 +127,11 @@ class PadShortcut(nn.Cell):
         moved = np.eye(out_channels, in_channels, (in_channels - out_channels) // 2, np.float32)
         self.weight = ms.Tensor(moved[:, :, None, None])
         self.stride, self.config = stride, _config(stride, 0, 0)
-        self.give(ms.float32)
+        self.give(ms.float32, False)
 
-    def give(self, out_type: Any) -> None:
-        """Sets the type of the result."""
-        self.convolve = operators.convolution(self.stride, False, out_type)
+    def give(self, out_type: Any, channels_last: bool) -> None:
+        """Sets type and form of the result."""
+        self.convolve = operators.convolution(self.stride, False, out_type, channels_last)
 
     def construct(self, x):
         return self.convolve(self.config, x, self.weight)

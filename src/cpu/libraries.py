@@ -40,7 +40,7 @@ class Library:
     Attributes:
         block: channels per block, b.
         has_bfloat16: whether the CPU multiplies bfloat16 numbers.
-        has_amx: whether it does so in tiles, for which oneDNN wants channels last.
+        has_amx: whether it does so in tiles.
     """
 
     path: Path

@@ -1,6 +1,6 @@
 """The operators of kernels/ as MindSpore primitives: shapes, types and gradients.
 
-Activations x, y are (N, C/b, H, W, b), float32 or bfloat16, the latter with b = C where there is AMX; weights, scales and statistics are float32. What an operator is
+Activations x, y are (N, C/b, H, W, b), with channels last (N, 1, H, W, C), float32 or bfloat16; weights, scales and statistics are float32. What an operator is
 configured with is a small constant tensor, `config`, its first input. Where a gradient is named that nobody asks for (of a
 configuration, of running statistics) it is the input itself, whose shape and type fit: tensors of zeros there take seconds
 to compile.
@@ -42,12 +42,11 @@ def _like(*indices: int) -> Any:
 
 
 @functools.lru_cache(None)
-def convolution(stride: int, same: bool, out_type: Any = ms.float32) -> ops.Custom:
-    """config, x (or an image), weights (C_out, C_in / groups, K, K) -> y, of `out_type`.
+def convolution(stride: int, same: bool, out_type: Any = ms.float32, channels_last: bool = False) -> ops.Custom:
+    """config, x (or an image), weights (C_out, C_in / groups, K, K) -> y, of `out_type`; with channels last b is C_out.
 
     With two more inputs, bias and a tensor like y, these are added; config says whether ReLU follows. Then no gradients.
     """
-    channels_last = find().has_amx and out_type == ms.bfloat16
     to_data = _operator("convolution_backward_data", _like(3))
     to_weights = _operator("convolution_backward_weights", _like(3))
 
@@ -58,7 +57,7 @@ def convolution(stride: int, same: bool, out_type: Any = ms.float32) -> ops.Cust
     def bprop(config, x, weights, out, dout):
         return config, to_data(config, dout, weights, x), to_weights(config, dout, x, weights)
 
-    return _operator("convolution_forward", shape, out_type, bprop, (stride, same, out_type))
+    return _operator("convolution_forward", shape, out_type, bprop, (stride, same, out_type, channels_last))
 
 
 def windows(size: int, kernel: int, stride: int, same: bool) -> int:
@@ -115,10 +114,7 @@ def mean() -> ops.Custom:
 
 @functools.lru_cache(None)
 def scale(radix: int) -> ops.Custom:
-    """x (N, R * C/b, H, W, b), scale (N, R * C/b, 1, 1, b) -> sum of the R scaled runs of channels, (N, C/b, H, W, b).
-
-    With channels last x is (N, 1, H, W, R * C), and so on.
-    """
+    """x (N, R * C/b, H, W, b), scale (N, R * C/b, 1, 1, b) -> sum of the R scaled runs of channels, (N, C/b, H, W, b)."""
     back = _operator("scale_backward", _like(1, 2))
 
     def bprop(x, factors, out, dout):

@@ -10,6 +10,7 @@ import mindspore as ms
 from mindspore import nn, ops
 
 from ..cpu import cells, operators
+from ..cpu.libraries import find
 from . import layers, regularization, resnet
 from .folding import fold_pairs, folded
 
@@ -160,10 +161,13 @@ def is_blocked(network: nn.Cell) -> bool:
 
 
 def compute_in_bfloat16(network: nn.Cell) -> nn.Cell:
-    """Makes the activations bfloat16 from the first convolution to the last pool; sums, statistics, weights stay float32."""
+    """Makes the activations bfloat16 from the first convolution to the last pool; sums, statistics, weights stay float32.
+
+    With AMX they have channels last, the only form that oneDNN's kernels for it take.
+    """
     for _, cell in network.cells_and_names():
         if isinstance(cell, (cells.Conv2d, cells.PadShortcut)):
-            cell.give(ms.bfloat16)
+            cell.give(ms.bfloat16, find().has_amx)
     return network
 
 

@@ -76,11 +76,18 @@ void Forward(const Call& c) {
   auto *new_mean = c.Data<float>(out + 3), *new_variance = c.Data<float>(out + 4);
   const double count = static_cast<double>(e.images) * e.pixels, moved = 1 - config.momentum;
   ImageSums<1> sums(e), squares(e);
+  ImageSums<2> both(e);
   Affine affine(e);
 
   auto settle = [&](int64_t k, double variance) {
     inverse[k] = 1 / std::sqrt(variance + config.epsilon);
     affine.Set(k, gamma[k], beta[k], mean[k], inverse[k]);
+  };
+  auto settle_batch = [&](int64_t k, double square) {
+    double unbiased = count > 1 ? square / (count - 1) : square / count;
+    new_mean[k] = old_mean[k] + moved * (mean[k] - old_mean[k]);
+    new_variance[k] = old_variance[k] + moved * (unbiased - old_variance[k]);
+    settle(k, square / count);
   };
   Pass add_up{
       OfTiles(e, [&](const Tile& t) {
@@ -94,12 +101,21 @@ void Forward(const Call& c) {
                           s[0] = MultiplyAdd(d, d, s[0]);
                         });
                       }),
-                      [&](int64_t k) {
-                        double square = squares.Total(k), unbiased = count > 1 ? square / (count - 1) : square / count;
-                        new_mean[k] = old_mean[k] + moved * (mean[k] - old_mean[k]);
-                        new_variance[k] = old_variance[k] + moved * (unbiased - old_variance[k]);
-                        settle(k, square / count);
-                      }};
+                      [&](int64_t k) { settle_batch(k, squares.Total(k)); }};
+  // For numbers of few digits one pass is exact enough, about any one of them: here those of the first pixel.
+  Pass add_up_both{OfTiles(e, [&](const Tile& t) {
+                     const Vector center = Load(x + e.At(0, t.block));
+                     both.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
+                       Vector d = Load(x + pixel * e.step) - center;
+                       s[0] += d;
+                       s[1] = MultiplyAdd(d, d, s[1]);
+                     });
+                   }),
+                   [&](int64_t k) {
+                     double shift = both.Total(k, 0) / count;
+                     mean[k] = Load(x + e.At(0, k / BLOCK))[k % BLOCK] + shift;
+                     settle_batch(k, std::max(both.Total(k, 1) - shift * shift * count, 0.0));
+                   }};
   Pass apply{OfTiles(e, [&, has_relu = config.relu != 0](const Tile& t) {
     auto normalize = affine.Of(t.block);
     for (int64_t i = e.At(t), end = i + t.count * e.step; i < end; i += e.step) {
@@ -108,7 +124,9 @@ void Forward(const Call& c) {
       Store(y + i, has_relu ? Positive(v) : v);
     }
   })};
-  if (config.of_batch != 0) {
+  if (config.of_batch != 0 && sizeof(T) < sizeof(float)) {
+    RunPasses(e, {add_up_both, apply});
+  } else if (config.of_batch != 0) {
     RunPasses(e, {add_up, add_up_squares, apply});
   } else {
     for (int64_t k = 0; k < e.blocks * BLOCK; ++k) {
