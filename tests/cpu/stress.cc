@@ -92,10 +92,14 @@ struct Operation {
   }
 };
 
-std::vector<Operation> Operations(const std::string& type, unsigned seed) {
+std::vector<Operation> Operations(const std::string& type, bool channels_last, unsigned seed) {
   constexpr int64_t kB = BLOCK;
   std::mt19937 random(seed);
-  auto act = [&](int64_t n, int64_t c, int64_t h, int64_t w) { return Tensor({n, c / kB, h, w, kB}, type, random); };
+  auto form = [&](int64_t n, int64_t c, int64_t h, int64_t w) -> std::vector<int64_t> {
+    return {n, channels_last ? 1 : c / kB, h, w, channels_last ? c : kB};
+  };
+  auto act = [&](int64_t n, int64_t c, int64_t h, int64_t w) { return Tensor(form(n, c, h, w), type, random); };
+  auto bytes = [&](int64_t n, int64_t c, int64_t h, int64_t w) { return Tensor(form(n, c, h, w), "uint8", random); };
   auto f32 = [&](std::vector<int64_t> shape) { return Tensor(std::move(shape), "float32", random); };
   auto ints = [](std::initializer_list<int32_t> values) { return Tensor(values, "int32"); };
   auto relu = Tensor({1e-5F, 0.9F, 1.F, 1.F}, "float32");
@@ -129,13 +133,11 @@ std::vector<Operation> Operations(const std::string& type, unsigned seed) {
           {ints({int(s.stride), 0, 1}), x(), weights(), f32({s.out}), y()}, {y()});
   }
   add("pool_forward", pool_forward, {ints({3, 2, 0, 1}), act(3, 32, 9, 9)},
-      {act(3, 32, 5, 5), Tensor({3, 32 / kB, 5, 5, kB}, "uint8", random)});
-  add("pool_forward, average", pool_forward, {ints({3, 2, 1, 0}), act(3, 32, 9, 9)},
-      {act(3, 32, 5, 5), Tensor({3, 32 / kB, 5, 5, kB}, "uint8", random)});
+      {act(3, 32, 5, 5), bytes(3, 32, 5, 5)});
+  add("pool_forward, average", pool_forward, {ints({3, 2, 1, 0}), act(3, 32, 9, 9)}, {act(3, 32, 5, 5), bytes(3, 32, 5, 5)});
   all.back().parameters.back().data.clear();  // not written
   add("pool_backward, average", pool_backward,
-      {ints({3, 2, 0, 0}), act(3, 32, 5, 5), Tensor({3, 32 / kB, 5, 5, kB}, "uint8", random), act(3, 32, 9, 9)},
-      {act(3, 32, 9, 9)});
+      {ints({3, 2, 0, 0}), act(3, 32, 5, 5), bytes(3, 32, 5, 5), act(3, 32, 9, 9)}, {act(3, 32, 9, 9)});
   for (int64_t c : {16, 64, 160}) {
     auto x = [&] { return act(5, c, 9, 8); };
     auto v = [&] { return f32({c}); };
@@ -143,7 +145,7 @@ std::vector<Operation> Operations(const std::string& type, unsigned seed) {
     add("norm_forward, add", norm_forward, {relu, x(), v(), v(), v(), positive(c), x()}, {x(), v(), v(), v(), v()});
     add("norm_backward", norm_backward, {relu, x(), x(), v(), v(), v(), positive(c)}, {x(), v(), v()});
     add("norm_backward, add", norm_backward, {relu, x(), x(), v(), v(), v(), positive(c), x()}, {x(), v(), v(), x()});
-    auto pooled = [&] { return Tensor({5, c / kB, 1, 1, kB}, "float32", random); };
+    auto pooled = [&] { return Tensor(form(5, c, 1, 1), "float32", random); };
     add("mean_forward", mean_forward, {x()}, {pooled()});
     add("mean_backward", mean_backward, {pooled(), x()}, {x()});
     add("scale_forward", scale_forward, {x(), pooled()}, {x()});
@@ -162,9 +164,11 @@ int main(int argc, char** argv) {
   blocked_set_threads(argc > 2 ? std::atoi(argv[2]) : 4);
   std::atomic<long> calls{0}, wrong{0};
   auto work = [&](unsigned seed) {
-    std::vector<Operation> all = Operations("float32", seed);
-    if (BLOCK == 16)
-      for (Operation& one : Operations("bfloat16", seed)) all.push_back(std::move(one));
+    std::vector<Operation> all = Operations("float32", false, seed);
+    auto add = [&](const char* type, bool channels_last) {
+      for (Operation& one : Operations(type, channels_last, seed)) all.push_back(std::move(one));
+    };
+    if (BLOCK == 16 && __builtin_cpu_supports("avx512bf16")) add("bfloat16", false), add("bfloat16", true);
     for (Operation& one : all) wrong += !one.Repeats();
     std::mt19937 random(seed);
     while (std::chrono::steady_clock::now() < end && !wrong) {

@@ -121,27 +121,33 @@ def test_mindspores_fast_path_is_left_out_only_where_no_convolution_is_its_own()
     assert found[0].stdout.strip() == ("AVX2" if device._has_slow_convolutions() else "None")
 
 
-def test_bfloat16_trains_as_float32_does(built):
+@pytest.mark.parametrize(
+    ("instructions", "flag", "form"),
+    [("AVX512_CORE_BF16", "avx512_bf16", (2, 16)), ("AVX512_CORE_AMX", "amx_bf16", (1, 32))],
+)
+def test_bfloat16_trains_as_float32_does(instructions, flag, form, built):
     """In a process of its own, since bfloat16 needs what the tests' own process has hidden."""
-    if "avx512_bf16" not in libraries._cpu_flags():
-        pytest.skip("this CPU has no bfloat16")
-    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "DEFAULT"}
+    if flag not in libraries._cpu_flags():
+        pytest.skip(f"this CPU has no {flag}")
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": instructions}
     code = f"import sys; sys.path[:0] = ['tests', 'tests/unit']; import {__name__} as t; t.print_losses()"
     run = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-    *losses, kinds = run.stdout.splitlines()[-3:]
-    exact, rounded = (np.array(line.split(), float) for line in losses)
-    assert kinds == "BFloat16 Float32"
+    *losses, kinds = run.stdout.splitlines()[-4:]
+    exact, rounded, again = (np.array(line.split(), float) for line in losses)
+    assert kinds == f"BFloat16 Float32 {form}"
     assert exact[-1] < 0.98 * exact[0]
     np.testing.assert_allclose(rounded, exact, rtol=0.05)
     assert not np.array_equal(rounded, exact)
+    np.testing.assert_array_equal(rounded, again)
 
 
 def print_losses() -> None:
-    """Losses of some steps in float32, then in bfloat16; the types of activations and of weights."""
+    """Losses of some steps in float32, then twice in bfloat16; types of activations and of weights, form of activations."""
     from src.training.build import create_step
 
     registry._MODELS["small"] = dataclasses.replace(find_model("resnext11_8x16d"), squeeze=True)
-    for precision in ({}, {"amp_level": "O2", "amp_dtype": "bfloat16"}):
+    bfloat16 = {"amp_level": "O2", "amp_dtype": "bfloat16"}
+    for precision in ({}, bfloat16, bfloat16):
         config = build_config({"backbone": "small", "num_classes": 4, "cpu_kernels": "blocked", **precision})
         device.prepare(config, own_convolutions=True)
         ms.set_context(mode=ms.PYNATIVE_MODE)  # nothing to compile
@@ -149,8 +155,9 @@ def print_losses() -> None:
         rng = np.random.default_rng(0)
         images, labels = rng.standard_normal((8, 3, 16, 16), np.float32), np.arange(8, dtype=np.int32) % 4
         print(*(float(step(ms.Tensor(images), ms.Tensor(labels))[0].asnumpy()) for _ in range(4)))
-    network = compute_in_bfloat16(create_model("resnet20", kernels="blocked"))
-    print(network.bn1(network.conv1(ms.Tensor(images))).dtype, network.conv1.weight.dtype)
+    network = compute_in_bfloat16(create_model("small", 4, kernels="blocked"))
+    activations = network.bn1(network.conv1(ms.Tensor(images)))
+    print(activations.dtype, network.conv1.weight.dtype, activations.shape[1::3])
 
 
 def test_a_run_records_its_kernels(built, trained):

@@ -6,7 +6,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import nn
-from test_cpu_cells import SPEC, built, compare, difference, image, seeded, share_weights  # noqa: F401 - fixtures
+from test_cpu_cells import SPEC, built, compare, difference, form, image, seeded, share_weights  # noqa: F401 - fixtures
 
 from src.checkpoint import weights_of
 from src.models.blocked import BLOCKED_BLOCKS, BlockedLayers, take_weights
@@ -51,9 +51,9 @@ BLOCK_SPECS = {
 }
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("stride", "form"), [(1, False), (2, False), (2, True)], indirect=["form"])
 @pytest.mark.parametrize("spec", BLOCK_SPECS.values(), ids=BLOCK_SPECS)
-def test_block(spec, stride):
+def test_block(spec, stride, form):
     in_channels = 32
     channels = 32 if spec.block == "basic" else 64
     made = [
