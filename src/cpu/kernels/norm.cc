@@ -75,8 +75,10 @@ void Forward(const Call& c) {
   auto *mean = c.Data<float>(out + 1), *inverse = c.Data<float>(out + 2);
   auto *new_mean = c.Data<float>(out + 3), *new_variance = c.Data<float>(out + 4);
   const double count = static_cast<double>(e.images) * e.pixels, moved = 1 - config.momentum;
-  ImageSums<1> sums(e), squares(e);
-  ImageSums<2> both(e);
+  // For bfloat16's few digits one pass is exact enough, about any of the numbers: here those of the first pixel.
+  constexpr bool kInOne = sizeof(T) < sizeof(float);
+  ImageSums<2> sums(e);
+  ImageSums<1> squares(e);
   Affine affine(e);
 
   auto settle = [&](int64_t k, double variance) {
@@ -89,11 +91,19 @@ void Forward(const Call& c) {
     new_variance[k] = old_variance[k] + moved * (unbiased - old_variance[k]);
     settle(k, square / count);
   };
-  Pass add_up{
-      OfTiles(e, [&](const Tile& t) {
-        sums.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) { s[0] += Load(x + pixel * e.step); });
-      }),
-      [&](int64_t k) { mean[k] = sums.Total(k) / count; }};
+  Pass add_up{OfTiles(e, [&](const Tile& t) {
+                const Vector center = kInOne ? Load(x + e.At(0, t.block)) : Vector{};
+                sums.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
+                  Vector d = Load(x + pixel * e.step) - center;
+                  s[0] += d;
+                  if (kInOne) s[1] = MultiplyAdd(d, d, s[1]);
+                });
+              }),
+              [&](int64_t k) {
+                double shift = sums.Total(k, 0) / count;
+                mean[k] = kInOne ? Load(x + e.At(0, k / BLOCK))[k % BLOCK] + shift : shift;
+                if (kInOne) settle_batch(k, std::max(sums.Total(k, 1) - shift * shift * count, 0.0));
+              }};
   Pass add_up_squares{OfTiles(e, [&](const Tile& t) {
                         const Vector center = Load(mean + t.block * BLOCK);
                         squares.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
@@ -102,20 +112,6 @@ void Forward(const Call& c) {
                         });
                       }),
                       [&](int64_t k) { settle_batch(k, squares.Total(k)); }};
-  // For numbers of few digits one pass is exact enough, about any one of them: here those of the first pixel.
-  Pass add_up_both{OfTiles(e, [&](const Tile& t) {
-                     const Vector center = Load(x + e.At(0, t.block));
-                     both.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
-                       Vector d = Load(x + pixel * e.step) - center;
-                       s[0] += d;
-                       s[1] = MultiplyAdd(d, d, s[1]);
-                     });
-                   }),
-                   [&](int64_t k) {
-                     double shift = both.Total(k, 0) / count;
-                     mean[k] = Load(x + e.At(0, k / BLOCK))[k % BLOCK] + shift;
-                     settle_batch(k, std::max(both.Total(k, 1) - shift * shift * count, 0.0));
-                   }};
   Pass apply{OfTiles(e, [&, has_relu = config.relu != 0](const Tile& t) {
     auto normalize = affine.Of(t.block);
     for (int64_t i = e.At(t), end = i + t.count * e.step; i < end; i += e.step) {
@@ -124,10 +120,8 @@ void Forward(const Call& c) {
       Store(y + i, has_relu ? Positive(v) : v);
     }
   })};
-  if (config.of_batch != 0 && sizeof(T) < sizeof(float)) {
-    RunPasses(e, {add_up_both, apply});
-  } else if (config.of_batch != 0) {
-    RunPasses(e, {add_up, add_up_squares, apply});
+  if (config.of_batch != 0) {
+    RunPasses(e, kInOne ? std::vector{add_up, apply} : std::vector{add_up, add_up_squares, apply});
   } else {
     for (int64_t k = 0; k < e.blocks * BLOCK; ++k) {
       mean[k] = new_mean[k] = old_mean[k];
