@@ -16,7 +16,8 @@ def main(arguments: list[str]) -> int:
     except UnavailableError as error:
         print(f"cpu_kernels: none here: {error}")
         return 1
-    print(f"cpu_kernels: {library.path}, blocks of {library.block} channels{', bfloat16' * library.has_bfloat16}")
+    kinds = ", bfloat16" * library.has_bfloat16 + " by AMX" * library.has_amx
+    print(f"cpu_kernels: {library.path}, blocks of {library.block} channels{kinds}")
     return 0
 
 

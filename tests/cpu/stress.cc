@@ -132,12 +132,11 @@ std::vector<Operation> Operations(const std::string& type, bool channels_last, u
       add("convolution_forward, folded", convolution_forward,
           {ints({int(s.stride), 0, 1}), x(), weights(), f32({s.out}), y()}, {y()});
   }
-  add("pool_forward", pool_forward, {ints({3, 2, 0, 1}), act(3, 32, 9, 9)},
-      {act(3, 32, 5, 5), bytes(3, 32, 5, 5)});
+  add("pool_forward", pool_forward, {ints({3, 2, 0, 1}), act(3, 32, 9, 9)}, {act(3, 32, 5, 5), bytes(3, 32, 5, 5)});
   add("pool_forward, average", pool_forward, {ints({3, 2, 1, 0}), act(3, 32, 9, 9)}, {act(3, 32, 5, 5), bytes(3, 32, 5, 5)});
   all.back().parameters.back().data.clear();  // not written
-  add("pool_backward, average", pool_backward,
-      {ints({3, 2, 0, 0}), act(3, 32, 5, 5), bytes(3, 32, 5, 5), act(3, 32, 9, 9)}, {act(3, 32, 9, 9)});
+  add("pool_backward, average", pool_backward, {ints({3, 2, 0, 0}), act(3, 32, 5, 5), bytes(3, 32, 5, 5), act(3, 32, 9, 9)},
+      {act(3, 32, 9, 9)});
   for (int64_t c : {16, 64, 160}) {
     auto x = [&] { return act(5, c, 9, 8); };
     auto v = [&] { return f32({c}); };

@@ -87,8 +87,7 @@ class Convolution {
   // has none where the channels of groups do not fill blocks.
   Owned<dnnl_primitive_desc> WithFastLayout() const {
     const int64_t inputs = input_.dims[1] / groups_, outputs = output_.dims[1] / groups_;
-    bool is_blocked = input_.tag != onednn::kNchw && input_.tag != onednn::kNhwc;
-    bool is_narrow = groups_ > 1 && is_blocked && (inputs % BLOCK || outputs % BLOCK);
+    bool is_narrow = groups_ > 1 && input_.tag == onednn::kBlocked && (inputs % BLOCK || outputs % BLOCK);
     if (!is_narrow) {
       auto description = Description(input_.tag, output_.tag);
       const char* name = nullptr;

@@ -16,7 +16,7 @@ struct Config {
 // One pass over the activations: `panel` for every panel of an image, then `channel` for each channel.
 struct Pass {
   std::function<void(int64_t image, int64_t panel)> panel;
-  std::function<void(int64_t channel)> channel = [](int64_t) {};
+  std::function<void(int64_t channel)> channel;
 
   void Finish(int64_t block) const {
     for (int64_t k = block * BLOCK; k < (block + 1) * BLOCK; ++k) channel(k);
@@ -43,8 +43,9 @@ void RunPasses(const Extent& e, const std::vector<Pass>& passes) {
 }
 
 template <typename Run>
-auto OfTiles(const Extent& e, const Run& run) {
-  return [=](int64_t image, int64_t panel) { e.ForTiles(image, panel, run); };
+Pass OverTiles(
+    const Extent& e, const Run& tile, std::function<void(int64_t)> channel = [](int64_t) {}) {
+  return {[=](int64_t image, int64_t panel) { e.ForTiles(image, panel, tile); }, std::move(channel)};
 }
 
 // y = x * scale + shift, per channel: the form in which forward and backward find the same sign.
@@ -91,35 +92,39 @@ void Forward(const Call& c) {
     new_variance[k] = old_variance[k] + moved * (unbiased - old_variance[k]);
     settle(k, square / count);
   };
-  Pass add_up{OfTiles(e, [&](const Tile& t) {
-                const Vector center = kInOne ? Load(x + e.At(0, t.block)) : Vector{};
-                sums.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
-                  Vector d = Load(x + pixel * e.step) - center;
-                  s[0] += d;
-                  if (kInOne) s[1] = MultiplyAdd(d, d, s[1]);
-                });
-              }),
-              [&](int64_t k) {
-                double shift = sums.Total(k, 0) / count;
-                mean[k] = kInOne ? Load(x + e.At(0, k / BLOCK))[k % BLOCK] + shift : shift;
-                if (kInOne) settle_batch(k, std::max(sums.Total(k, 1) - shift * shift * count, 0.0));
-              }};
-  Pass add_up_squares{OfTiles(e, [&](const Tile& t) {
-                        const Vector center = Load(mean + t.block * BLOCK);
-                        squares.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
-                          Vector d = Load(x + pixel * e.step) - center;
-                          s[0] = MultiplyAdd(d, d, s[0]);
-                        });
-                      }),
-                      [&](int64_t k) { settle_batch(k, squares.Total(k)); }};
-  Pass apply{OfTiles(e, [&, has_relu = config.relu != 0](const Tile& t) {
+  Pass add_up = OverTiles(
+      e,
+      [&](const Tile& t) {
+        const Vector center = kInOne ? Load(x + e.At(0, t.block)) : Vector{};
+        sums.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
+          Vector d = Load(x + pixel * e.step) - center;
+          s[0] += d;
+          if (kInOne) s[1] = MultiplyAdd(d, d, s[1]);
+        });
+      },
+      [&](int64_t k) {
+        double shift = sums.Total(k, 0) / count;
+        mean[k] = kInOne ? Load(x + e.At(0, k / BLOCK))[k % BLOCK] + shift : shift;
+        if (kInOne) settle_batch(k, std::max(sums.Total(k, 1) - shift * shift * count, 0.0));
+      });
+  Pass add_up_squares = OverTiles(
+      e,
+      [&](const Tile& t) {
+        const Vector center = Load(mean + t.block * BLOCK);
+        squares.Add(t, [&, x = x + e.At(t)](int64_t pixel, Vector* s) {
+          Vector d = Load(x + pixel * e.step) - center;
+          s[0] = MultiplyAdd(d, d, s[0]);
+        });
+      },
+      [&](int64_t k) { settle_batch(k, squares.Total(k)); });
+  Pass apply = OverTiles(e, [&, has_relu = config.relu != 0](const Tile& t) {
     auto normalize = affine.Of(t.block);
     for (int64_t i = e.At(t), end = i + t.count * e.step; i < end; i += e.step) {
       Vector v = normalize(Load(x + i));
       if (has_other) v += Load(other + i);
       Store(y + i, has_relu ? Positive(v) : v);
     }
-  })};
+  });
   if (config.of_batch != 0) {
     RunPasses(e, kInOne ? std::vector{add_up, apply} : std::vector{add_up, add_up_squares, apply});
   } else {
@@ -155,25 +160,27 @@ void Backward(const Call& c) {
     Vector g = Load(dy + i);
     return has_relu ? WherePositive(has_other ? Load(y + i) : normalized, g) : g;
   };
-  Pass add_up{OfTiles(e, [&](const Tile& t) {
-                auto normalize = affine.Of(t.block);
-                const Vector center = Load(mean + t.block * BLOCK);
-                sums.Add(t, [=, first = e.At(t), step = e.step](int64_t pixel, Vector* s) {
-                  const int64_t i = first + pixel * step;
-                  Vector v = Load(x + i), g = gradient(i, normalize(v));
-                  if (has_other) Store(dother + i, g);
-                  s[0] += g;
-                  s[1] = MultiplyAdd(g, v - center, s[1]);
-                });
-              }),
-              [&](int64_t k) {
-                double sum = sums.Total(k, 0), product = sums.Total(k, 1), w = inverse[k];
-                dbeta[k] = sum;
-                dgamma[k] = product * w;
-                offset[k] = of_batch ? sum / count : 0;
-                slope[k] = of_batch ? product * w * w / count : 0;
-              }};
-  Pass apply{OfTiles(e, [&](const Tile& t) {
+  Pass add_up = OverTiles(
+      e,
+      [&](const Tile& t) {
+        auto normalize = affine.Of(t.block);
+        const Vector center = Load(mean + t.block * BLOCK);
+        sums.Add(t, [=, first = e.At(t), step = e.step](int64_t pixel, Vector* s) {
+          const int64_t i = first + pixel * step;
+          Vector v = Load(x + i), g = gradient(i, normalize(v));
+          if (has_other) Store(dother + i, g);
+          s[0] += g;
+          s[1] = MultiplyAdd(g, v - center, s[1]);
+        });
+      },
+      [&](int64_t k) {
+        double sum = sums.Total(k, 0), product = sums.Total(k, 1), w = inverse[k];
+        dbeta[k] = sum;
+        dgamma[k] = product * w;
+        offset[k] = of_batch ? sum / count : 0;
+        slope[k] = of_batch ? product * w * w / count : 0;
+      });
+  Pass apply = OverTiles(e, [&](const Tile& t) {
     const int64_t first = t.block * BLOCK;
     auto normalize = affine.Of(t.block);
     Vector a = Load(&affine.scale[first]), center = Load(mean + first);
@@ -182,7 +189,7 @@ void Backward(const Call& c) {
       Vector v = Load(x + i), g = has_other ? Load(dother + i) : gradient(i, normalize(v));
       Store(dx + i, a * (g - MultiplyAdd(v - center, k, o)));
     }
-  })};
+  });
   RunPasses(e, {add_up, apply});
 }
 }  // namespace

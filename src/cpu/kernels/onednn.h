@@ -22,7 +22,8 @@ struct dnnl_post_ops;
 namespace onednn {
 
 enum Type : int { kBfloat16 = 2, kFloat32 = 3 };
-enum Tag : int { kAny = 1, kVector = 2, kRows = 3, kColumns = 14, kNchw = 5, kOihw = 5, kGoihw = 6, kNhwc = 22, kNchw16c = 78, kNchw8c = 102 };
+enum Tag : int { kAny = 1, kVector = 2, kRows = 3, kColumns = 14, kNchw = 5, kOihw = 5, kGoihw = 6, kNhwc = 22 };
+constexpr Tag kBlocked{BLOCK == 16 ? 78 : 102};  // nChw16c, nChw8c
 enum Pool : int { kMaximum = 511, kAverageWithPadding = 767, kAverageWithoutPadding = 1023 };
 enum Query : int { kName = 8, kLayoutOfArgument = 255 };
 // Tensors of a primitive. The gradient of one has its number and kGradientOf.
@@ -82,8 +83,8 @@ int dnnl_convolution_backward_weights_primitive_desc_create(Made made, dnnl_engi
                                                             Layout weights, Layout bias, Layout target, Dims strides,
                                                             Dims dilates, Dims before, Dims after,
                                                             const dnnl_primitive_desc* hint, Attributes attributes);
-int dnnl_matmul_primitive_desc_create(Made made, dnnl_engine* engine, Layout source, Layout weights, Layout bias, Layout target,
-                                      Attributes attributes);
+int dnnl_matmul_primitive_desc_create(Made made, dnnl_engine* engine, Layout source, Layout weights, Layout bias,
+                                      Layout target, Attributes attributes);
 int dnnl_pooling_forward_primitive_desc_create(Made made, dnnl_engine* engine, int propagation, int algorithm, Layout source,
                                                Layout target, Dims strides, Dims kernel, Dims dilates, Dims before,
                                                Dims after, Attributes attributes);

@@ -106,7 +106,7 @@ Activations::Activations(const Call& call, int i) : type(call.Type(i)), tag(oned
   dims.assign(shape, shape + 4);
   if (is_image) return;
   dims[1] *= shape[4];
-  tag = shape[4] != BLOCK ? onednn::kNhwc : BLOCK == 16 ? onednn::kNchw16c : onednn::kNchw8c;
+  tag = shape[4] == BLOCK ? onednn::kBlocked : onednn::kNhwc;
 }
 
 Owned<dnnl_primitive_attr> OwnScratchpad() {

@@ -8,7 +8,8 @@
 #include "operator.h"
 
 // A tensor of a primitive, `id`, that is the operator's parameter `index` and lies there in `layout`, or if that is null as
-// the primitive wants it. `seen`: how to see what the primitive wants where its dimensions are others than those of `layout`.
+// the primitive wants it. `seen`: how to see what the primitive wants where its dimensions are others than those of
+// `layout`.
 struct Tensor {
   int id, index;
   onednn::Owned<dnnl_memory_desc> layout, seen = nullptr;
