@@ -1,9 +1,9 @@
 """The operators of kernels/ as MindSpore primitives: shapes, types and gradients.
 
-Activations x, y are (N, C/b, H, W, b), with channels last (N, 1, H, W, C), float32 or bfloat16; weights, scales and statistics are float32. What an operator is
-configured with is a small constant tensor, `config`, its first input. Where a gradient is named that nobody asks for (of a
-configuration, of running statistics) it is the input itself, whose shape and type fit: tensors of zeros there take seconds
-to compile.
+Activations x, y are (N, C/b, H, W, b), with channels last (N, 1, H, W, C), float32 or bfloat16; weights, scales and
+statistics are float32. What an operator is configured with is a small constant tensor, `config`, its first input. Where a
+gradient is named that nobody asks for (of a configuration, of running statistics) it is the input itself, whose shape and
+type fit: tensors of zeros there take seconds to compile.
 """
 
 import ctypes

@@ -46,7 +46,7 @@ FORM = {"channels_last": False}
 
 @pytest.fixture(params=[False, True], ids=["blocked", "channels_last"])
 def form(request, monkeypatch):
-    """Both forms of activations. Only bfloat16 has channels last, and with AMX alone; float32 tells mistakes from rounding."""
+    """Both forms of activations. Channels last is for bfloat16 with AMX, but float32 tells mistakes from rounding."""
     monkeypatch.setitem(FORM, "channels_last", request.param)
 
 

@@ -53,7 +53,8 @@ BLOCK_SPECS = {
 
 @pytest.mark.parametrize(("stride", "form"), [(1, False), (2, False), (2, True)], indirect=["form"])
 @pytest.mark.parametrize("spec", BLOCK_SPECS.values(), ids=BLOCK_SPECS)
-def test_block(spec, stride, form):
+@pytest.mark.usefixtures("form")
+def test_block(spec, stride):
     in_channels = 32
     channels = 32 if spec.block == "basic" else 64
     made = [
