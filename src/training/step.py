@@ -70,6 +70,7 @@ class TrainStep(nn.Cell):
         if accumulate_steps > 1:
             self.means = optimizer.parameters.clone(prefix=GRADIENT_MEANS, init="zeros")
             self.batches = ms.Parameter(ms.Tensor(0, ms.int32), name=f"{GRADIENT_MEANS}.batches", requires_grad=False)
+            self.map = ops.HyperMap()  # compiles faster than a loop
         self.clip_norm = clip_norm
         self.average = average
         self.reduce_gradients = reduce_gradients
@@ -97,16 +98,22 @@ class TrainStep(nn.Cell):
         """Updates after the last batch of a step; returns whether no update was skipped, and what all ranks noted."""
         if self.accumulate_steps == 1:
             return self.update(gradients)
-        for mean, gradient in zip(self.means, gradients):
-            ops.assign_add(mean, gradient / self.accumulate_steps)
+        self.map(self.add_share, self.means, gradients)
         self.batches += 1
         finite, notes = ms.Tensor(True), self.silence
         if self.batches == self.accumulate_steps:
             finite, notes = self.update(self.means)
-            for mean in self.means:
-                ops.assign(mean, ops.zeros_like(mean))
+            self.map(self.clear, self.means)
             self.batches = ms.Tensor(0, ms.int32)
         return finite, notes
+
+    def add_share(self, mean, gradient):
+        """Adds a batch's gradient to the mean over the batches."""
+        return ops.assign_add(mean, gradient / self.accumulate_steps)
+
+    def clear(self, mean):
+        """Begins a new mean."""
+        return ops.assign(mean, ops.zeros_like(mean))
 
     def update(self, gradients):
         """Changes the weights unless a dynamic scale finds an overflow; returns whether it did, bool (), and the notes."""
@@ -155,12 +162,16 @@ class MovingAverage(nn.Cell):
         for average in self.averages:
             average.requires_grad = False
         self.updates = ms.Parameter(ms.Tensor(0, ms.float32), name="ema_updates", requires_grad=False)
+        self.map = ops.HyperMap()
 
     def construct(self):
         self.updates += 1
         decay = ops.minimum(ms.Tensor(self.decay, ms.float32), (1 + self.updates) / (10 + self.updates))
-        for average, value in zip(self.averages, self.values):
-            ops.assign(average, decay * average + (1 - decay) * value)
+        self.map(ops.partial(self.move, decay), self.averages, self.values)
+
+    def move(self, decay, average, value):
+        """Moves one average."""
+        return ops.assign(average, decay * average + (1 - decay) * value)
 
     def weights(self) -> dict[str, Any]:
         """Name of each averaged parameter -> its average."""
@@ -175,13 +186,12 @@ class RunningStatistics(nn.Cell):
         layers = [cell for _, cell in network.cells_and_names() if isinstance(cell, nn.BatchNorm2d)]
         self.present = ms.ParameterTuple([p for layer in layers for p in (layer.moving_mean, layer.moving_variance)])
         self.kept = self.present.clone(prefix="kept", init="same")
+        self.map = ops.HyperMap()
 
     def keep(self):
         """Takes the present ones as good."""
-        for kept, present in zip(self.kept, self.present):
-            ops.assign(kept, present)
+        self.map(ops.assign, self.kept, self.present)
 
     def restore(self):
         """Goes back to the good ones."""
-        for kept, present in zip(self.kept, self.present):
-            ops.assign(present, kept)
+        self.map(ops.assign, self.present, self.kept)
