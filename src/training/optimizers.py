@@ -59,7 +59,7 @@ def _layer_of(name: str) -> tuple[float, int]:
 
 
 class EachParameter(nn.Optimizer):
-    """Changes every parameter for itself, as `change` of its subclasses does.
+    """Changes every parameter for itself, as its subclasses say.
 
     The parameters are mapped over: compiling a loop takes longer, for a deep network, than compiling all of the rest.
     """
@@ -128,11 +128,11 @@ class BlockedMomentum(Momentum):
         self.step_in_place = operators.momentum()
 
     def construct(self, gradients):
-        change = ops.partial(self.change, self.rate_of_step())
+        change = ops.partial(self.change_in_place, self.rate_of_step())
         self.map(change, self.settings, self.parameters, self.moments, gradients)
         return True
 
-    def change(self, rate, settings, weight, velocity, gradient):
+    def change_in_place(self, rate, settings, weight, velocity, gradient):
         """Changes a weight and its velocity."""
         return self.step_in_place(settings, rate, weight, velocity, gradient)
 
