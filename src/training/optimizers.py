@@ -22,12 +22,13 @@ def create_optimizer(network: nn.Cell, rates: NDArray[np.float32], config: Confi
     Args:
         rates: learning rate of each step, float32 (steps,).
     """
-    kind = {"momentum": Momentum, "lars": Lars, "adamw": AdamW, "lamb": Lamb}[config.optimizer]
-    if kind is Momentum and config.cpu_kernels == "blocked":
-        kind = BlockedMomentum
+    kinds = {"momentum": Momentum, "lars": Lars, "adamw": AdamW, "lamb": Lamb}
+    if config.cpu_kernels == "blocked":
+        kinds |= {"momentum": BlockedMomentum, "adamw": BlockedAdamW}
     shares = rate_shares([parameter.name for parameter in network.get_parameters()], config.layer_decay)
     parameters = network.trainable_params()
-    return kind(parameters, ms.Tensor(rates), config, tuple(shares[parameter.name] for parameter in parameters))
+    own_shares = tuple(shares[parameter.name] for parameter in parameters)
+    return kinds[config.optimizer](parameters, ms.Tensor(rates), config, own_shares)
 
 
 def takes_decay(parameter: ms.Parameter, config: Config) -> bool:
@@ -174,9 +175,13 @@ class AdamW(EachParameter):
         # Unlike global_step, which also counts the steps that an overflow skipped, this counts updates.
         self.updates += 1
         mean_share, square_share = 1 - ops.pow(self.betas[0], self.updates), 1 - ops.pow(self.betas[1], self.updates)
+        self.change_all(rate, mean_share, square_share, gradients)
+        return True
+
+    def change_all(self, rate, mean_share, square_share, gradients):
+        """Changes all weights and their means."""
         change = ops.partial(self.change, rate, mean_share, square_share)
         self.map(change, self.shares, self.decayed, self.parameters, self.means, self.squares, gradients)
-        return True
 
     def change(self, rate, mean_share, square_share, share, decays, weight, old_mean, old_square, gradient):
         """Changes a weight and its two means."""
@@ -192,6 +197,28 @@ class AdamW(EachParameter):
     def with_decay(self, weight, change):
         """The change of the weight with what weight decay adds."""
         return change + self.decay * weight
+
+
+class BlockedAdamW(AdamW):
+    """The same, to the bit, by an operator of the CPU kernels that does it in one pass over memory."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        betas = [number for beta in self.betas for number in (beta, 1 - beta)]
+        self.settings = tuple(
+            ms.Tensor(np.array([*betas, self.epsilon, self.decay * decayed, share], np.float32))
+            for decayed, share in zip(self.decayed, self.shares)
+        )
+        self.step_in_place = operators.adamw()
+
+    def change_all(self, rate, mean_share, square_share, gradients):
+        """Changes all weights and their means."""
+        change = ops.partial(self.change_in_place, rate, mean_share, square_share)
+        self.map(change, self.settings, self.parameters, self.means, self.squares, gradients)
+
+    def change_in_place(self, rate, mean_share, square_share, settings, weight, mean, square, gradient):
+        """Changes a weight and its two means."""
+        return self.step_in_place(settings, rate, mean_share, square_share, weight, mean, square, gradient)
 
 
 class Lamb(AdamW):

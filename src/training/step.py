@@ -6,6 +6,7 @@ import mindspore as ms
 from mindspore import nn, ops
 
 from ..checkpoint import AVERAGED, parameters_of
+from ..cpu import operators
 from .tally import NOTES, Tally
 
 GRADIENT_MEANS = "gradient_means"  # prefix of the names of the gradients collected so far
@@ -35,6 +36,7 @@ class TrainStep(nn.Cell):
         reduce_gradients: mean over the processes of a data-parallel run (`GradientMean`), or None.
         tally: keeps on the device what every batch told, or None.
         prepare: a batch -> images and labels for network and loss (`PreparedBatch`), or None.
+        blocked: gradients are added up by an operator of the CPU kernels, in one pass over memory; the same bits.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class TrainStep(nn.Cell):
         reduce_gradients: Optional[nn.Cell] = None,
         tally: Optional[Tally] = None,
         prepare: Optional[nn.Cell] = None,
+        blocked: bool = False,
     ):
         super().__init__(auto_prefix=False)  # otherwise MindSpore renames the weights
         self.network = network
@@ -71,6 +74,8 @@ class TrainStep(nn.Cell):
             self.means = optimizer.parameters.clone(prefix=GRADIENT_MEANS, init="zeros")
             self.batches = ms.Parameter(ms.Tensor(0, ms.int32), name=f"{GRADIENT_MEANS}.batches", requires_grad=False)
             self.map = ops.HyperMap()  # compiles faster than a loop
+            self.add_in_place = operators.add_share() if blocked else None
+            self.shares = ms.Tensor([accumulate_steps], ms.float32)
         self.clip_norm = clip_norm
         self.average = average
         self.reduce_gradients = reduce_gradients
@@ -103,12 +108,15 @@ class TrainStep(nn.Cell):
         finite, notes = ms.Tensor(True), self.silence
         if self.batches == self.accumulate_steps:
             finite, notes = self.update(self.means)
-            self.map(self.clear, self.means)
+            if self.add_in_place is None:  # which begins anew by itself
+                self.map(self.clear, self.means)
             self.batches = ms.Tensor(0, ms.int32)
         return finite, notes
 
     def add_share(self, mean, gradient):
         """Adds a batch's gradient to the mean over the batches."""
+        if self.add_in_place is not None:
+            return self.add_in_place(self.shares, self.batches, mean, gradient)
         return ops.assign_add(mean, gradient / self.accumulate_steps)
 
     def clear(self, mean):
@@ -152,9 +160,12 @@ class MovingAverage(nn.Cell):
 
     average = d * average + (1 - d) * value with d = min(decay, (1 + n) / (10 + n)) at update n, so that the first values are
     soon forgotten (TensorFlow's `ExponentialMovingAverage` with `num_updates`; Polyak and Juditsky 1992).
+
+    Args:
+        blocked: by an operator of the CPU kernels, in one pass over memory; the same bits.
     """
 
-    def __init__(self, network: nn.Cell, decay: float):
+    def __init__(self, network: nn.Cell, decay: float, blocked: bool = False):
         super().__init__(auto_prefix=False)
         self.decay = decay
         self.values = ms.ParameterTuple(parameters_of(network).values())
@@ -163,6 +174,7 @@ class MovingAverage(nn.Cell):
             average.requires_grad = False
         self.updates = ms.Parameter(ms.Tensor(0, ms.float32), name="ema_updates", requires_grad=False)
         self.map = ops.HyperMap()
+        self.move_in_place = operators.average() if blocked else None
 
     def construct(self):
         self.updates += 1
@@ -171,6 +183,8 @@ class MovingAverage(nn.Cell):
 
     def move(self, decay, average, value):
         """Moves one average."""
+        if self.move_in_place is not None:
+            return self.move_in_place(decay, average, value)
         return ops.assign(average, decay * average + (1 - decay) * value)
 
     def weights(self) -> dict[str, Any]:
