@@ -204,7 +204,7 @@ class BlockedAdamW(AdamW):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        betas = [number for beta in self.betas for number in (beta, 1 - beta)]
+        betas = [number for beta in map(np.float32, self.betas) for number in (beta, np.float32(1) - beta)]  # as in a graph
         self.settings = tuple(
             ms.Tensor(np.array([*betas, self.epsilon, self.decay * decayed, share], np.float32))
             for decayed, share in zip(self.decayed, self.shares)
