@@ -181,3 +181,15 @@ def average() -> ops.Custom:
 def add_share() -> ops.Custom:
     """config (batches), number of the batch from 0, int32 (), mean, gradient: begins a mean over the batches, or goes on."""
     return _in_place("add_share", "config batch", "mean", "gradient")
+
+
+@functools.lru_cache(None)
+def square_sum() -> ops.Custom:
+    """gradient -> the sum of its squares, float32 (1,)."""
+    return _operator("square_sum", lambda gradient: [1], _like(0))
+
+
+@functools.lru_cache(None)
+def clip() -> ops.Custom:
+    """config (largest norm), norm of all gradients, both float32 (1,), gradient -> the gradient at the norm or below."""
+    return _operator("clip", _like(2))

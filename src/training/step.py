@@ -36,7 +36,7 @@ class TrainStep(nn.Cell):
         reduce_gradients: mean over the processes of a data-parallel run (`GradientMean`), or None.
         tally: keeps on the device what every batch told, or None.
         prepare: a batch -> images and labels for network and loss (`PreparedBatch`), or None.
-        blocked: gradients are added up by an operator of the CPU kernels, in one pass over memory; the same bits.
+        blocked: gradients are added up and clipped by operators of the CPU kernels, in one pass over memory.
     """
 
     def __init__(
@@ -73,10 +73,12 @@ class TrainStep(nn.Cell):
         if accumulate_steps > 1:
             self.means = optimizer.parameters.clone(prefix=GRADIENT_MEANS, init="zeros")
             self.batches = ms.Parameter(ms.Tensor(0, ms.int32), name=f"{GRADIENT_MEANS}.batches", requires_grad=False)
-            self.map = ops.HyperMap()  # compiles faster than a loop
             self.add_in_place = operators.add_share() if blocked else None
             self.shares = ms.Tensor([accumulate_steps], ms.float32)
+        self.map = ops.HyperMap()  # compiles faster than a loop
         self.clip_norm = clip_norm
+        self.square_sum, self.clip_to = (operators.square_sum(), operators.clip()) if blocked else (None, None)
+        self.largest = ms.Tensor([clip_norm], ms.float32)
         self.average = average
         self.reduce_gradients = reduce_gradients
         self.tally = tally
@@ -146,10 +148,21 @@ class TrainStep(nn.Cell):
         self.scaler.adjust(finite)
         return finite, notes
 
+    def clip(self, gradients):
+        """The gradients with a common norm of at most `clip_norm`."""
+        if self.square_sum is None:
+            return ops.clip_by_global_norm(gradients, self.clip_norm)
+        norm = ops.sqrt(ops.addn(self.map(self.square_sum, gradients)))
+        return self.map(ops.partial(self.clip_one, norm), gradients)
+
+    def clip_one(self, norm, gradient):
+        """A gradient, given the norm of all."""
+        return self.clip_to(self.largest, norm, gradient)
+
     def apply(self, gradients):
         """Clips, updates and averages."""
         if self.clip_norm > 0:
-            gradients = ops.clip_by_global_norm(gradients, self.clip_norm)
+            gradients = self.clip(gradients)
         self.optimizer(gradients)
         if self.average is not None:
             self.average()

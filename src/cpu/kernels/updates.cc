@@ -1,6 +1,7 @@
 // What changes parameters and what belongs to them, in place, and gradients: one pass over memory each.
 //
-// Every product, quotient, root and sum is rounded to float32, in the order in which MindSpore's own operators would.
+// Every product, quotient, root and sum is rounded to float32, in the order in which MindSpore's own operators would, but for
+// the sum over a gradient.
 
 #include <algorithm>
 #include <cmath>
@@ -81,5 +82,40 @@ OPERATOR(add_share) {
     float* __restrict mean = c.Data<float>(2);
     const float* __restrict gradient = c.Data<float>(3);
     for (int64_t i = first; i < last; ++i) mean[i] = (begins ? 0.0f : mean[i]) + gradient[i] / batches;
+  });
+}
+
+// gradient -> the sum of its squares, float32 (1,), added up in float64, in the same order whatever the threads do
+OPERATOR(square_sum) {
+  const int64_t size = Size(c, 0);
+  std::vector<double> sums((size + kShare - 1) / kShare);
+  double* of_shares = sums.data();
+  ForShares(size, [=](int64_t first, int64_t last, int64_t share) {
+    constexpr int kLanes = 16;  // sums side by side, for one instruction
+    const float* gradient = c.Data<float>(0);
+    double lanes[kLanes] = {}, sum = 0;
+    int64_t i = first;
+    for (; i + kLanes <= last; i += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        double value = gradient[i + lane];
+        lanes[lane] += value * value;
+      }
+    }
+    for (; i < last; ++i) sum += static_cast<double>(gradient[i]) * gradient[i];
+    for (double lane : lanes) sum += lane;
+    of_shares[share] = sum;
+  });
+  double sum = 0;
+  for (double part : sums) sum += part;
+  *c.Data<float>(1) = static_cast<float>(sum);
+}
+
+// config (largest norm), norm, gradient -> the gradient at that norm
+OPERATOR(clip) {
+  const float largest = *c.Data<float>(0), norm = std::max(*c.Data<float>(1), largest);
+  ForShares(Size(c, 2), [=](int64_t first, int64_t last, int64_t) {
+    const float* __restrict gradient = c.Data<float>(2);
+    float* __restrict clipped = c.Data<float>(3);
+    for (int64_t i = first; i < last; ++i) clipped[i] = gradient[i] * largest / norm;
   });
 }
