@@ -1,7 +1,7 @@
 // What changes parameters and what belongs to them, in place, and gradients: one pass over memory each.
 //
-// Every product, quotient, root and sum is rounded to float32, in the order in which MindSpore's own operators would, but for
-// the sum over a gradient.
+// Every product, quotient, root and sum is rounded to float32, in the order in which MindSpore's own operators would. The sum
+// over a gradient is not.
 
 #include <algorithm>
 #include <cmath>
@@ -45,15 +45,16 @@ OPERATOR(momentum) {
   });
 }
 
-// config (beta1, 1 - beta1, beta2, 1 - beta2, epsilon, weight decay, share of the rate), rate, corrections of mean and square,
-// weight, mean, square, gradient -> nothing of use: AdamW
+// config (beta1, 1 - beta1, beta2, 1 - beta2, epsilon, weight decay, share of the rate), rate, what mean and square are divided
+// by, weight, mean, square, gradient -> nothing of use: AdamW
 OPERATOR(adamw) {
   const auto* config = c.Data<float>(0);
   const float mean_kept = config[0], mean_moved = config[1], square_kept = config[2], square_moved = config[3];
   const float epsilon = config[4], decay = config[5], rate = *c.Data<float>(1) * config[6];
   const float mean_share = *c.Data<float>(2), square_share = *c.Data<float>(3);
   ForShares(Size(c, 4), [=](int64_t first, int64_t last, int64_t) {
-    float* __restrict weight = c.Data<float>(4), * __restrict mean = c.Data<float>(5), * __restrict square = c.Data<float>(6);
+    float* __restrict weight = c.Data<float>(4), * __restrict mean = c.Data<float>(5);
+    float* __restrict square = c.Data<float>(6);
     const float* __restrict gradient = c.Data<float>(7);
     for (int64_t i = first; i < last; ++i) {
       mean[i] = mean_kept * mean[i] + mean_moved * gradient[i];
@@ -112,7 +113,7 @@ OPERATOR(square_sum) {
 
 // config (largest norm), norm, gradient -> the gradient at that norm
 OPERATOR(clip) {
-  const float largest = *c.Data<float>(0), norm = std::max(*c.Data<float>(1), largest);
+  const float largest = *c.Data<float>(0), of_all = *c.Data<float>(1), norm = of_all >= largest ? of_all : largest;
   ForShares(Size(c, 2), [=](int64_t first, int64_t last, int64_t) {
     const float* __restrict gradient = c.Data<float>(2);
     float* __restrict clipped = c.Data<float>(3);
