@@ -77,7 +77,8 @@ class TrainStep(nn.Cell):
             self.shares = ms.Tensor([accumulate_steps], ms.float32)
         self.map = ops.HyperMap()  # compiles faster than a loop
         self.clip_norm = clip_norm
-        self.square_sum, self.clip_to = (operators.square_sum(), operators.clip()) if blocked else (None, None)
+        self.square_sum: Any = operators.square_sum() if blocked else None
+        self.clip_to: Any = operators.clip() if blocked else None
         self.largest = ms.Tensor([clip_norm], ms.float32)
         self.average = average
         self.reduce_gradients = reduce_gradients

@@ -1,7 +1,7 @@
 // What changes parameters and what belongs to them, in place, and gradients: one pass over memory each.
 //
-// Every product, quotient, root and sum is rounded to float32, in the order in which MindSpore's own operators would. The sum
-// over a gradient is not.
+// Every product, quotient, root and sum is rounded to float32, in the order in which MindSpore's own operators would. The
+// sum over a gradient is not.
 
 #include <algorithm>
 #include <cmath>
@@ -45,8 +45,8 @@ OPERATOR(momentum) {
   });
 }
 
-// config (beta1, 1 - beta1, beta2, 1 - beta2, epsilon, weight decay, share of the rate), rate, what mean and square are divided
-// by, weight, mean, square, gradient -> nothing of use: AdamW
+// config (beta1, 1 - beta1, beta2, 1 - beta2, epsilon, weight decay, share of the rate), rate, what mean and square are
+// divided by, weight, mean, square, gradient -> nothing of use: AdamW
 OPERATOR(adamw) {
   const auto* config = c.Data<float>(0);
   const float mean_kept = config[0], mean_moved = config[1], square_kept = config[2], square_moved = config[3];
