@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import yaml
 
 from src.config import build_config
 from src.device import available_cores, prepare
@@ -42,11 +43,19 @@ CONTENDERS = {
 }
 
 
-def mindspore_step(name: str, images: np.ndarray, labels: np.ndarray, contender: Contender, evaluate: bool) -> tuple:
-    """A function that does one step of train.py's kind (or eval.py's) and returns the loss, and the package's name."""
-    precision = {"amp_level": "O2", "amp_dtype": "bfloat16"} if contender.bfloat16 else {}
-    precision["device_normalization"] = 0
-    config = build_config({"backbone": name, "platform": "CPU", "cpu_kernels": contender.kernels, **precision})
+def mindspore_step(
+    name: str, images: np.ndarray, labels: np.ndarray, contender: Contender, evaluate: bool, keys: str = ""
+) -> tuple:
+    """A function that does one step of train.py's kind (or eval.py's) and returns the loss, and the package's name.
+
+    Args:
+        keys: of the configuration besides, `key=value` separated by commas.
+    """
+    values = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in keys.split(",") if pair)}
+    if contender.bfloat16:
+        values |= {"amp_level": "O2", "amp_dtype": "bfloat16"}
+    values |= {"backbone": name, "platform": "CPU", "cpu_kernels": contender.kernels, "device_normalization": 0}
+    config = build_config(values)
     prepare(config, own_convolutions=contender.kernels == "blocked")
     import mindspore as ms
 

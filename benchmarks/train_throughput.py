@@ -80,6 +80,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--evaluate", action="store_true", help="the forward pass in evaluation mode instead of a training step"
     )
+    parser.add_argument("--keys", default="", help="of MindSpore's configuration besides: ema_decay=0.999,optimizer=adamw")
     parser.add_argument("--slow_rounds", type=int, default=1,
                         help="rounds, of one step each, of MindSpore without the fast path; 0 leaves it out")  # fmt: skip
     parser.add_argument("--retries", type=int, default=5, help="how often a disturbed turn is repeated at most")
@@ -172,7 +173,7 @@ class Worker:
         command = [
             sys.executable, __file__, "--worker", contender, "--models", name,
             "--batch_size", str(arguments.batch_size), "--image_size", str(arguments.image_size),
-            *["--evaluate"] * arguments.evaluate,
+            "--keys", arguments.keys, *["--evaluate"] * arguments.evaluate,
         ]  # fmt: skip
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         self.start = self._answer()
@@ -206,8 +207,10 @@ def work(key: str, arguments: argparse.Namespace) -> None:
     generator = np.random.default_rng(0)
     images = generator.standard_normal((arguments.batch_size, 3, size, size), np.float32)
     labels = generator.integers(0, 1000, arguments.batch_size)
-    prepare_step = mindspore_step if contender.kernels else torch_step
-    step, framework = prepare_step(name, images, labels, contender, arguments.evaluate)
+    if contender.kernels:
+        step, framework = mindspore_step(name, images, labels, contender, arguments.evaluate, arguments.keys)
+    else:
+        step, framework = torch_step(name, images, labels, contender, arguments.evaluate)
     start = time.perf_counter()
     step()
     first = time.perf_counter() - start

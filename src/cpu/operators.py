@@ -145,21 +145,51 @@ def total() -> ops.Custom:
     return _operator("sum", _like(0))
 
 
-class _InPlace(ops.Custom):
-    """An operator that changes its third and fourth input."""
-
-    __mindspore_signature__ = (
-        sig.make_sig("config"),
-        sig.make_sig("rate"),
-        sig.make_sig("weight", sig.sig_rw.RW_WRITE),
-        sig.make_sig("velocity", sig.sig_rw.RW_WRITE),
-        sig.make_sig("gradient"),
-    )
+def _in_place(function: str, read: str, written: str, also_read: str) -> ops.Custom:
+    """An operator that changes some of its inputs, whose names stand in this order, and has no result of use."""
+    inputs = [sig.make_sig(name) for name in read.split()]
+    inputs += [sig.make_sig(name, sig.sig_rw.RW_WRITE) for name in written.split()]
+    inputs += [sig.make_sig(name) for name in also_read.split()]
+    kind = type("InPlace", (ops.Custom,), {"__mindspore_signature__": tuple(inputs)})
+    made = kind(f"{_library()}:{function}", [1], ms.float32, "aot")
+    made.add_prim_attr("side_effect_mem", True)
+    return made
 
 
 @functools.lru_cache(None)
 def momentum() -> ops.Custom:
-    """config (momentum, weight decay, Nesterov's), learning rate, weight, velocity, gradient: a step of SGD, in place."""
-    made = _InPlace(f"{_library()}:momentum", [1], ms.float32, "aot")
-    made.add_prim_attr("side_effect_mem", True)
-    return made
+    """config (momentum, weight decay, Nesterov's, share), learning rate, weight, velocity, gradient: a step of SGD."""
+    return _in_place("momentum", "config rate", "weight velocity", "gradient")
+
+
+@functools.lru_cache(None)
+def adamw() -> ops.Custom:
+    """config, learning rate, what the means are divided by, weight, mean, square, gradient: a step of AdamW.
+
+    config: both betas, each followed by 1 - beta; epsilon, weight decay, share of the rate.
+    """
+    return _in_place("adamw", "config rate mean_share square_share", "weight mean square", "gradient")
+
+
+@functools.lru_cache(None)
+def average() -> ops.Custom:
+    """decay, average, value: moves the average."""
+    return _in_place("average", "decay", "average", "value")
+
+
+@functools.lru_cache(None)
+def add_share() -> ops.Custom:
+    """config (batches), number of the batch from 0, int32 (), mean, gradient: begins a mean over the batches, or goes on."""
+    return _in_place("add_share", "config batch", "mean", "gradient")
+
+
+@functools.lru_cache(None)
+def square_sum() -> ops.Custom:
+    """gradient -> the sum of its squares, float32 (1,)."""
+    return _operator("square_sum", lambda gradient: [1], _like(0))
+
+
+@functools.lru_cache(None)
+def clip() -> ops.Custom:
+    """config (largest norm), norm of all gradients, both float32 (1,), gradient -> the gradient at the norm or below."""
+    return _operator("clip", _like(2))

@@ -68,7 +68,8 @@ def create_step(
         prepare = TaughtBatch(prepare, teacher)
     # What the blocked kernels compute in, float32 and bfloat16, has exponents enough; dividing a scale out again, which
     # changes no bit, is a pass over all gradients.
-    needs_scale = config.is_dynamic_loss_scale or config.cpu_kernels != "blocked"
+    blocked = config.cpu_kernels == "blocked"
+    needs_scale = config.is_dynamic_loss_scale or not blocked
     step = TrainStep(
         mixed_precision(network, config.amp_level, config.amp_dtype, platform),
         optimizer,
@@ -77,12 +78,13 @@ def create_step(
         scale_window=config.loss_scale_window if config.is_dynamic_loss_scale else 0,
         accumulate_steps=config.accumulate_steps,
         clip_norm=config.clip_grad_norm,
-        average=MovingAverage(network, config.ema_decay) if config.ema_decay else None,
+        average=MovingAverage(network, config.ema_decay, blocked) if config.ema_decay else None,
         reduce_gradients=(
             GradientMean(optimizer.parameters, group.size, config.allreduce_fusion_mb) if group.size > 1 else None
         ),
         tally=Tally(config.log_interval * config.accumulate_steps),
         prepare=prepare,
+        blocked=blocked,
     )
     if config.jit_level != "default":
         step.set_jit_config(ms.JitConfig(jit_level=config.jit_level))

@@ -22,12 +22,13 @@ def create_optimizer(network: nn.Cell, rates: NDArray[np.float32], config: Confi
     Args:
         rates: learning rate of each step, float32 (steps,).
     """
-    kind = {"momentum": Momentum, "lars": Lars, "adamw": AdamW, "lamb": Lamb}[config.optimizer]
-    if kind is Momentum and config.cpu_kernels == "blocked":
-        kind = BlockedMomentum
+    kinds = {"momentum": Momentum, "lars": Lars, "adamw": AdamW, "lamb": Lamb}
+    if config.cpu_kernels == "blocked":
+        kinds |= {"momentum": BlockedMomentum, "adamw": BlockedAdamW}
     shares = rate_shares([parameter.name for parameter in network.get_parameters()], config.layer_decay)
     parameters = network.trainable_params()
-    return kind(parameters, ms.Tensor(rates), config, tuple(shares[parameter.name] for parameter in parameters))
+    own_shares = tuple(shares[parameter.name] for parameter in parameters)
+    return kinds[config.optimizer](parameters, ms.Tensor(rates), config, own_shares)
 
 
 def takes_decay(parameter: ms.Parameter, config: Config) -> bool:
@@ -58,49 +59,62 @@ def _layer_of(name: str) -> tuple[float, int]:
     return (0, 0) if name.startswith(("conv1.", "bn1.")) else (float("inf"), 0)
 
 
-class Momentum(nn.Optimizer):
+class EachParameter(nn.Optimizer):
+    """Changes every parameter for itself, as its subclasses say.
+
+    The parameters are mapped over: compiling a loop takes longer, for a deep network, than compiling all of the rest.
+    """
+
+    def __init__(self, parameters: list[Any], rates: ms.Tensor, config: Config, shares: tuple[float, ...]):
+        super().__init__(rates, parameters)
+        self.shares = shares  # of the rate, by parameter
+        self.decay = config.weight_decay
+        self.decayed = tuple(takes_decay(p, config) for p in parameters)
+        self.map = ops.HyperMap()
+
+    def rate_of_step(self):
+        """The step's learning rate; counts the step."""
+        rate = self.get_lr()
+        self.assignadd(self.global_step, self.global_step_increase_tensor)
+        return rate
+
+    def own_rate(self, rate, share):
+        """A parameter's rate."""
+        return rate if share == 1 else rate * share
+
+
+class Momentum(EachParameter):
     """SGD with momentum: v = momentum * v + g; w = w - rate * v, or Nesterov's w = w - rate * (g + momentum * v).
 
     Reference: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", as PyTorch has it.
     """
 
     def __init__(self, parameters: list[Any], rates: ms.Tensor, config: Config, shares: tuple[float, ...]):
-        super().__init__(rates, parameters)
-        self.shares = shares  # of the rate, by parameter
+        super().__init__(parameters, rates, config, shares)
         self.momentum = config.momentum
         self.nesterov = config.nesterov
-        self.decay = config.weight_decay
-        self.decayed = tuple(takes_decay(p, config) for p in parameters)
         self.moments = self.parameters.clone(prefix="moments", init="zeros")
         self.step_of_weight = ops.ApplyMomentum()  # one kernel, which changes weight and velocity in place
 
     def construct(self, gradients):
-        rate = self.get_lr()
-        self.assignadd(self.global_step, self.global_step_increase_tensor)
-        for index in range(len(self.decayed)):
-            weight, gradient = self.parameters[index], gradients[index]
-            own_rate = rate if self.shares[index] == 1 else rate * self.shares[index]
-            if self.decayed[index]:
-                gradient = self.with_decay(weight, gradient)
-            if not self.nesterov:
-                self.step_of_weight(weight, self.moments[index], own_rate, gradient, self.momentum)
-                continue
-            velocity = self.momentum * self.moments[index] + gradient
-            ops.assign(self.moments[index], velocity)
-            ops.assign(weight, weight - own_rate * (gradient + self.momentum * velocity))
+        change = ops.partial(self.change, self.rate_of_step())
+        self.map(change, self.shares, self.decayed, self.parameters, self.moments, gradients)
         return True
+
+    def change(self, rate, share, decays, weight, velocity, gradient):
+        """Changes a weight and its velocity."""
+        rate = self.own_rate(rate, share)
+        if decays:
+            gradient = self.with_decay(weight, gradient)
+        if not self.nesterov:
+            return self.step_of_weight(weight, velocity, rate, gradient, self.momentum)
+        faster = self.momentum * velocity + gradient
+        ops.assign(velocity, faster)
+        return ops.assign(weight, weight - rate * (gradient + self.momentum * faster))
 
     def with_decay(self, weight, gradient):
         """The gradient of the loss with its L2 term."""
         return gradient + self.decay * weight
-
-
-_update = ops.MultitypeFuncGraph("update")
-
-
-@_update.register("Function", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor")
-def _update_in_place(update, rate, settings, weight, velocity, gradient):
-    return update(settings, rate, weight, velocity, gradient)
 
 
 class BlockedMomentum(Momentum):
@@ -112,14 +126,16 @@ class BlockedMomentum(Momentum):
             ms.Tensor(np.array([self.momentum, self.decay * decayed, self.nesterov, share], np.float32))
             for decayed, share in zip(self.decayed, self.shares)
         )
-        self.update = operators.momentum()
-        self.map = ops.HyperMap()  # a loop over so many parameters takes half of the time to compile a deep network
+        self.step_in_place = operators.momentum()
 
     def construct(self, gradients):
-        rate = self.get_lr()
-        self.assignadd(self.global_step, self.global_step_increase_tensor)
-        self.map(ops.partial(_update, self.update, rate), self.settings, self.parameters, self.moments, gradients)
+        change = ops.partial(self.change_in_place, self.rate_of_step())
+        self.map(change, self.settings, self.parameters, self.moments, gradients)
         return True
+
+    def change_in_place(self, rate, settings, weight, velocity, gradient):
+        """Changes a weight and its velocity."""
+        return self.step_in_place(settings, rate, weight, velocity, gradient)
 
 
 class Lars(Momentum):
@@ -138,7 +154,7 @@ class Lars(Momentum):
         return (gradient + self.decay * weight) * ops.select(norm * slope > 0, trust, ops.ones_like(trust))
 
 
-class AdamW(nn.Optimizer):
+class AdamW(EachParameter):
     """Adam with weight decay beside it instead of within the gradient: w = w - rate * (m / (sqrt(v) + epsilon) + decay * w).
 
     Reference: Loshchilov and Hutter 2017, arXiv 1711.05101, algorithm 2, with bias correction, betas 0.9, 0.999 and the
@@ -149,36 +165,60 @@ class AdamW(nn.Optimizer):
     epsilon = 1e-8
 
     def __init__(self, parameters: list[Any], rates: ms.Tensor, config: Config, shares: tuple[float, ...]):
-        super().__init__(rates, parameters)
-        self.shares = shares  # of the rate, by parameter
-        self.decay = config.weight_decay
-        self.decayed = tuple(takes_decay(p, config) for p in parameters)
+        super().__init__(parameters, rates, config, shares)
         self.means = self.parameters.clone(prefix="means", init="zeros")
         self.squares = self.parameters.clone(prefix="squares", init="zeros")
         self.updates = ms.Parameter(ms.Tensor(0, ms.float32), name="updates", requires_grad=False)
 
     def construct(self, gradients):
-        rate = self.get_lr()
-        self.assignadd(self.global_step, self.global_step_increase_tensor)
+        rate = self.rate_of_step()
         # Unlike global_step, which also counts the steps that an overflow skipped, this counts updates.
         self.updates += 1
         mean_share, square_share = 1 - ops.pow(self.betas[0], self.updates), 1 - ops.pow(self.betas[1], self.updates)
-        for index in range(len(self.decayed)):
-            weight, gradient = self.parameters[index], gradients[index]
-            own_rate = rate if self.shares[index] == 1 else rate * self.shares[index]
-            mean = self.betas[0] * self.means[index] + (1 - self.betas[0]) * gradient
-            square = self.betas[1] * self.squares[index] + (1 - self.betas[1]) * ops.square(gradient)
-            change = (mean / mean_share) / (ops.sqrt(square / square_share) + self.epsilon)
-            if self.decayed[index]:
-                change = self.with_decay(weight, change)
-            ops.assign(self.means[index], mean)
-            ops.assign(self.squares[index], square)
-            ops.assign(weight, weight - own_rate * change)
+        self.change_all(rate, mean_share, square_share, gradients)
         return True
+
+    def change_all(self, rate, mean_share, square_share, gradients):
+        """Changes all weights and their means."""
+        change = ops.partial(self.change, rate, mean_share, square_share)
+        self.map(change, self.shares, self.decayed, self.parameters, self.means, self.squares, gradients)
+
+    def change(self, rate, mean_share, square_share, share, decays, weight, old_mean, old_square, gradient):
+        """Changes a weight and its two means."""
+        mean = self.betas[0] * old_mean + (1 - self.betas[0]) * gradient
+        square = self.betas[1] * old_square + (1 - self.betas[1]) * ops.square(gradient)
+        change = (mean / mean_share) / (ops.sqrt(square / square_share) + self.epsilon)
+        if decays:
+            change = self.with_decay(weight, change)
+        ops.assign(old_mean, mean)
+        ops.assign(old_square, square)
+        return ops.assign(weight, weight - self.own_rate(rate, share) * change)
 
     def with_decay(self, weight, change):
         """The change of the weight with what weight decay adds."""
         return change + self.decay * weight
+
+
+class BlockedAdamW(AdamW):
+    """The same, to the bit, by an operator of the CPU kernels that does it in one pass over memory."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        betas = [number for beta in map(np.float32, self.betas) for number in (beta, np.float32(1) - beta)]  # as in a graph
+        self.settings = tuple(
+            ms.Tensor(np.array([*betas, self.epsilon, self.decay * decayed, share], np.float32))
+            for decayed, share in zip(self.decayed, self.shares)
+        )
+        self.step_in_place = operators.adamw()
+
+    def change_all(self, rate, mean_share, square_share, gradients):
+        """Changes all weights and their means."""
+        change = ops.partial(self.change_in_place, rate, mean_share, square_share)
+        self.map(change, self.settings, self.parameters, self.means, self.squares, gradients)
+
+    def change_in_place(self, rate, mean_share, square_share, settings, weight, mean, square, gradient):
+        """Changes a weight and its two means."""
+        return self.step_in_place(settings, rate, mean_share, square_share, weight, mean, square, gradient)
 
 
 class Lamb(AdamW):

@@ -6,6 +6,7 @@ import mindspore as ms
 from mindspore import nn, ops
 
 from ..checkpoint import AVERAGED, parameters_of
+from ..cpu import operators
 from .tally import NOTES, Tally
 
 GRADIENT_MEANS = "gradient_means"  # prefix of the names of the gradients collected so far
@@ -35,6 +36,7 @@ class TrainStep(nn.Cell):
         reduce_gradients: mean over the processes of a data-parallel run (`GradientMean`), or None.
         tally: keeps on the device what every batch told, or None.
         prepare: a batch -> images and labels for network and loss (`PreparedBatch`), or None.
+        blocked: gradients are added up and clipped by operators of the CPU kernels, in one pass over memory.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class TrainStep(nn.Cell):
         reduce_gradients: Optional[nn.Cell] = None,
         tally: Optional[Tally] = None,
         prepare: Optional[nn.Cell] = None,
+        blocked: bool = False,
     ):
         super().__init__(auto_prefix=False)  # otherwise MindSpore renames the weights
         self.network = network
@@ -70,7 +73,13 @@ class TrainStep(nn.Cell):
         if accumulate_steps > 1:
             self.means = optimizer.parameters.clone(prefix=GRADIENT_MEANS, init="zeros")
             self.batches = ms.Parameter(ms.Tensor(0, ms.int32), name=f"{GRADIENT_MEANS}.batches", requires_grad=False)
+            self.add_in_place = operators.add_share() if blocked else None
+            self.shares = ms.Tensor([accumulate_steps], ms.float32)
+        self.map = ops.HyperMap()  # compiles faster than a loop
         self.clip_norm = clip_norm
+        self.square_sum: Any = operators.square_sum() if blocked else None
+        self.clip_to: Any = operators.clip() if blocked else None
+        self.largest = ms.Tensor([clip_norm], ms.float32)
         self.average = average
         self.reduce_gradients = reduce_gradients
         self.tally = tally
@@ -97,16 +106,25 @@ class TrainStep(nn.Cell):
         """Updates after the last batch of a step; returns whether no update was skipped, and what all ranks noted."""
         if self.accumulate_steps == 1:
             return self.update(gradients)
-        for mean, gradient in zip(self.means, gradients):
-            ops.assign_add(mean, gradient / self.accumulate_steps)
+        self.map(self.add_share, self.means, gradients)
         self.batches += 1
         finite, notes = ms.Tensor(True), self.silence
         if self.batches == self.accumulate_steps:
             finite, notes = self.update(self.means)
-            for mean in self.means:
-                ops.assign(mean, ops.zeros_like(mean))
+            if self.add_in_place is None:  # which begins anew by itself
+                self.map(self.clear, self.means)
             self.batches = ms.Tensor(0, ms.int32)
         return finite, notes
+
+    def add_share(self, mean, gradient):
+        """Adds a batch's gradient to the mean over the batches."""
+        if self.add_in_place is not None:
+            return self.add_in_place(self.shares, self.batches, mean, gradient)
+        return ops.assign_add(mean, gradient / self.accumulate_steps)
+
+    def clear(self, mean):
+        """Begins a new mean."""
+        return ops.assign(mean, ops.zeros_like(mean))
 
     def update(self, gradients):
         """Changes the weights unless a dynamic scale finds an overflow; returns whether it did, bool (), and the notes."""
@@ -131,10 +149,21 @@ class TrainStep(nn.Cell):
         self.scaler.adjust(finite)
         return finite, notes
 
+    def clip(self, gradients):
+        """The gradients with a common norm of at most `clip_norm`."""
+        if self.square_sum is None:
+            return ops.clip_by_global_norm(gradients, self.clip_norm)
+        norm = ops.sqrt(ops.addn(self.map(self.square_sum, gradients)))
+        return self.map(ops.partial(self.clip_one, norm), gradients)
+
+    def clip_one(self, norm, gradient):
+        """A gradient, given the norm of all."""
+        return self.clip_to(self.largest, norm, gradient)
+
     def apply(self, gradients):
         """Clips, updates and averages."""
         if self.clip_norm > 0:
-            gradients = ops.clip_by_global_norm(gradients, self.clip_norm)
+            gradients = self.clip(gradients)
         self.optimizer(gradients)
         if self.average is not None:
             self.average()
@@ -145,9 +174,12 @@ class MovingAverage(nn.Cell):
 
     average = d * average + (1 - d) * value with d = min(decay, (1 + n) / (10 + n)) at update n, so that the first values are
     soon forgotten (TensorFlow's `ExponentialMovingAverage` with `num_updates`; Polyak and Juditsky 1992).
+
+    Args:
+        blocked: by an operator of the CPU kernels, in one pass over memory; the same bits.
     """
 
-    def __init__(self, network: nn.Cell, decay: float):
+    def __init__(self, network: nn.Cell, decay: float, blocked: bool = False):
         super().__init__(auto_prefix=False)
         self.decay = decay
         self.values = ms.ParameterTuple(parameters_of(network).values())
@@ -155,12 +187,19 @@ class MovingAverage(nn.Cell):
         for average in self.averages:
             average.requires_grad = False
         self.updates = ms.Parameter(ms.Tensor(0, ms.float32), name="ema_updates", requires_grad=False)
+        self.map = ops.HyperMap()
+        self.move_in_place = operators.average() if blocked else None
 
     def construct(self):
         self.updates += 1
         decay = ops.minimum(ms.Tensor(self.decay, ms.float32), (1 + self.updates) / (10 + self.updates))
-        for average, value in zip(self.averages, self.values):
-            ops.assign(average, decay * average + (1 - decay) * value)
+        self.map(ops.partial(self.move, decay), self.averages, self.values)
+
+    def move(self, decay, average, value):
+        """Moves one average."""
+        if self.move_in_place is not None:
+            return self.move_in_place(decay, average, value)
+        return ops.assign(average, decay * average + (1 - decay) * value)
 
     def weights(self) -> dict[str, Any]:
         """Name of each averaged parameter -> its average."""
@@ -175,13 +214,12 @@ class RunningStatistics(nn.Cell):
         layers = [cell for _, cell in network.cells_and_names() if isinstance(cell, nn.BatchNorm2d)]
         self.present = ms.ParameterTuple([p for layer in layers for p in (layer.moving_mean, layer.moving_variance)])
         self.kept = self.present.clone(prefix="kept", init="same")
+        self.map = ops.HyperMap()
 
     def keep(self):
         """Takes the present ones as good."""
-        for kept, present in zip(self.kept, self.present):
-            ops.assign(kept, present)
+        self.map(ops.assign, self.kept, self.present)
 
     def restore(self):
         """Goes back to the good ones."""
-        for kept, present in zip(self.kept, self.present):
-            ops.assign(present, kept)
+        self.map(ops.assign, self.present, self.kept)

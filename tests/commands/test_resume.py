@@ -28,6 +28,8 @@ FULL = {
     "mixup_alpha": 0.2, "cutmix_alpha": 1.0, "auto_augment": "randaugment", "random_erase_prob": 0.5, "tensorboard": 1,
     "sampling": "balanced", "images_per_class": 11, "class_weights": "1,0.5,2", "focal_gamma": 1.5,
 }  # fmt: skip
+# Without what takes long to compile.
+PLAIN = {"accumulate_steps": 1, "is_dynamic_loss_scale": 0, "ema_decay": 0, "amp_level": "O0", "clip_grad_norm": 0}
 
 
 def arguments(data, run, **values) -> list:
@@ -128,9 +130,8 @@ def test_a_finished_run_has_nothing_left_to_do(trained, whole, tmp_path, command
 
 
 def test_auto_starts_where_there_is_nothing_and_the_time_limit_ends_the_run_with_code_124(trained, tmp_path, command):
-    plain = {"accumulate_steps": 1, "is_dynamic_loss_scale": 0, "ema_decay": 0, "amp_level": "O0", "clip_grad_norm": 0}
     code, out, err = command(
-        train.main, *arguments(trained["data"], tmp_path / "run", resume="auto", time_limit=1e-6, **plain)
+        train.main, *arguments(trained["data"], tmp_path / "run", resume="auto", time_limit=1e-6, **PLAIN)
     )
     assert "no checkpoints in" in out and "starts from the beginning" in out
     assert code == 124 and "stopped by time_limit" in err and "after step 1," in err
@@ -208,7 +209,7 @@ def test_a_run_without_progress_stops_early(trained, tmp_path, command):
     run = tmp_path / "run"
     code, out, _ = command(
         train.main,
-        *arguments(trained["data"], run, lr=1e-9, early_stop=2, max_epoch=50, ema_decay=0, ckpt_interval=0, tensorboard=0),
+        *arguments(trained["data"], run, **PLAIN, lr=1e-9, early_stop=2, max_epoch=50, ckpt_interval=0, tensorboard=0),
     )
     assert code == 0
     saved = checkpoint.load(run / "last.ckpt").run
@@ -253,7 +254,7 @@ def test_tensorboard_reads_what_metrics_jsonl_says(whole):
 def test_a_performance_run_times_steps_and_leaves_no_checkpoint(trained, tmp_path, command):
     run = tmp_path / "run"
     code, out, err = command(
-        train.main, *arguments(trained["data"], run, performance=1, performance_steps=5, tensorboard=0, accumulate_steps=1)
+        train.main, *arguments(trained["data"], run, **PLAIN, performance=1, performance_steps=5, tensorboard=0)
     )
     assert code == 0, err
     assert "performance: " in out and "median of 5 steps after 10" in out

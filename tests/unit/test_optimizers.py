@@ -95,3 +95,14 @@ def test_momentum_in_one_pass_has_the_same_bits(nesterov, mode):
             value[:] = value - rate * (decayed + np.float32(0.9) * velocity if nesterov else velocity)
     for (ours, theirs), expected in zip(zip(*found), (weight, bias)):
         assert ours.tobytes() == theirs.tobytes() == expected.tobytes()
+
+
+def test_adamw_in_one_pass_has_the_same_bits():
+    if reason := obstacle(build_config()):
+        pytest.skip(reason)
+    old = ms.get_context("mode")
+    ms.set_context(mode=ms.GRAPH_MODE)
+    found = [after_three_steps(optimizer="adamw", cpu_kernels=kernels) for kernels in ("blocked", "stock")]
+    ms.set_context(mode=old)
+    for ours, theirs in zip(*found):
+        assert ours.tobytes() == theirs.tobytes()

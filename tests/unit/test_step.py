@@ -4,9 +4,10 @@ import pytest
 from mindspore import nn
 
 from src.config import build_config
+from src.cpu.choice import obstacle
 from src.training.losses import create_loss
 from src.training.optimizers import create_optimizer
-from src.training.step import MovingAverage, TrainStep
+from src.training.step import GRADIENT_MEANS, MovingAverage, TrainStep
 
 IMAGES = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)
 LABELS = np.array([0, 1, 2, 0, 1, 2], np.int32)
@@ -31,7 +32,11 @@ def linear() -> nn.Cell:
 
 
 def create(network: nn.Cell, rates=RATES, **values) -> TrainStep:
-    options = {key: values.pop(key) for key in ("scale_window", "accumulate_steps", "clip_norm", "average") if key in values}
+    options = {
+        key: values.pop(key)
+        for key in ("scale_window", "accumulate_steps", "clip_norm", "average", "blocked")
+        if key in values
+    }
     config = build_config({"momentum": 0.9, "weight_decay": 0.01, "label_smooth_factor": SMOOTHING, **values})
     optimizer = create_optimizer(network, np.array(rates, np.float32), config)
     return TrainStep(network, optimizer, create_loss(config), config.loss_scale, **options).set_train()
@@ -91,11 +96,14 @@ def test_nesterov_momentum_equals_that_by_hand():
     assert_equals_by_hand({"nesterov": True}, nesterov=True)
 
 
-def test_gradients_are_clipped_by_their_common_norm_after_the_scale_is_divided_out():
+@pytest.mark.parametrize("blocked", [False, True])
+def test_gradients_are_clipped_by_their_common_norm_after_the_scale_is_divided_out(blocked):
+    if blocked and (reason := obstacle(build_config())):
+        pytest.skip(reason)
     norms = by_hand()[3]
     limit = float(np.mean(norms))
     assert min(norms) < limit < max(norms)  # some are clipped and some are not
-    assert_equals_by_hand({"clip_norm": limit, "loss_scale": 512}, clip_norm=limit)
+    assert_equals_by_hand({"clip_norm": limit, "loss_scale": 512, "blocked": blocked}, clip_norm=limit)
 
 
 def test_soft_labels_weigh_the_classes():
@@ -135,6 +143,21 @@ def test_averages_of_weights_and_running_statistics_follow_their_formula():
     assert set(average.weights()) == set(expected) and any("moving" in name for name in expected)
     for name, value in average.weights().items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-6, err_msg=name)
+
+
+def test_sums_and_averages_in_one_pass_have_the_same_bits():
+    if reason := obstacle(build_config()):
+        pytest.skip(reason)
+    found = []
+    for blocked in (False, True):
+        network = Normalized()
+        average = MovingAverage(network, 0.25, blocked)
+        step = create(network, average=average, accumulate_steps=3, blocked=blocked)
+        for start in (0, 2, 4, 0, 2, 4):
+            run(step, IMAGES[start : start + 2], LABELS[start : start + 2])
+        found.append({name: value for name, value in values_of(step).items() if not name.startswith(GRADIENT_MEANS)})
+    for name, value in found[0].items():
+        assert value.tobytes() == found[1][name].tobytes(), name
 
 
 def test_an_overflow_skips_the_step_halves_the_scale_and_leaves_everything_else():
