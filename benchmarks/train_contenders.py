@@ -9,6 +9,7 @@ import yaml
 
 from src.config import build_config
 from src.device import available_cores, prepare
+from src.networks.registry import find_model
 
 ROOT = Path(__file__).resolve().parents[1]
 LEARNING_RATE = 0.01  # small enough for a loss that stays finite on one batch
@@ -43,6 +44,11 @@ CONTENDERS = {
 }
 
 
+def classes_of(name: str) -> int:
+    """ImageNet's classes, or CIFAR-10's where the network is one for 32 x 32 pixels, as those that it is compared with."""
+    return 10 if find_model(name).stem == "cifar" else 1000
+
+
 def mindspore_step(
     name: str, images: np.ndarray, labels: np.ndarray, contender: Contender, evaluate: bool, keys: str = ""
 ) -> tuple:
@@ -54,8 +60,8 @@ def mindspore_step(
     values = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in keys.split(",") if pair)}
     if contender.bfloat16:
         values |= {"amp_level": "O2", "amp_dtype": "bfloat16"}
-    values |= {"backbone": name, "platform": "CPU", "cpu_kernels": contender.kernels, "device_normalization": 0}
-    config = build_config(values)
+    values |= {"backbone": name, "num_classes": classes_of(name), "platform": "CPU", "device_normalization": 0}
+    config = build_config({**values, "cpu_kernels": contender.kernels})
     prepare(config, own_convolutions=contender.kernels == "blocked")
     import mindspore as ms
 
@@ -64,7 +70,7 @@ def mindspore_step(
 
     inputs = ms.Tensor(images), ms.Tensor(labels.astype(np.int32))
     if evaluate:
-        network = create_model(name).set_train(False)
+        network = create_model(name, classes_of(name)).set_train(False)
         if contender.kernels == "blocked":
             network = folded_copy(network, name)
         return lambda: float(network(inputs[0]).asnumpy().sum()), "mindspore"

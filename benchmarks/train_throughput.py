@@ -26,7 +26,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from train_contenders import CONTENDERS, mindspore_step, torch_step  # noqa: E402
+from train_contenders import CONTENDERS, classes_of, mindspore_step, torch_step  # noqa: E402
 
 from src.config import build_config  # noqa: E402
 from src.cpu.choice import obstacle  # noqa: E402
@@ -206,7 +206,7 @@ def work(key: str, arguments: argparse.Namespace) -> None:
     contender, name, size = CONTENDERS[key], arguments.models, arguments.image_size
     generator = np.random.default_rng(0)
     images = generator.standard_normal((arguments.batch_size, 3, size, size), np.float32)
-    labels = generator.integers(0, 1000, arguments.batch_size)
+    labels = generator.integers(0, classes_of(name), arguments.batch_size)
     if contender.kernels:
         step, framework = mindspore_step(name, images, labels, contender, arguments.evaluate, arguments.keys)
     else:
