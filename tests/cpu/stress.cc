@@ -20,14 +20,15 @@ using Function = int(int, void**, int*, int64_t**, const char**, void*, void*);
 extern "C" {
 void blocked_set_threads(int number);
 Function convolution_forward, convolution_backward_data, convolution_backward_weights, pool_forward, pool_backward,
-    norm_forward, norm_backward, mean_forward, mean_backward, scale_forward, scale_backward, sum;
+    norm_forward, norm_backward, mean_forward, mean_backward, scale_forward, scale_backward, sum, momentum, adamw, average,
+    add_share, square_sum, clip;
 }
 
 namespace {
 struct Tensor {
   std::vector<int64_t> shape;
   std::string type;
-  std::vector<char> data;
+  std::vector<char> data, original = {};
 
   Tensor(std::vector<int64_t> s, std::string t, std::mt19937& random) : shape(std::move(s)), type(std::move(t)) {
     size_t count = 1;
@@ -62,13 +63,15 @@ struct Operation {
   Function* function;
   std::vector<Tensor> parameters;
   size_t inputs;
-  std::vector<std::vector<char>> expected;
+  std::vector<std::vector<char>> expected = {};
+  std::vector<size_t> changed = {};  // inputs, in place
 
   bool Run() {
     std::vector<void*> data;
     std::vector<int> ndims;
     std::vector<int64_t*> shapes;
     std::vector<const char*> types;
+    for (size_t i : changed) parameters[i].data = parameters[i].original;
     for (size_t i = 0; i < parameters.size(); ++i) {
       Tensor& p = parameters[i];
       if (i >= inputs) std::memset(p.data.data(), 0x3a, p.data.size());  // what is not written shows
@@ -83,12 +86,11 @@ struct Operation {
   // Whether the operator ran and gave what it gave the first time.
   bool Repeats() {
     if (!Run()) return false;
-    bool first = expected.empty();
-    for (size_t i = inputs; i < parameters.size(); ++i) {
-      if (first) expected.push_back(parameters[i].data);
-      if (parameters[i].data != expected[i - inputs]) return false;
-    }
-    return true;
+    std::vector<std::vector<char>> found;
+    for (size_t i = inputs; i < parameters.size(); ++i) found.push_back(parameters[i].data);
+    for (size_t i : changed) found.push_back(parameters[i].data);
+    if (expected.empty()) expected = found;
+    return found == expected;
   }
 };
 
@@ -110,10 +112,17 @@ std::vector<Operation> Operations(const std::string& type, bool channels_last, u
   };
   std::vector<Operation> all;
   auto add = [&](const char* name, Function* function, std::vector<Tensor> inputs, std::vector<Tensor> outputs) {
-    Operation made{name, function, std::move(inputs), 0, {}};
+    Operation made{name, function, std::move(inputs), 0};
     made.inputs = made.parameters.size();
     for (Tensor& output : outputs) made.parameters.push_back(std::move(output));
     all.push_back(std::move(made));
+  };
+  auto add_in_place = [&](const char* name, Function* function, std::vector<Tensor> inputs, std::vector<size_t> changed) {
+    add(name, function, std::move(inputs), {ints({0})});
+    Operation& made = all.back();
+    made.parameters.back().data.clear();  // not written
+    made.changed = std::move(changed);
+    for (size_t i : made.changed) made.parameters[i].original = made.parameters[i].data;
   };
   struct Shape {
     int64_t in, out, size, kernel, stride, groups;
@@ -153,6 +162,19 @@ std::vector<Operation> Operations(const std::string& type, bool channels_last, u
     add("scale_backward, add", scale_backward, {x(), x(), pooled(), x()}, {x(), pooled(), x()});
     add("sum", sum, {x(), x()}, {x()});
   }
+  if (type == "bfloat16") return all;
+  constexpr int64_t kMany = 50'000;  // several threads' shares
+  auto many = [&] { return f32({kMany}); };
+  auto floats = [](std::initializer_list<float> values) { return Tensor(values, "float32"); };
+  add_in_place("momentum", momentum, {floats({0.9F, 1e-4F, 0, 1}), floats({0.1F}), many(), many(), many()}, {2, 3});
+  add_in_place("adamw", adamw,
+               {floats({0.9F, 0.1F, 0.999F, 0.001F, 1e-8F, 0.05F, 1}), floats({0.1F}), floats({0.1F}), floats({0.001F}),
+                many(), many(), positive(kMany), many()},
+               {4, 5, 6});
+  add_in_place("average", average, {floats({0.99F}), many(), many()}, {1});
+  add_in_place("add_share", add_share, {floats({4}), ints({1}), many(), many()}, {2});
+  add("square_sum", square_sum, {many()}, {f32({1})});
+  add("clip", clip, {floats({1}), floats({3}), many()}, {many()});
   return all;
 }
 }  // namespace
