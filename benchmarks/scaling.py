@@ -24,6 +24,7 @@ from allreduce import free_port  # noqa: E402
 
 from src import device  # noqa: E402
 from src.config import build_config  # noqa: E402
+from src.cpu.choice import obstacle  # noqa: E402
 from src.launch import supervisor  # noqa: E402
 from src.launch.job import Job, LocalRank  # noqa: E402
 
@@ -74,7 +75,9 @@ def main() -> int:
 def measure(arguments: dict, output: Path) -> None:
     """One of the ranks; rank 0 writes the medians."""
     config = build_config({"platform": "CPU", "backbone": arguments["network"]})
-    device.prepare(config)
+    kernels = "stock" if obstacle(config) else "blocked"
+    config = config.model_copy(update={"cpu_kernels": kernels})
+    device.prepare(config, own_convolutions=kernels == "blocked")
     import mindspore as ms
     import numpy as np
 
