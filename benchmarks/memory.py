@@ -76,7 +76,7 @@ def measure(case: str, image_size: int) -> dict:
     import mindspore as ms
 
     from src.doctor.device_memory import training_bytes
-    from src.doctor.resources import RUNTIME_BYTES
+    from src.doctor.resources import runtime_bytes
     from src.training.build import create_network, create_step
 
     images = ms.Tensor(np.random.default_rng(0).integers(0, 256, (int(batch), 3, side, side), np.uint8))
@@ -90,7 +90,7 @@ def measure(case: str, image_size: int) -> dict:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "network": name, "batch": int(batch), "level": config.amp_level, "image_size": side,
-        "grown": (peak - before) * 1024, "peak": peak * 1024, "estimate": training_bytes(config) + RUNTIME_BYTES,
+        "grown": (peak - before) * 1024, "peak": peak * 1024, "estimate": training_bytes(config) + runtime_bytes(config),
     }  # fmt: skip
 
 
