@@ -12,6 +12,7 @@ from ..errors import UserError
 from ..model_info import file_digest
 from ..models.create import create_model
 from ..weights.by_name import local_path
+from .losses import log_softmax
 from .precision import mixed_precision
 
 TEACHER = "teacher."  # prefix of the names of its parameters, which are no part of a run's state
@@ -97,14 +98,9 @@ class DistillationLoss(nn.Cell):
         """The part of the teacher, float32 ()."""
         if self.is_hard:
             chosen = ops.one_hot(ops.argmax(answers, 1), logits.shape[1], 1.0, 0.0)
-            return -(chosen * _log_softmax(logits)).sum(1).mean()
-        log_p, log_q = _log_softmax(logits / self.temperature), _log_softmax(answers / self.temperature)
+            return -(chosen * log_softmax(logits)).sum(1).mean()
+        log_p, log_q = log_softmax(logits / self.temperature), log_softmax(answers / self.temperature)
         return self.temperature**2 * (ops.softmax(answers / self.temperature, 1) * (log_q - log_p)).sum(1).mean()
-
-
-def _log_softmax(logits):
-    """Of MindSpore 2.10's own, on the CPU, the sixth digit is wrong."""
-    return logits - ops.logsumexp(logits, 1, True)
 
 
 def load_teacher(config: Config, platform: str, class_names: tuple[str, ...]) -> Optional[Teacher]:

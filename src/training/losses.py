@@ -1,6 +1,10 @@
 """The losses of training: softmax cross entropy over the classes, or one binary cross entropy per class.
 
 Both may count classes by weight, and count what the network already knows for less (focal).
+
+None takes MindSpore's Log, or its Pow of exponents that are not 1 or 2. On the CPU these compute numbers that fill a
+register otherwise than those that are left over, and MindSpore tries out in the first steps of a process how many threads
+share the numbers: a resumed run would not have the bits of one that was not interrupted.
 """
 
 from typing import Optional
@@ -45,7 +49,13 @@ class BinaryCrossEntropy(nn.Cell):
         return self.entropy(logits, targets)
 
 
-class WeightedLoss(nn.Cell):
+def log_softmax(logits):
+    """Logarithms of the probabilities of `logits`, (N, classes); of ops.log_softmax the sixth digit is wrong on the CPU."""
+    distances = logits - ops.stop_gradient(logits.max(1, keepdims=True))
+    return distances - ops.log1p(ops.exp(distances).sum(1, keepdims=True) - 1)
+
+
+class ClassificationLoss(nn.Cell):
     """The mean over images of either loss, times the weight of the image's class, with the focal factor.
 
     An image of mixed classes has the mean of their weights. Neither the parts of a batch on several ranks nor those that are
@@ -87,7 +97,7 @@ class WeightedLoss(nn.Cell):
 
     def softmax_losses(self, logits, targets):
         """(N,): the sum over classes of each image."""
-        log_p = ops.log_softmax(logits, 1)
+        log_p = log_softmax(logits)
         return -(targets * log_p * self.focal(1 - ops.exp(log_p))).sum(1)
 
     def binary_losses(self, logits, targets):
@@ -97,8 +107,8 @@ class WeightedLoss(nn.Cell):
         return (terms * self.focal(p * (1 - targets) + (1 - p) * targets)).mean(1)
 
     def focal(self, error):
-        """The factor for probabilities given to what is not so. Of 0 the slope would be infinite where gamma is below 1."""
-        return ops.pow(ops.maximum(error, 1e-7), self.gamma) if self.gamma > 0 else 1.0
+        """error^gamma of probabilities given to what is not so. Of 0 the slope would be infinite where gamma is below 1."""
+        return ops.exp(-self.gamma * ops.log1p(1 / ops.maximum(error, 1e-7) - 1)) if self.gamma > 0 else 1.0
 
 
 def class_weights(config: Config, labels: NDArray[np.int32]) -> Optional[NDArray[np.float32]]:
@@ -140,8 +150,6 @@ def create_loss(config: Config, weights: Optional[NDArray[np.float32]] = None) -
     """
     label_smoothing = config.label_smooth_factor if config.label_smooth else 0.0
     binary = config.loss == "binary_cross_entropy"
-    if weights is not None or config.focal_gamma:
-        return WeightedLoss(binary, label_smoothing, config.loss_threshold, config.focal_gamma, weights)
-    if binary:
+    if binary and weights is None and not config.focal_gamma:
         return BinaryCrossEntropy(label_smoothing, config.loss_threshold)
-    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+    return ClassificationLoss(binary, label_smoothing, config.loss_threshold, config.focal_gamma, weights)

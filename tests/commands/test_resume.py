@@ -13,6 +13,7 @@ import train
 from conftest import CLASSES, ROOT, TINY, write_image
 from src import checkpoint
 from src.config import build_config
+from src.cpu import libraries
 from src.device import available_cores
 from src.errors import UserError
 from src.model_info import Best, ModelInfo
@@ -102,6 +103,24 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(trained, whole, tmp_path, c
     resumed = [event["step"] for event in events[position:] if event["event"] == "train"]
     assert resumed == list(range(5, 13))
     assert {event["loss_scale"] for event in events if event["event"] == "train"} > {1024.0, 2048.0}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("avx512_bf16" not in libraries._cpu_flags(), reason="this CPU has no avx512_bf16")
+def test_a_resumed_run_in_bfloat16_ends_as_the_uninterrupted_one(trained, tmp_path):
+    """In processes of their own, since bfloat16 needs what the tests' own process has hidden."""
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "DEFAULT"}
+    values = {"max_epoch": 2, "amp_dtype": "bfloat16", "cpu_kernels": "blocked", "is_dynamic_loss_scale": 0}
+
+    def train_in(folder, **more) -> str:
+        command = [sys.executable, "train.py", *arguments(trained["data"], folder, **values, **more)]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+    train_in(whole)
+    interrupted_after(whole, run, 3)
+    assert "after step 3 of 8" in train_in(run, resume="auto")
+    assert_same_end(run, whole)
 
 
 @pytest.mark.slow
