@@ -159,6 +159,7 @@ def test_copying_shows_signs_of_life(storage, tmp_path, monkeypatch):
 
 def start_rank(tmp_path, rank, size=3, data_url="obs://bucket/data", **environment):
     variables = {"RANK_ID": str(rank), "RANK_SIZE": str(size), "MA_NUM_HOSTS": "1", "RESNET_ZOO_JOB": str(tmp_path)}
+    variables["TMPDIR"] = str(tmp_path)  # what ranks share lies there
     return subprocess.Popen(
         [sys.executable, "-c", RANK, json.dumps(keys(tmp_path, data_url=data_url))],
         env={**os.environ, **variables, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
