@@ -21,7 +21,7 @@ class Contender(NamedTuple):
     Attributes:
         kernels: `cpu_kernels` of MindSpore, or None for PyTorch.
         bfloat16: products in bfloat16 (amp_level O2; PyTorch's autocast).
-        instructions: ONEDNN_MAX_CPU_ISA, or None to leave it unset.
+        instructions: ONEDNN_MAX_CPU_ISA, which PyTorch's own copy of oneDNN follows too; empty: not set.
         channels_last: PyTorch's memory layout.
     """
 
@@ -41,6 +41,7 @@ CONTENDERS = {
     "torch": Contender("PyTorch"),
     "torch_cl": Contender("PyTorch, channels_last", channels_last=True),
     "torch_bf16": Contender("PyTorch, channels_last, bfloat16", bfloat16=True, channels_last=True),
+    "torch_cl_avx2": Contender("PyTorch, channels_last, AVX2", instructions="AVX2", channels_last=True),
 }
 
 

@@ -139,7 +139,7 @@ def print_losses(teacher: str) -> None:
     rng = np.random.default_rng(0)
     images, labels = rng.standard_normal((8, 3, 16, 16), np.float32), np.arange(8, dtype=np.int32) % 3
     for precision in precisions:
-        keys = {"teacher": teacher, "distillation_weight": 1, "device_normalization": 0, "distillation": "hard"}
+        keys = {"teacher": teacher, "distillation_weight": 1, "device_normalization": 0, "distillation": "soft"}
         config = build_config({**keys, "backbone": "resnext11_8x16d", "num_classes": 3, **precision})
         device.prepare(config, own_convolutions=precision is bfloat16)
         ms.set_context(mode=ms.PYNATIVE_MODE)  # nothing to compile
