@@ -27,7 +27,7 @@ from training import (  # noqa: E402
 
 
 def test_mean_and_statistics_are_pytorchs(monkeypatch):
-    published, stage_sizes, _ = NETWORKS[AVERAGED_NETWORK]
+    published, stage_sizes, *_ = NETWORKS[AVERAGED_NETWORK]
     monkeypatch.setitem(
         registry._MODELS, AVERAGED_NETWORK, dataclasses.replace(find_model(published), stage_sizes=stage_sizes)
     )
