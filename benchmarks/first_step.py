@@ -56,7 +56,7 @@ def first_step(arguments, folder: Path, compile_cache: bool) -> float:
         "ckpt_path": folder / "run", "platform": "CPU",
     }  # fmt: skip
     options = [text for key, value in values.items() for text in (f"--{key}", str(value))]
-    command = [ROOT / "train.py", *options]
+    command = ["train.py", *options]
     if arguments.device_num > 1:
         command = ["-m", "src.launch", *command, "--device_num", arguments.device_num, "--log_dir", folder / "logs"]
     command = [sys.executable, *command]

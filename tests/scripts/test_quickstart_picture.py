@@ -41,5 +41,5 @@ def test_losses_accuracies_digits_and_mistakes_are_those_of_the_run(picture, tmp
 
 def test_the_picture_in_the_readme_is_of_a_run_that_reached_the_goal():
     words = (ROOT / "docs/images/quickstart.svg").read_text(encoding="utf-8")
-    assert ">358 of 360 right by the exported ONNX file; the others in red<" in words and ">99.44%<" in words
-    assert "358 of 360 digits" in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    assert ">357 of 360 right by the exported ONNX file; the others in red<" in words and ">99.17%<" in words
+    assert "357 of 360 digits" in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
