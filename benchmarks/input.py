@@ -13,6 +13,7 @@ Usage: python benchmarks/input.py [--torch_python PYTHON-WITH-TORCHVISION] [--ou
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -164,9 +165,10 @@ def cpu_seconds() -> float:
     own = os.times()
     total = own.user + own.system + own.children_user + own.children_system
     for children in Path("/proc/self/task").glob("*/children"):
-        for child in children.read_text(encoding="ascii").split():
-            fields = Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime of proc(5)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # threads and processes end meanwhile
+            for child in children.read_text(encoding="ascii").split():
+                fields = Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+                total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime of proc(5)
     return total
 
 

@@ -51,7 +51,7 @@ class BinaryCrossEntropy(nn.Cell):
 
 def log_softmax(logits):
     """Logarithms of the probabilities of `logits`, (N, classes); of ops.log_softmax the sixth digit is wrong on the CPU."""
-    distances = logits - ops.stop_gradient(logits.max(1, keepdims=True))
+    distances = logits - ops.stop_gradient(ops.amax(logits, 1, True))
     return distances - ops.log1p(ops.exp(distances).sum(1, keepdims=True) - 1)
 
 
