@@ -24,7 +24,7 @@ from allreduce import free_port  # noqa: E402
 
 from src import device  # noqa: E402
 from src.config import build_config  # noqa: E402
-from src.cpu.choice import obstacle  # noqa: E402
+from src.cpu.choice import choose_kernels  # noqa: E402
 from src.launch import supervisor  # noqa: E402
 from src.launch.job import Job, LocalRank  # noqa: E402
 
@@ -75,7 +75,7 @@ def main() -> int:
 def measure(arguments: dict, output: Path) -> None:
     """One of the ranks; rank 0 writes the medians."""
     config = build_config({"platform": "CPU", "backbone": arguments["network"]})
-    kernels = "stock" if obstacle(config) else "blocked"
+    kernels = choose_kernels(config, "CPU")
     config = config.model_copy(update={"cpu_kernels": kernels})
     device.prepare(config, own_convolutions=kernels == "blocked")
     import mindspore as ms
