@@ -262,19 +262,6 @@ def test_tensorboard_reads_what_metrics_jsonl_says(whole):
     assert ("eval/ema_top1", 12) in scalars
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_a_performance_run_times_steps_and_leaves_no_checkpoint(trained, tmp_path, command):
-    run = tmp_path / "run"
-    code, out, err = command(
-        train.main, *arguments(trained["data"], run, **PLAIN, performance=1, performance_steps=5, tensorboard=0)
-    )
-    assert code == 0, err
-    assert "performance: " in out and "median of 5 steps after 10" in out
-    assert not list(run.glob("*.ckpt"))
-    text = (run / "resnext11_8x16d_bs4_1p_perf.log").read_text()
-    assert "img_per_s: " in text and "img_per_s_p90: " in text
-
-
 def test_a_key_that_the_checkpoint_does_not_know_yet_counts_as_its_default():
     config = build_config({"resume": "auto"})
     then = {key: value for key, value in config.resolved().items() if key != "loss"}

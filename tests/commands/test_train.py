@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import mindspore as ms
@@ -113,6 +114,18 @@ def test_mindrecord_files_train_the_same_network_as_the_folder_they_came_from(da
         eval_command.main, "--data_dir", packed, "--pretrained", tmp_path / "packed", "--cache_dir", tmp_path / "cache"
     )
     assert code == 0 and "tot=15" in out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_performance_run_times_steps_and_leaves_no_checkpoint(trained, tmp_path, command):
+    run = tmp_path / "run"
+    values = {"max_epoch": 3, "mixup_alpha": 0.2, "cutmix_alpha": 1.0, "performance": 1, "performance_steps": 5}
+    code, out, err = command(train.main, *run_arguments(trained["data"], tmp_path, **values))
+    assert code == 0, err
+    assert "performance: " in out and "median of 5 steps after 10" in out
+    assert not list(run.glob("*.ckpt"))
+    text = (run / "resnext11_8x16d_bs4_1p_perf.log").read_text()
+    assert "img_per_s: " in text and "img_per_s_p90: " in text
 
 
 def test_a_run_on_synthetic_images_says_so_everywhere(tmp_path, command):
